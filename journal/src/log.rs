@@ -1,0 +1,230 @@
+//! The contract of a journal: appends go in by [`EventLog::submit`], outcomes come back in the
+//! same order to the [`Sink`] given at open, and everything durable can be read.
+//!
+//! ```text
+//!   submit ──► bounded queue ──► writer: one sync per group ──► Sink::group (in order)
+//!                                            │
+//!                          scan · read_stream · find · wait_beyond  (durable records only)
+//! ```
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use crate::error::ReadError;
+use crate::record::{Cursor, Draft, Envelope, Head, RecordRef, StreamId};
+
+/// Events of one decision on one stream: all of them become durable in one group, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// Which life of the entity decided this. After one refusal every later append of the same
+    /// activation is refused too, for it was decided on a state that never came to be.
+    pub activation: u64,
+    /// The stream that grows.
+    pub stream: StreamId,
+    /// The stream's version before these events; anything else is a [`Refusal::Conflict`].
+    pub expected_version: u64,
+    /// Shared by all records.
+    pub envelope: Envelope,
+    /// At least one event.
+    pub drafts: Vec<Draft>,
+}
+
+/// The queue to the writer is full; here is the append back. Nothing was changed.
+#[derive(Debug)]
+pub struct Full(pub Append);
+
+/// What became of one append. Outcomes come in the order of `submit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every event is durable.
+    Committed {
+        /// Position of the first event; the others follow without a gap.
+        first: u64,
+        /// How many events.
+        count: u32,
+    },
+    /// No event was written, and none will be.
+    Refused(Refusal),
+    /// The sync failed: the events may or may not survive a restart.
+    Unknown(String),
+}
+
+/// Why an append was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Someone else extended the stream first.
+    #[error("expected version {expected}, the stream is at {actual}")]
+    Conflict {
+        /// What the append claimed.
+        expected: u64,
+        /// What the stream has.
+        actual: u64,
+    },
+    /// An earlier append of the same activation was refused.
+    #[error("an earlier event of this entity was refused")]
+    Superseded,
+    /// The disk is full. Nothing is lost; appends resume when there is room.
+    #[error("the disk is full")]
+    NoRoom,
+    /// The journal does not write any more; restart to reopen it.
+    #[error("the journal is closed to writes: {0}")]
+    Poisoned(String),
+    /// A field or the whole record is over its limit, or the append is empty.
+    #[error("the event is too large: {0}")]
+    TooLarge(String),
+}
+
+/// One group commit's outcomes. One call per group: a wake-up per reply costs more than the
+/// reply itself.
+pub trait Sink: Send + 'static {
+    /// Takes the outcomes of a group, in the order of `submit`, after its sync returned.
+    fn group(&mut self, epoch: u32, outcomes: Vec<Outcome>);
+}
+
+impl<F: FnMut(u32, Vec<Outcome>) + Send + 'static> Sink for F {
+    fn group(&mut self, epoch: u32, outcomes: Vec<Outcome>) {
+        self(epoch, outcomes);
+    }
+}
+
+/// Which records to find; every given field must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// This stream only.
+    pub stream: Option<StreamId>,
+    /// One of these types.
+    pub types: Vec<u16>,
+    /// This principal only.
+    pub principal: Option<String>,
+    /// This correlation id only.
+    pub correlation: Option<String>,
+    /// These tags, all of them.
+    pub tags: Vec<(u8, String)>,
+    /// Not before, microseconds since the Unix epoch, inclusive.
+    pub since_us: Option<u64>,
+    /// Not after, microseconds since the Unix epoch, inclusive.
+    pub until_us: Option<u64>,
+    /// Only positions greater than this.
+    pub after: u64,
+}
+
+/// What a visitor is called with; [`ControlFlow::Break`] ends the read early.
+pub type Visit<'v> = &'v mut dyn FnMut(RecordRef<'_>) -> ControlFlow<()>;
+
+/// How a journal stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStatus {
+    /// The newest durable record.
+    pub head: Cursor,
+    /// Why appends are refused at this moment, if they are.
+    pub refusing: Option<Refusal>,
+    /// Appends waiting for the writer.
+    pub queued: usize,
+    /// The index: the position it has reached, and whether it is being rebuilt. `None` when the
+    /// journal has no index.
+    pub store: Option<StoreStatus>,
+    /// Bytes of all segment files, or of the records held in memory.
+    pub size_bytes: u64,
+    /// How many segment files.
+    pub segments: usize,
+    /// 50th and 99th percentile of the last syncs, in microseconds.
+    pub sync_p50_us: u64,
+    /// See `sync_p50_us`.
+    pub sync_p99_us: u64,
+}
+
+/// How the index behind the segments stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Everything up to here is in the store.
+    pub reached: u64,
+    /// A lost or broken store is being made again.
+    pub rebuilding: bool,
+    /// What was wrong with the last one, if anything.
+    pub trouble: Option<String>,
+}
+
+/// An append-only journal. See the module for the flow.
+///
+/// Reads see durable records only, never one whose sync has not returned. They block on files:
+/// call them off the arbiter.
+pub trait EventLog: Send + Sync + 'static {
+    /// Queues an append without blocking. Submit from one thread (or under one lock) if the
+    /// order matters to you: outcomes come back in this order.
+    ///
+    /// # Errors
+    /// [`Full`] gives the append back when the queue is full or the writer has ended.
+    fn submit(&self, append: Append) -> Result<(), Full>;
+
+    /// The newest durable record.
+    fn head(&self) -> Cursor;
+
+    /// Visits durable records `from..=to` in order; `to` may lie past the end.
+    ///
+    /// # Errors
+    /// [`ReadError`] names the position that neither copy could give.
+    fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError>;
+
+    /// The newest durable record of a stream at or below `upto`.
+    ///
+    /// # Errors
+    /// See [`EventLog::scan`].
+    fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError>;
+
+    /// Visits the durable records of a stream up to position `upto`, oldest first.
+    ///
+    /// # Errors
+    /// See [`EventLog::scan`].
+    fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError>;
+
+    /// Visits the durable records that match, oldest first.
+    ///
+    /// # Errors
+    /// See [`EventLog::scan`].
+    fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError>;
+
+    /// Visits the durable records that match, newest first.
+    ///
+    /// # Errors
+    /// See [`EventLog::scan`].
+    fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError>;
+
+    /// Waits until the head is beyond `position`, at most `limit`; returns the head.
+    fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor;
+
+    /// How the journal stands.
+    fn status(&self) -> LogStatus;
+}
+
+/// A reader that follows a journal: it holds only a position, so a slow one costs nothing.
+#[derive(Debug)]
+pub struct Subscription<L> {
+    log: L,
+    after: u64,
+}
+
+impl<L: std::ops::Deref<Target: EventLog>> Subscription<L> {
+    /// Follows `log` from the record after `after`.
+    pub fn new(log: L, after: u64) -> Self {
+        Self { log, after }
+    }
+
+    /// The last position that was visited.
+    pub fn position(&self) -> u64 {
+        self.after
+    }
+
+    /// Waits for records beyond the last one, at most `limit`, and visits those that are durable.
+    ///
+    /// # Errors
+    /// See [`EventLog::scan`].
+    pub fn next(&mut self, limit: Duration, visit: Visit<'_>) -> Result<(), ReadError> {
+        let head = self.log.wait_beyond(self.after, limit);
+        let Self { log, after } = self;
+        log.scan(*after + 1, head.position, &mut |record| {
+            let flow = visit(record);
+            *after = record.position;
+            flow
+        })
+    }
+}
