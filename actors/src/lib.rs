@@ -1,1 +1,15 @@
-//! x
+//! The pure state machines of mainstay and, behind the feature `host`, the actors that run them.
+//!
+//! Without the feature there is no clock, no chance, no I/O and no hash-map order in here: time,
+//! ids and randomness are arguments, and every transition is a table.
+
+pub mod codec;
+pub mod dependency;
+pub mod gate;
+pub mod health;
+pub mod lock;
+pub mod machine;
+pub mod rate;
+pub mod session;
+pub mod system;
+pub mod time;

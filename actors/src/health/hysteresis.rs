@@ -1,0 +1,1 @@
+//! Down at once, up only after the better level has held.

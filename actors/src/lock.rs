@@ -1,0 +1,372 @@
+//! A lock on a resource: leases with fencing tokens, FIFO waiters, ranges, shared mode.
+//!
+//! ```text
+//!   Acquire ──► LeaseGranted ──► LeaseRenewed* ──► LeaseReleased | LeaseExpired | LeaseRevoked
+//!      │  conflict, wait_ms            ▲
+//!      └──► WaiterQueued ──► LeaseGranted with claim_by ──► LeaseClaimed | LeaseExpired
+//!                        └─► WaiterLeft (deadline, session ended)
+//! ```
+
+mod decide;
+mod events;
+mod fold;
+
+pub use events::{
+    LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
+    LeaseRevoked, LockEvent, RefusalRecorded, WaiterLeft, WaiterQueued,
+};
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{Again, Context, Decision, Illegal, Machine};
+use crate::time::Timestamp;
+
+/// Most waiters a lock queues.
+pub const MAX_WAITERS: usize = 1_000;
+/// Most live grants a lock holds (shared or on ranges).
+pub const MAX_GRANTS: usize = 1_000;
+/// Shortest and longest lease, in milliseconds.
+pub const TTL_MS: std::ops::RangeInclusive<u64> = 100..=7 * 24 * 3_600 * 1_000;
+/// Longest wait for a lease, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 10 * 60 * 1_000;
+/// Longest lock delay, in milliseconds.
+pub const MAX_DELAY_MS: u64 = 60_000;
+/// A grant to a waiter must be claimed within this, or within its TTL if that is shorter.
+pub const CLAIM_MS: u64 = 5_000;
+/// After a restart a live lease lasts at least this long, or its TTL if that is shorter.
+pub const RECOVERY_GRACE_MS: u64 = 10_000;
+/// Longest lock name or owner, in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// The machine of one lock; its stream is `lock/{name}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {}
+
+/// What a lock's stream folds to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct LockState {
+    /// The highest token ever granted; tokens only rise.
+    pub last_token: u64,
+    /// The unit of the lock's ranges, once one was used.
+    pub unit: Option<RangeUnit>,
+    /// Live grants, oldest first.
+    pub grants: Vec<Grant>,
+    /// Who waits, in order.
+    pub waiters: VecDeque<Waiter>,
+    /// Nothing is granted before this: `lock_delay` after an expiry.
+    pub delayed_until: Option<Timestamp>,
+    /// When a refusal was last recorded; they are rate-limited.
+    pub refusal_at: Option<Timestamp>,
+    /// The boot that last extended the leases.
+    pub recovered_boot: u64,
+}
+
+/// A live lease.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Grant {
+    /// The fencing token.
+    pub token: u64,
+    /// Who asked and under which terms.
+    pub claim: Claim,
+    /// When it ends unless it is renewed.
+    pub expires_at: Timestamp,
+    /// A waiter's grant must be claimed by then.
+    pub claim_by: Option<Timestamp>,
+}
+
+/// A queued request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Waiter {
+    /// Who asked and under which terms; it has a request id.
+    pub claim: Claim,
+    /// When it gives up.
+    pub deadline: Timestamp,
+}
+
+/// Who wants the lock, and how. Part of events: its layout is frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The holder to be.
+    pub owner: String,
+    /// A session whose end releases the lease: `{tenant}/{id}`.
+    pub session: Option<String>,
+    /// Alone or together.
+    pub mode: Mode,
+    /// A part of the resource; `None` is all of it.
+    pub range: Option<Range>,
+    /// The lease's length in milliseconds; it starts at the grant.
+    pub ttl_ms: u64,
+    /// After an expiry nobody gets the lock for this long, in milliseconds.
+    pub delay_ms: u64,
+    /// The request id, scoped by its principal.
+    pub request: Option<String>,
+}
+
+/// Alone or together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// In conflict with every overlapping lease.
+    #[default]
+    Exclusive,
+    /// In conflict with exclusive ones only.
+    Shared,
+}
+
+/// A half-open range `[from, to)` of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// What the bounds count; one unit per lock.
+    pub unit: RangeUnit,
+    /// First value inside.
+    pub from: i64,
+    /// First value outside.
+    pub to: i64,
+}
+
+/// What the bounds of a range count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RangeUnit {
+    /// Plain integers.
+    Integers,
+    /// Days since 1970-01-01.
+    Dates,
+    /// Microseconds since the Unix epoch.
+    Times,
+}
+
+impl Range {
+    /// Whether two ranges share a value.
+    #[must_use]
+    pub const fn overlaps(&self, other: &Self) -> bool {
+        self.from < other.to && other.from < self.to
+    }
+}
+
+/// What can be asked of a lock.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LockCommand {
+    /// Take a lease now, or wait for one. The claim's request is that of the context.
+    Acquire {
+        /// Who and how.
+        claim: Claim,
+        /// How long to wait for it, in milliseconds; 0 does not wait.
+        wait_ms: u64,
+    },
+    /// Prolong a lease; also claims a waiter's grant.
+    Renew {
+        /// The lease.
+        token: u64,
+        /// Its holder.
+        owner: String,
+        /// Another length from now on, in milliseconds.
+        ttl_ms: Option<u64>,
+    },
+    /// Give a lease back.
+    Release {
+        /// The lease.
+        token: u64,
+        /// Its holder.
+        owner: String,
+    },
+    /// Take leases away: one by its token, or all.
+    ForceRelease {
+        /// One lease only.
+        token: Option<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// Is this token a live lease? For the resource that is written.
+    Check {
+        /// The token it was shown.
+        token: u64,
+    },
+    /// Show holders and waiters.
+    Show,
+    /// A session ended: its leases and waiting requests end too.
+    SessionEnded {
+        /// `{tenant}/{id}`.
+        session: String,
+    },
+    /// The first command after a restart: live leases get time to be renewed.
+    Recover,
+    /// A deadline has come.
+    Due,
+}
+
+/// What a lock answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum LockReply {
+    /// A lease, granted, renewed or claimed.
+    Lease(Lease),
+    /// How many leases ended.
+    Ended {
+        /// How many.
+        released: usize,
+    },
+    /// The answer to `Check`.
+    Checked {
+        /// Exactly the tokens of live grants are valid.
+        valid: bool,
+    },
+    /// The answer to `Show`: live leases and waiters at that moment.
+    State(LockView),
+    /// A timer or a rule between entities has done its work.
+    Done,
+}
+
+/// A lease as its holder sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lease {
+    /// The fencing token: pass it to the resource with every write.
+    pub token: u64,
+    /// When it ends unless it is renewed.
+    pub expires_at: Timestamp,
+    /// The same as a distance, for holders with another clock.
+    pub expires_in_ms: u64,
+}
+
+/// A lock as anyone may see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LockView {
+    /// Live leases, oldest first.
+    pub holders: Vec<Holder>,
+    /// Who waits, in order.
+    pub waiters: Vec<WaiterView>,
+    /// The highest token ever granted.
+    pub last_token: u64,
+}
+
+/// A lease as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// The fencing token.
+    pub token: u64,
+    /// Who holds it.
+    pub owner: String,
+    /// Alone or together.
+    pub mode: Mode,
+    /// Which part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// When it ends unless it is renewed.
+    pub expires_at: Timestamp,
+}
+
+/// A waiting request as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaiterView {
+    /// Who waits.
+    pub owner: String,
+    /// Alone or together.
+    pub mode: Mode,
+    /// Which part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// When it gives up.
+    pub deadline: Timestamp,
+}
+
+/// Why a lock says no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum LockReject {
+    /// Someone is in the way, now or before us in the queue.
+    #[error("the lock is held")]
+    Held {
+        /// The leases in the way.
+        holders: Vec<Holder>,
+        /// When the first of them ends by itself, in milliseconds from now.
+        retry_after_ms: u64,
+    },
+    /// The wait was over before the grant.
+    #[error("the lock was not granted within wait_ms")]
+    WaitedInVain {
+        /// The leases in the way.
+        holders: Vec<Holder>,
+        /// When the first of them ends by itself, in milliseconds from now.
+        retry_after_ms: u64,
+    },
+    /// The token is no live lease: released, expired, revoked, or of another lock.
+    #[error("token {token} is no live lease of this lock")]
+    NotHeld {
+        /// The token shown.
+        token: u64,
+    },
+    /// The lease is another's. The attempt is recorded.
+    #[error("token {token} belongs to another owner")]
+    HeldByOther {
+        /// The token shown.
+        token: u64,
+    },
+    /// This request had its grant, and it has ended.
+    #[error("this request's lease has ended; use a new Idempotency-Key to acquire again")]
+    RequestSpent,
+    /// Waiting needs a request id, so that the grant can be claimed after a lost connection.
+    #[error("waiting needs an Idempotency-Key")]
+    WaitNeedsRequest,
+    /// The session behind the request has ended.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The queue is full.
+    #[error("the lock has {MAX_WAITERS} waiters already")]
+    TooManyWaiters,
+    /// The grants are full.
+    #[error("the lock has {MAX_GRANTS} leases already")]
+    TooManyGrants,
+    /// A value out of its range, with the range.
+    #[error("{field} must be {rule}")]
+    OutOfRange {
+        /// Which field.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// Ranges of one lock have one unit.
+    #[error("this lock's ranges count {unit:?}")]
+    OtherUnit {
+        /// The unit in use.
+        unit: RangeUnit,
+    },
+}
+
+impl Machine for Lock {
+    const KIND: &'static str = "lock";
+    type State = LockState;
+    type Command = LockCommand;
+    type Event = LockEvent;
+    type Reply = LockReply;
+    type Reject = LockReject;
+
+    fn decide(
+        state: &LockState,
+        command: LockCommand,
+        context: &Context<'_>,
+    ) -> Result<Decision<Self>, LockReject> {
+        decide::decide(state, command, context)
+    }
+
+    fn apply(state: LockState, event: &LockEvent) -> Result<LockState, Illegal> {
+        fold::apply(state, event)
+    }
+
+    fn deadline(state: &LockState) -> Option<Timestamp> {
+        fold::deadline(state)
+    }
+
+    fn due() -> LockCommand {
+        LockCommand::Due
+    }
+
+    fn recover(state: &LockState) -> Option<LockCommand> {
+        (!state.grants.is_empty()).then_some(LockCommand::Recover)
+    }
+
+    fn answer_again(state: &LockState, request: &str, events: &[LockEvent]) -> Again<Self> {
+        decide::answer_again(state, request, events)
+    }
+}

@@ -1,0 +1,263 @@
+//! A session of one subject in one tenant: attributes with a revision, an idle TTL and an
+//! absolute age.
+//!
+//! ```text
+//!   absent ──Create──► live ──Touch, Patch──► live ──End, expiry──► ended
+//! ```
+
+mod decide;
+mod events;
+mod fold;
+
+pub use events::{
+    EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
+};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::machine::{Again, Context, Decision, Illegal, Machine};
+use crate::time::Timestamp;
+
+/// Shortest and longest idle TTL, in milliseconds.
+pub const TTL_MS: std::ops::RangeInclusive<u64> = 1_000..=30 * 24 * 3_600 * 1_000;
+/// Longest absolute age, in milliseconds.
+pub const MAX_AGE_MS: u64 = 366 * 24 * 3_600 * 1_000;
+/// Most attributes of a session.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// All names and values of a session together, in bytes.
+pub const MAX_ATTRIBUTE_BYTES: usize = 16 * 1024;
+/// Longest tenant, subject or attribute name, in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+
+/// The machine of one session; its stream is `session/{tenant}/{id}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {}
+
+/// An attribute's value: opaque bytes, the first of which names the scheme (0 = plain).
+///
+/// In JSON only its length appears: events and feeds never show a value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(Vec<u8>);
+
+/// What a session's stream folds to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum SessionState {
+    /// No record yet.
+    #[default]
+    Absent,
+    /// Created and not ended.
+    Live(Live),
+    /// Over, for good.
+    Ended {
+        /// How it ended.
+        reason: EndReason,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A session that has not ended; it may have run out without being swept yet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Live {
+    /// Whose it is.
+    pub tenant: String,
+    /// Whom it is about; opaque.
+    pub subject: String,
+    /// Rises with each patch; the ETag.
+    pub revision: u64,
+    /// Values by name.
+    pub attributes: BTreeMap<String, Sealed>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// The last journaled activity.
+    pub active_at: Timestamp,
+    /// The idle TTL in milliseconds.
+    pub ttl_ms: u64,
+    /// When it ends unless it is touched.
+    pub idle_until: Timestamp,
+    /// When it ends whatever happens.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Live {
+    /// The moment from which it is readable no more.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.ends_at.map_or(self.idle_until, |end| end.min(self.idle_until))
+    }
+}
+
+/// What can be asked of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SessionCommand {
+    /// Begin it.
+    Create {
+        /// Whose it is.
+        tenant: String,
+        /// Whom it is about; opaque, never an e-mail address or phone number.
+        subject: String,
+        /// The idle TTL in milliseconds.
+        ttl_ms: u64,
+        /// The absolute age in milliseconds.
+        max_age_ms: Option<u64>,
+        /// Values by name.
+        attributes: BTreeMap<String, Sealed>,
+    },
+    /// It is in use.
+    Touch,
+    /// Set or remove attributes.
+    Patch {
+        /// Only if the revision is still this one.
+        if_revision: Option<u64>,
+        /// `Some` sets, `None` removes.
+        changes: BTreeMap<String, Option<Sealed>>,
+    },
+    /// End it.
+    End,
+    /// Show it.
+    Show,
+    /// A deadline has come.
+    Due,
+}
+
+/// What a session answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum SessionReply {
+    /// Created, or shown. Boxed: the other answers are small.
+    Shown(Box<Live>),
+    /// Patched or touched: revision and end.
+    Kept {
+        /// The attribute revision.
+        revision: u64,
+        /// When it ends unless it is touched.
+        expires_at: Timestamp,
+    },
+    /// It is over.
+    Ended,
+    /// A timer has done its work.
+    Done,
+}
+
+/// Why a session says no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum SessionReject {
+    /// There is no such session, or it is over.
+    #[error("no such session")]
+    NotFound,
+    /// Its id was used before.
+    #[error("a session with this Idempotency-Key has existed; use a new key")]
+    Exists,
+    /// Someone else patched first.
+    #[error("the session is at revision {current}")]
+    Stale {
+        /// The revision now.
+        current: u64,
+    },
+    /// A subject that looks like personal data.
+    #[error("the subject looks like {what}; use an opaque id")]
+    PersonalSubject {
+        /// What it looks like.
+        what: &'static str,
+    },
+    /// A value out of its range, with the range.
+    #[error("{field} must be {rule}")]
+    OutOfRange {
+        /// Which field.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+impl Sealed {
+    /// Plain bytes, scheme 0.
+    #[must_use]
+    pub fn plain(value: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(value.len() + 1);
+        bytes.push(0);
+        bytes.extend_from_slice(value);
+        Self(bytes)
+    }
+
+    /// The bytes behind scheme 0; `None` under any other scheme.
+    #[must_use]
+    pub fn as_plain(&self) -> Option<&[u8]> {
+        match self.0.split_first() {
+            Some((0, value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Length of the stored bytes, the scheme byte included.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Sealed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            #[derive(Serialize)]
+            struct Length {
+                size_bytes: usize,
+            }
+            Length { size_bytes: self.0.len() }.serialize(serializer)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Sealed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Machine for Session {
+    const KIND: &'static str = "session";
+    type State = SessionState;
+    type Command = SessionCommand;
+    type Event = SessionEvent;
+    type Reply = SessionReply;
+    type Reject = SessionReject;
+
+    fn decide(
+        state: &SessionState,
+        command: SessionCommand,
+        context: &Context<'_>,
+    ) -> Result<Decision<Self>, SessionReject> {
+        decide::decide(state, command, context)
+    }
+
+    fn apply(state: SessionState, event: &SessionEvent) -> Result<SessionState, Illegal> {
+        fold::apply(state, event)
+    }
+
+    fn deadline(state: &SessionState) -> Option<Timestamp> {
+        match state {
+            SessionState::Live(live) => Some(live.expires_at()),
+            SessionState::Absent | SessionState::Ended { .. } => None,
+        }
+    }
+
+    fn due() -> SessionCommand {
+        SessionCommand::Due
+    }
+
+    fn answer_again(state: &SessionState, request: &str, events: &[SessionEvent]) -> Again<Self> {
+        decide::answer_again(state, request, events)
+    }
+}

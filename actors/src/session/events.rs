@@ -1,0 +1,81 @@
+//! What happens to a session. Every struct here is frozen: a change is a new schema version.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sealed;
+use crate::codec::events;
+use crate::time::Timestamp;
+
+events! {
+    /// What happens to a session.
+    SessionEvent {
+        0x0201 v 1 SessionCreated,
+        0x0202 v 1 SessionTouched,
+        0x0203 v 1 SessionPatched,
+        0x0204 v 1 SessionEnded,
+    }
+}
+
+/// A session began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCreated {
+    /// Whose it is.
+    pub tenant: String,
+    /// Whom it is about; opaque.
+    pub subject: String,
+    /// The idle TTL in milliseconds.
+    pub ttl_ms: u64,
+    /// When it began.
+    pub at: Timestamp,
+    /// When it ends unless it is touched.
+    pub idle_until: Timestamp,
+    /// When it ends whatever happens.
+    pub ends_at: Option<Timestamp>,
+    /// Values by name.
+    pub attributes: BTreeMap<String, Sealed>,
+}
+
+/// It was in use; journaled once a tenth of the TTL has passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTouched {
+    /// When.
+    pub at: Timestamp,
+    /// When it ends unless it is touched again.
+    pub idle_until: Timestamp,
+}
+
+/// Attributes were set or removed; counts as a touch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPatched {
+    /// The revision from now on.
+    pub revision: u64,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends unless it is touched.
+    pub idle_until: Timestamp,
+    /// `Some` was set, `None` was removed.
+    pub changes: BTreeMap<String, Option<Sealed>>,
+}
+
+/// It is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// How.
+    pub reason: EndReason,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// By its caller.
+    Ended,
+    /// Nobody touched it for its TTL.
+    Idle,
+    /// It reached its absolute age.
+    MaxAge,
+}

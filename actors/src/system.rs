@@ -1,0 +1,155 @@
+//! The supervisor's own facts: starts of the server, levels of health, progress of reactors.
+//!
+//! ```text
+//!   system/boot              Booted, Booted, …
+//!   system/health            LevelChanged, …
+//!   system/reactor-{name}    ReactorAdvanced, …
+//! ```
+
+mod events;
+
+pub use events::{Booted, DependencyFact, LevelChanged, ReactorAdvanced, SystemEvent};
+
+use serde::Serialize;
+
+use crate::health::Level;
+use crate::machine::{Again, Context, Decision, Illegal, Machine};
+use crate::rate::Score;
+use crate::time::Timestamp;
+
+/// The machine behind every stream of kind `system`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {}
+
+/// What a `system` stream folds to; each stream fills its own part.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct SystemState {
+    /// How often the server has started; of `system/boot`.
+    pub boot: u64,
+    /// The journaled level; of `system/health`.
+    pub level: Level,
+    /// Since when it holds; `None` before the first change.
+    pub since: Option<Timestamp>,
+    /// Everything up to this position has been acted on; of `system/reactor-{name}`.
+    pub reacted_to: u64,
+}
+
+/// What can be asked of a `system` stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SystemCommand {
+    /// The server starts.
+    Boot {
+        /// Its version.
+        version: String,
+    },
+    /// Health has another level.
+    ChangeLevel(Box<LevelChange>),
+    /// A reactor has acted on everything up to here.
+    AdvanceReactor {
+        /// The position.
+        position: u64,
+    },
+    /// Show it.
+    Show,
+}
+
+/// A new level with its evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LevelChange {
+    /// The new level.
+    pub to: Level,
+    /// The score behind it.
+    pub score: Score,
+    /// Weight of the dependencies whose score is known.
+    pub known_weight: u64,
+    /// In words: `database is open`.
+    pub cause: String,
+    /// What each weighted dependency said.
+    pub dependencies: Vec<DependencyFact>,
+}
+
+/// What a `system` stream answers: its state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct SystemReply(pub SystemState);
+
+/// A `system` stream never says no to the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+pub enum SystemReject {}
+
+impl Machine for System {
+    const KIND: &'static str = "system";
+    type State = SystemState;
+    type Command = SystemCommand;
+    type Event = SystemEvent;
+    type Reply = SystemReply;
+    type Reject = SystemReject;
+
+    fn decide(
+        state: &SystemState,
+        command: SystemCommand,
+        context: &Context<'_>,
+    ) -> Result<Decision<Self>, SystemReject> {
+        let at = context.now;
+        let event: SystemEvent = match command {
+            SystemCommand::Boot { version } => Booted { boot: state.boot + 1, version, at }.into(),
+            SystemCommand::ChangeLevel(change) if change.to != state.level => {
+                let LevelChange { to, score, known_weight, cause, dependencies } = *change;
+                let from = state.level;
+                LevelChanged { from, to, at, score, known_weight, cause, dependencies }.into()
+            },
+            SystemCommand::AdvanceReactor { position } if position > state.reacted_to => {
+                ReactorAdvanced { position }.into()
+            },
+            SystemCommand::ChangeLevel(_)
+            | SystemCommand::AdvanceReactor { .. }
+            | SystemCommand::Show => {
+                return Ok(Decision::answer(SystemReply(state.clone())));
+            },
+        };
+        // Total by construction: `apply` takes every event that was decided on this state.
+        let next = Self::apply(state.clone(), &event).unwrap_or_else(|_| state.clone());
+        Ok(Decision::of(vec![event], SystemReply(next)))
+    }
+
+    fn apply(mut state: SystemState, event: &SystemEvent) -> Result<SystemState, Illegal> {
+        let illegal = |reason: String| Err(Illegal::new(crate::codec::Payload::name(event), reason));
+        match event {
+            SystemEvent::Booted(event) => {
+                if event.boot != state.boot + 1 {
+                    return illegal(format!("boot {} after boot {}", event.boot, state.boot));
+                }
+                state.boot = event.boot;
+            },
+            SystemEvent::LevelChanged(event) => {
+                if event.from != state.level || event.to == state.level {
+                    return illegal(format!(
+                        "{} to {} while at {}",
+                        event.from, event.to, state.level
+                    ));
+                }
+                state.level = event.to;
+                state.since = Some(event.at);
+            },
+            SystemEvent::ReactorAdvanced(event) => {
+                if event.position <= state.reacted_to {
+                    return illegal(format!("back to {} from {}", event.position, state.reacted_to));
+                }
+                state.reacted_to = event.position;
+            },
+        }
+        Ok(state)
+    }
+
+    fn deadline(_state: &SystemState) -> Option<Timestamp> {
+        None
+    }
+
+    fn due() -> SystemCommand {
+        SystemCommand::Show
+    }
+
+    fn answer_again(_state: &SystemState, _request: &str, _events: &[SystemEvent]) -> Again<Self> {
+        Again::Decide
+    }
+}

@@ -1,0 +1,68 @@
+//! What happens to the system. Every struct here is frozen: a change is a new schema version.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::events;
+use crate::dependency::Mode;
+use crate::health::Level;
+use crate::rate::Score;
+use crate::time::Timestamp;
+
+events! {
+    /// What happens to the system.
+    SystemEvent {
+        0x0001 v 1 Booted,
+        0x0002 v 1 LevelChanged,
+        0x0003 v 1 ReactorAdvanced,
+    }
+}
+
+/// The server started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Booted {
+    /// Counts from 1.
+    pub boot: u64,
+    /// Of mainstay.
+    pub version: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Health has another level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LevelChanged {
+    /// The level before.
+    pub from: Level,
+    /// The level from now on.
+    pub to: Level,
+    /// When.
+    pub at: Timestamp,
+    /// The score behind it.
+    pub score: Score,
+    /// Weight of the dependencies whose score is known.
+    pub known_weight: u64,
+    /// In words: `database is open`.
+    pub cause: String,
+    /// What each weighted dependency said.
+    pub dependencies: Vec<DependencyFact>,
+}
+
+/// One dependency at the moment of a level change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DependencyFact {
+    /// Its name.
+    pub name: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Its score; `None` while unknown.
+    pub score: Option<Score>,
+    /// Its breaker.
+    pub mode: Mode,
+}
+
+/// A reactor has acted on everything up to a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReactorAdvanced {
+    /// The position.
+    pub position: u64,
+}
