@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `mainstay` program: see [`mainstay::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mainstay::cli::run()
+}

@@ -13,3 +13,7 @@ pub mod rate;
 pub mod session;
 pub mod system;
 pub mod time;
+pub mod world;
+
+#[cfg(feature = "host")]
+pub mod host;

@@ -191,8 +191,12 @@ pub enum LockCommand {
         /// `{tenant}/{id}`.
         session: String,
     },
-    /// The first command after a restart: live leases get time to be renewed.
-    Recover,
+    /// The first command after a restart: leases alive at the last journaled time get time to be
+    /// renewed.
+    Recover {
+        /// The last journaled time.
+        alive_at: Timestamp,
+    },
     /// A deadline has come.
     Due,
 }
@@ -362,8 +366,8 @@ impl Machine for Lock {
         LockCommand::Due
     }
 
-    fn recover(state: &LockState) -> Option<LockCommand> {
-        (!state.grants.is_empty()).then_some(LockCommand::Recover)
+    fn recover(state: &LockState, alive_at: Timestamp) -> Option<LockCommand> {
+        (!state.grants.is_empty()).then_some(LockCommand::Recover { alive_at })
     }
 
     fn answer_again(state: &LockState, request: &str, events: &[LockEvent]) -> Again<Self> {

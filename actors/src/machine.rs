@@ -68,8 +68,9 @@ pub trait Machine: fmt::Debug + Sized + 'static {
     /// The command of a due timer.
     fn due() -> Self::Command;
 
-    /// The command that every live entity gets once after a restart, if the kind needs one.
-    fn recover(_state: &Self::State) -> Option<Self::Command> {
+    /// The command that an entity gets first after a restart, if it needs one; `alive_at` is the
+    /// last journaled time.
+    fn recover(_state: &Self::State, _alive_at: Timestamp) -> Option<Self::Command> {
         None
     }
 

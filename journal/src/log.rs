@@ -194,6 +194,9 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// How the journal stands.
     fn status(&self) -> LogStatus;
+
+    /// Writes what is queued, then ends the writer and leaves every file in order. Reads go on.
+    fn close(&self);
 }
 
 /// A reader that follows a journal: it holds only a position, so a slow one costs nothing.

@@ -1,0 +1,441 @@
+//! The one actor that runs every machine.
+//!
+//! ```text
+//!   command ─► ledger? ─► decide(state) ─► apply ─► submit ─► held replies … durable ─► reply
+//!                            ▲   │
+//!                            └───┘ the next command is decided before the last one is durable
+//! ```
+//!
+//! It **pipelines**: it decides on the state that includes its own undurable events, and holds
+//! every reply, refusals and no-ops too, until the newest event it was decided on is durable. Once
+//! an append is refused, that state never came to be: it is dropped, every held reply fails, and
+//! the next command folds from the journal.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use mainstay_journal::{Append, Cursor, Draft, Envelope, Head, Outcome, Refusal, Request, StreamId};
+
+use super::ledger::Ledger;
+use super::load::{Loaded, load};
+use super::message::{Answered, Deliver, Failure, Meta, Receipt, ReplyTo, answer};
+use super::outbox::{Outbox, Pending};
+use super::registry::Shared;
+use super::views::{Hosted, Views};
+use crate::codec::Payload;
+use crate::machine::{self, Again, Answer, Decision, Reply};
+use crate::time::Timestamp;
+
+/// Commands an entity queues; one more is refused as busy.
+pub const MAILBOX: usize = 256;
+
+/// The actor. Its state is shared with its pending appends, which settle it on this arbiter.
+pub(crate) struct EntityActor<M: Hosted> {
+    stream: StreamId,
+    shared: Rc<Shared>,
+    entity: Rc<RefCell<Entity<M>>>,
+    /// Messages the registry has sent here, and how many of them arrived: equal means that the
+    /// mailbox is empty.
+    sent: Rc<Cell<u64>>,
+    arrived: u64,
+}
+
+/// One life of an entity: from a fold of its stream to a refusal, a panic or the end.
+pub(crate) struct Entity<M: Hosted> {
+    activation: u64,
+    /// Includes events that are not durable yet: only `decide` looks at it.
+    state: M::State,
+    /// Version and position of the newest durable record.
+    head: Head,
+    epoch: u32,
+    /// Version including what is in flight.
+    version: u64,
+    submitted: u64,
+    settled: u64,
+    /// Replies in order, each with the append it waits for.
+    held: VecDeque<Held<M>>,
+    /// Requests that are answered by a later decision.
+    waiting: HashMap<String, Vec<ReplyTo<M>>>,
+    ledger: Ledger<M::Event>,
+    /// The earliest entry of this entity in the deadline queue.
+    timer: Option<Timestamp>,
+    /// Why the state is not to be decided on any more; the next command folds anew.
+    lost: Option<Lost>,
+}
+
+struct Held<M: Hosted> {
+    after: u64,
+    reply_to: ReplyTo<M>,
+    result: Result<M::Reply, M::Reject>,
+}
+
+#[derive(Debug, Clone)]
+enum Lost {
+    Refused(Refusal),
+    Unknown(String),
+}
+
+impl Lost {
+    fn failure<R: std::error::Error>(&self) -> Failure<R> {
+        match self {
+            Self::Refused(refusal) => Failure::Refused(refusal.clone()),
+            Self::Unknown(reason) => Failure::OutcomeUnknown(reason.clone()),
+        }
+    }
+}
+
+impl<M: Hosted> EntityActor<M> {
+    pub(crate) fn new(stream: StreamId, shared: Rc<Shared>, sent: Rc<Cell<u64>>) -> Self {
+        Self { stream, shared, entity: Rc::default(), sent, arrived: 0 }
+    }
+
+    /// Folds the stream anew; commands wait in the mailbox meanwhile.
+    fn reload(&mut self, context: &mut Context<Self>, then: Option<Deliver<M>>) {
+        self.entity = Rc::default();
+        self.entity.borrow_mut().activation = self.shared.next_activation();
+        let outbox = self.shared.outbox.clone();
+        let stream = self.stream.clone();
+        let folded = async move {
+            // Events of an earlier activation may still be in flight.
+            outbox.clone().settled().await;
+            let Some(log) = outbox.log().cloned() else {
+                return Err("the journal is not open".to_owned());
+            };
+            tokio::task::spawn_blocking(move || load::<M>(&*log, &stream))
+                .await
+                .unwrap_or_else(|panic| Err(format!("folding the stream panicked: {panic}")))
+        };
+        context.wait(folded.into_actor(self).map(move |loaded, actor, context| match loaded {
+            Ok(loaded) => {
+                actor.entity.borrow_mut().start(loaded);
+                actor.schedule();
+                if let Some(message) = then {
+                    actor.command(message, context);
+                }
+            },
+            Err(reason) => {
+                tracing::error!(stream = %actor.stream, reason, "cannot load entity");
+                if let Some(message) = then {
+                    answer::<M>(message.reply_to, Err(Failure::Unreadable(reason)));
+                }
+                // The registry makes a new one for the next command.
+                context.stop();
+            },
+        }));
+    }
+
+    fn command(&mut self, message: Deliver<M>, context: &mut Context<Self>) {
+        if self.entity.borrow().lost.is_some() {
+            return self.reload(context, Some(message));
+        }
+        let Deliver { stream: _, command, meta, reply_to } = message;
+        let now = self.shared.clock.now();
+        let Some(reply_to) = self.entity.borrow_mut().remembered(&meta, now, reply_to) else {
+            return;
+        };
+        let decided = {
+            let entity = self.entity.borrow();
+            M::decide(&entity.state, command, &machine::Context {
+                now,
+                chance: self.shared.chance(),
+                boot: self.shared.boot.get(),
+                principal: &meta.principal,
+                request: meta.request.as_ref().map(|(id, _)| &**id),
+            })
+        };
+        match decided {
+            Err(reason) => self.entity.borrow_mut().hold(reply_to, Err(reason)),
+            Ok(decision) => self.carry_out(decision, &meta, now, reply_to),
+        }
+        self.schedule();
+        self.leave_if_blank(context);
+    }
+
+    /// Applies and submits the decision's events, and holds the reply until they are durable.
+    fn carry_out(
+        &mut self,
+        decision: Decision<M>,
+        meta: &Meta,
+        now: Timestamp,
+        reply_to: ReplyTo<M>,
+    ) {
+        let Decision { events, answers, reply } = decision;
+        if !events.is_empty() {
+            if !self.shared.outbox.has_room() {
+                return answer::<M>(reply_to, Err(Failure::Busy("the journal's queue")));
+            }
+            if let Err(failure) = self.append(events, answers, meta, now) {
+                return answer::<M>(reply_to, Err(failure));
+            }
+        }
+        let mut entity = self.entity.borrow_mut();
+        match (reply, &meta.request) {
+            (Reply::Now(result), _) => entity.hold(reply_to, result),
+            (Reply::Deferred, Some((id, _))) => {
+                entity.waiting.entry(id.to_string()).or_default().push(reply_to);
+            },
+            // A machine defers only what has a request id; the caller would wait for ever.
+            (Reply::Deferred, None) => answer::<M>(reply_to, Err(Failure::Crashed)),
+        }
+    }
+
+    fn append(
+        &mut self,
+        events: Vec<M::Event>,
+        answers: Vec<Answer<M>>,
+        meta: &Meta,
+        now: Timestamp,
+    ) -> Result<(), Failure<M::Reject>> {
+        let mut entity = self.entity.borrow_mut();
+        let mut drafts = Vec::with_capacity(events.len());
+        for event in &events {
+            let mut payload = Vec::with_capacity(128);
+            event.encode(&mut payload).map_err(|error| Failure::Unreadable(error.to_string()))?;
+            let (type_id, schema) = event.type_id();
+            drafts.push(Draft { type_id, schema, tags: M::tags(event), payload });
+        }
+        let append = Append {
+            activation: entity.activation,
+            stream: self.stream.clone(),
+            expected_version: entity.version,
+            envelope: Envelope {
+                at_us: now.as_micros(),
+                principal: meta.principal.clone(),
+                request: meta
+                    .request
+                    .as_ref()
+                    .map(|(id, fingerprint)| Request { id: id.clone(), fingerprint: *fingerprint }),
+                correlation: meta.correlation.clone(),
+                causation: meta.causation,
+            },
+            drafts,
+        };
+        entity.fold(&self.stream, &events)?;
+        entity.version += events.len() as u64;
+        entity.submitted += 1;
+        if let Some((id, fingerprint)) = &meta.request {
+            entity.ledger.remember(id, *fingerprint, now, &events);
+        }
+        let pending = Settling { entity: self.entity.clone(), stream: self.stream.clone(), events, answers };
+        self.shared.outbox.submit(append, Box::new(pending)).map_err(|_full| {
+            // The state has events that were never sent: the next command folds it anew.
+            entity.submitted -= 1;
+            entity.lost = Some(Lost::Refused(Refusal::Superseded));
+            Failure::Busy("the journal's queue")
+        })
+    }
+
+    /// Sees to it that the deadline queue knows the entity's next deadline.
+    fn schedule(&self) {
+        let mut entity = self.entity.borrow_mut();
+        let Some(deadline) = M::deadline(&entity.state) else { return };
+        if entity.timer.is_none_or(|timer| deadline < timer) {
+            entity.timer = Some(deadline);
+            self.shared.timers.schedule::<M>(deadline, self.stream.clone());
+        }
+    }
+
+    /// An entity without a record is nobody: it does not stay for having been asked about.
+    fn leave_if_blank(&self, context: &mut Context<Self>) {
+        if self.entity.borrow().version == 0 && self.arrived == self.sent.get() {
+            self.shared.registry.forget::<M>(&self.stream);
+            context.stop();
+        }
+    }
+}
+
+impl<M: Hosted> Actor for EntityActor<M> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.reload(context, None);
+    }
+}
+
+impl<M: Hosted> Handler<Deliver<M>> for EntityActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, message: Deliver<M>, context: &mut Self::Context) {
+        self.arrived += 1;
+        self.command(message, context);
+    }
+}
+
+/// A deadline may have come: the deadline queue says so, and the entity looks.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub(crate) struct Wake;
+
+impl<M: Hosted> Handler<Wake> for EntityActor<M> {
+    type Result = ();
+
+    fn handle(&mut self, _wake: Wake, context: &mut Self::Context) {
+        self.arrived += 1;
+        if self.entity.borrow().lost.is_some() {
+            return self.reload(context, None);
+        }
+        self.entity.borrow_mut().timer = None;
+        let deadline = M::deadline(&self.entity.borrow().state);
+        if deadline.is_some_and(|deadline| deadline <= self.shared.clock.now()) {
+            let (reply_to, _nobody) = tokio::sync::oneshot::channel();
+            let meta = Meta::of(&self.shared.timer_principal);
+            let stream = self.stream.clone();
+            self.command(Deliver { stream, command: M::due(), meta, reply_to }, context);
+            // Due and not carried out (the journal refuses, say): look again a little later.
+            let mut entity = self.entity.borrow_mut();
+            if entity.timer.is_none() && M::deadline(&entity.state).is_some() {
+                let again = self.shared.clock.now().plus_ms(RETRY_MS);
+                entity.timer = Some(again);
+                self.shared.timers.schedule::<M>(again, self.stream.clone());
+            }
+        } else {
+            self.schedule();
+        }
+    }
+}
+
+/// A due timer that could not be carried out is tried again after this, in milliseconds.
+const RETRY_MS: u64 = 250;
+
+impl<M: Hosted> Default for Entity<M> {
+    fn default() -> Self {
+        Self {
+            activation: 0,
+            state: M::State::default(),
+            head: Head::default(),
+            epoch: 0,
+            version: 0,
+            submitted: 0,
+            settled: 0,
+            held: VecDeque::new(),
+            waiting: HashMap::new(),
+            ledger: Ledger::default(),
+            timer: None,
+            lost: None,
+        }
+    }
+}
+
+impl<M: Hosted> Entity<M> {
+    fn start(&mut self, loaded: Loaded<M>) {
+        let Loaded { state, head, epoch, ledger } = loaded;
+        self.state = state;
+        self.version = head.version;
+        self.head = head;
+        self.epoch = epoch;
+        self.ledger = ledger;
+    }
+
+    fn fold(&mut self, stream: &StreamId, events: &[M::Event]) -> Result<(), Failure<M::Reject>> {
+        for event in events {
+            match M::apply(std::mem::take(&mut self.state), event) {
+                Ok(next) => self.state = next,
+                Err(illegal) => {
+                    tracing::error!(%stream, %illegal, "a decision contradicts its own machine");
+                    // What is in flight already stays true and settles its replies.
+                    self.lost = Some(Lost::Refused(Refusal::Superseded));
+                    return Err(Failure::Crashed);
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a retried request from the ledger; gives the caller back if it is a new one.
+    fn remembered(
+        &mut self,
+        meta: &Meta,
+        now: Timestamp,
+        reply_to: ReplyTo<M>,
+    ) -> Option<ReplyTo<M>> {
+        let Some((id, fingerprint)) = &meta.request else { return Some(reply_to) };
+        let Some(entry) = self.ledger.find(id, now) else { return Some(reply_to) };
+        if entry.fingerprint != *fingerprint {
+            answer::<M>(reply_to, Err(Failure::KeyReused));
+            return None;
+        }
+        match M::answer_again(&self.state, id, &entry.events) {
+            Again::Decide => return Some(reply_to),
+            Again::Reply(result) => self.hold(reply_to, result),
+            Again::Waiting => self.waiting.entry(id.to_string()).or_default().push(reply_to),
+        }
+        None
+    }
+
+    /// Replies once everything submitted so far is durable; at once if it is.
+    fn hold(&mut self, reply_to: ReplyTo<M>, result: Result<M::Reply, M::Reject>) {
+        if self.submitted == self.settled {
+            answer::<M>(reply_to, self.answered(result));
+        } else {
+            self.held.push_back(Held { after: self.submitted, reply_to, result });
+        }
+    }
+
+    fn answered(&self, result: Result<M::Reply, M::Reject>) -> Answered<M> {
+        let at = Cursor { epoch: self.epoch, position: self.head.position };
+        match result {
+            Ok(reply) => Ok(Receipt { reply, at }),
+            Err(reason) => Err(Failure::Rejected { reason, at }),
+        }
+    }
+
+    /// The append after the last settled one is durable.
+    fn durable(&mut self, epoch: u32, first: u64, count: u32, answers: Vec<Answer<M>>) {
+        self.settled += 1;
+        self.epoch = epoch;
+        self.head.version += u64::from(count);
+        self.head.position = first + u64::from(count).saturating_sub(1);
+        for Answer { request, reply } in answers {
+            for reply_to in self.waiting.remove(&request).unwrap_or_default() {
+                answer::<M>(reply_to, self.answered(reply.clone()));
+            }
+        }
+        while self.held.front().is_some_and(|held| held.after <= self.settled) {
+            let Some(Held { reply_to, result, .. }) = self.held.pop_front() else { break };
+            answer::<M>(reply_to, self.answered(result));
+        }
+    }
+
+    /// Nothing decided on this state is true any more.
+    fn lose(&mut self, lost: Lost) {
+        for held in self.held.drain(..) {
+            answer::<M>(held.reply_to, Err(lost.failure()));
+        }
+        for reply_to in self.waiting.drain().flat_map(|(_, waiting)| waiting) {
+            answer::<M>(reply_to, Err(lost.failure()));
+        }
+        self.lost.get_or_insert(lost);
+    }
+}
+
+/// An append of an entity, waiting for its sync.
+struct Settling<M: Hosted> {
+    entity: Rc<RefCell<Entity<M>>>,
+    stream: StreamId,
+    events: Vec<M::Event>,
+    answers: Vec<Answer<M>>,
+}
+
+impl<M: Hosted> Pending for Settling<M> {
+    fn settle(self: Box<Self>, epoch: u32, outcome: Outcome, views: &mut Views) {
+        let Self { entity, stream, events, answers } = *self;
+        match outcome {
+            Outcome::Committed { first, count } => {
+                let at = Cursor { epoch, position: first };
+                M::publish(views, &stream, at, &events);
+                entity.borrow_mut().durable(epoch, first, count, answers);
+            },
+            Outcome::Refused(refusal) => entity.borrow_mut().lose(Lost::Refused(refusal)),
+            Outcome::Unknown(reason) => entity.borrow_mut().lose(Lost::Unknown(reason)),
+        }
+    }
+}
+
+/// Keeps `Arc` in the signature of tags without an allocation for events that have none.
+pub(crate) fn tag(key: u8, value: &str) -> mainstay_journal::Tag {
+    mainstay_journal::Tag { key, value: Arc::from(value) }
+}

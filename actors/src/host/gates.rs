@@ -1,0 +1,170 @@
+//! The gates of all dependencies, for callers over HTTP and for probes.
+//!
+//! ```text
+//!   permits, outcomes, probes ──► Gates ──verdicts, windows──► dependency entities ──► journal
+//!                                   ▲                                                    │
+//!                                   └────────────── sync with the durable state ◄────────┘
+//! ```
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
+use mainstay_journal::StreamId;
+use tokio::sync::oneshot;
+
+use super::clock::Clock;
+use super::message::{Deliver, Failure, Meta};
+use super::registry::Registry;
+use crate::dependency::{Dependency, DependencyCommand, DependencyReject, DependencyState};
+use crate::gate::{Admission, Gate, Report};
+use crate::machine::Machine;
+
+/// How often gates close windows, expire permits and repeat verdicts.
+const TICK: Duration = Duration::from_millis(250);
+
+/// One gate per configured dependency.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    clock: Clock,
+    boot: u64,
+    gates: BTreeMap<String, Gate>,
+}
+
+impl Gates {
+    pub(crate) fn new(clock: Clock, boot: u64) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self { clock, boot, gates: BTreeMap::new() }))
+    }
+
+    /// Follows a dependency's durable state; a retired one loses its gate.
+    pub(crate) fn sync(&mut self, name: &str, state: &DependencyState) {
+        if state.settings.is_none() || state.retired {
+            self.gates.remove(name);
+            return;
+        }
+        let boot = self.boot;
+        let gate = self.gates.entry(name.to_owned()).or_insert_with(|| Gate::new(boot));
+        gate.sync(state, self.clock.now());
+    }
+}
+
+/// Takes permits, outcomes and ticks.
+pub(crate) struct GateKeeper {
+    pub(crate) gates: Rc<RefCell<Gates>>,
+    pub(crate) registry: Rc<RefCell<Registry>>,
+    pub(crate) principal: Arc<str>,
+}
+
+/// Asks whether a call may be made.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Admission, Failure<DependencyReject>>")]
+pub(crate) struct Admit {
+    pub(crate) name: String,
+}
+
+/// Tells how calls went. Nothing durable is claimed.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Failure<DependencyReject>>")]
+pub(crate) struct Record {
+    pub(crate) name: String,
+    pub(crate) reports: Vec<Report>,
+}
+
+fn unknown() -> Failure<DependencyReject> {
+    let at = mainstay_journal::Cursor::default();
+    Failure::Rejected { reason: DependencyReject::Unknown, at }
+}
+
+/// Sends a gate's command to its dependency.
+fn command(
+    registry: &Rc<RefCell<Registry>>,
+    principal: &Arc<str>,
+    name: &str,
+    command: DependencyCommand,
+) -> Option<oneshot::Receiver<super::message::Answered<Dependency>>> {
+    let stream = StreamId::new(Dependency::KIND, name)?;
+    let (reply_to, reply) = oneshot::channel();
+    let meta = Meta::of(principal);
+    registry.borrow_mut().deliver::<Dependency>(Deliver { stream, command, meta, reply_to });
+    Some(reply)
+}
+
+impl GateKeeper {
+    fn tick(&mut self) {
+        let mut due = Vec::new();
+        {
+            let gates = &mut *self.gates.borrow_mut();
+            let now = gates.clock.now();
+            for (name, gate) in &mut gates.gates {
+                due.extend(gate.tick(now).into_iter().map(|command| (name.clone(), command)));
+            }
+        }
+        for (name, verdict) in due {
+            // The reply is not awaited: the gate repeats what the journal did not take.
+            drop(command(&self.registry, &self.principal, &name, verdict));
+        }
+    }
+}
+
+impl Actor for GateKeeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        context.run_interval(TICK, |keeper, _context| keeper.tick());
+    }
+}
+
+/// Permits and outcomes that may wait.
+const MAILBOX: usize = 4_096;
+
+impl Handler<Admit> for GateKeeper {
+    type Result = ResponseFuture<Result<Admission, Failure<DependencyReject>>>;
+
+    fn handle(&mut self, Admit { name }: Admit, _context: &mut Self::Context) -> Self::Result {
+        let Self { gates, registry, principal } = self;
+        let (gates, registry, principal) = (gates.clone(), registry.clone(), principal.clone());
+        let admit = move |gates: &Rc<RefCell<Gates>>, name: &str| {
+            let gates = &mut *gates.borrow_mut();
+            let now = gates.clock.now();
+            gates.gates.get_mut(name).map(|gate| gate.admit(now)).ok_or_else(unknown)
+        };
+        Box::pin(async move {
+            let admission = admit(&gates, &name)?;
+            let Admission::TryHalfOpen { generation } = admission else { return Ok(admission) };
+            let half_open = DependencyCommand::TryHalfOpen { generation };
+            if let Some(reply) = command(&registry, &principal, &name, half_open) {
+                reply.await.unwrap_or(Err(Failure::Crashed))?;
+            }
+            // Someone else may have been faster; then its trial calls are under way.
+            Ok(match admit(&gates, &name)? {
+                Admission::TryHalfOpen { .. } => Admission::Rejected { retry_after_ms: None },
+                decided => decided,
+            })
+        })
+    }
+}
+
+impl Handler<Record> for GateKeeper {
+    type Result = Result<(), Failure<DependencyReject>>;
+
+    fn handle(&mut self, record: Record, _context: &mut Self::Context) -> Self::Result {
+        let Record { name, reports } = record;
+        let mut verdicts = Vec::new();
+        {
+            let gates = &mut *self.gates.borrow_mut();
+            let now = gates.clock.now();
+            let gate = gates.gates.get_mut(&name).ok_or_else(unknown)?;
+            for report in reports {
+                verdicts.extend(gate.record(report, now));
+            }
+        }
+        for verdict in verdicts {
+            drop(command(&self.registry, &self.principal, &name, verdict));
+        }
+        Ok(())
+    }
+}

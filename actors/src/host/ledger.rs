@@ -1,0 +1,61 @@
+//! The requests an entity remembers, so that a retried command finds its first answer.
+//!
+//! Rebuilt from the envelopes of the entity's records: at most 64 requests of the last 24 hours.
+//! Refusals without events are not remembered: they change nothing, so they are decided again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// Most requests remembered per entity.
+pub const MAX_REQUESTS: usize = 64;
+/// Longest memory of a request, in milliseconds.
+pub const MEMORY_MS: u64 = 24 * 3_600 * 1_000;
+
+/// The remembered requests, oldest first.
+#[derive(Debug)]
+pub(crate) struct Ledger<E> {
+    entries: VecDeque<Entry<E>>,
+}
+
+/// One request and what it led to.
+#[derive(Debug)]
+pub(crate) struct Entry<E> {
+    pub(crate) request: Arc<str>,
+    pub(crate) fingerprint: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) events: Vec<E>,
+}
+
+impl<E> Default for Ledger<E> {
+    fn default() -> Self {
+        Self { entries: VecDeque::new() }
+    }
+}
+
+impl<E: Clone> Ledger<E> {
+    /// Adds events under a request: to its entry if it is the newest, else as a new one.
+    pub(crate) fn remember(&mut self, request: &str, fingerprint: u64, at: Timestamp, event: &[E]) {
+        if let Some(last) = self.entries.back_mut()
+            && *last.request == *request
+        {
+            last.events.extend_from_slice(event);
+            return;
+        }
+        if self.entries.len() == MAX_REQUESTS {
+            self.entries.pop_front();
+        }
+        let request = request.into();
+        self.entries.push_back(Entry { request, fingerprint, at, events: event.to_vec() });
+    }
+
+    /// What a request led to, if it is remembered at `now`.
+    pub(crate) fn find(&self, request: &str, now: Timestamp) -> Option<&Entry<E>> {
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| *entry.request == *request)
+            .filter(|entry| entry.at.plus_ms(MEMORY_MS) >= now)
+    }
+}

@@ -1,0 +1,144 @@
+//! Appends on their way to the disk, in order, and what waits for each.
+//!
+//! ```text
+//!   entity ──submit──► log ──► writer ──► sync ──► Settled{outcomes} (one message per group)
+//!      └──push pending──► [ p1 p2 p3 p4 … ]  ◄── pop in the same order, settle, reply
+//! ```
+//!
+//! Everything here runs on the host's arbiter; a wake-up per reply would cost more than the reply.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, Recipient};
+use mainstay_journal::{Append, EventLog, Full, Outcome, Sink};
+use tokio::sync::Notify;
+
+use super::views::Views;
+
+/// Appends in flight at most: as many as the writer's channel holds.
+pub const MAX_IN_FLIGHT: usize = 4_096;
+
+/// What waits for an append.
+pub(crate) trait Pending {
+    /// The append has this outcome. Publishes facts to `views`, then replies.
+    fn settle(self: Box<Self>, epoch: u32, outcome: Outcome, views: &mut Views);
+}
+
+/// The queue of pending appends; shared on the arbiter.
+pub(crate) struct Outbox {
+    opened: OnceCell<(Arc<dyn EventLog>, Rc<RefCell<Views>>)>,
+    pending: RefCell<VecDeque<Box<dyn Pending>>>,
+    submitted: Cell<u64>,
+    settled: Cell<u64>,
+    progressed: Notify,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (submitted, settled) = (self.submitted.get(), self.settled.get());
+        f.debug_struct("Outbox").field("submitted", &submitted).field("settled", &settled).finish()
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            opened: OnceCell::new(),
+            pending: RefCell::default(),
+            submitted: Cell::new(0),
+            settled: Cell::new(0),
+            progressed: Notify::new(),
+        })
+    }
+
+    /// Gives the outbox its journal and the views of what becomes durable in it.
+    pub(crate) fn open(&self, log: Arc<dyn EventLog>, views: Rc<RefCell<Views>>) {
+        drop(self.opened.set((log, views)));
+    }
+
+    /// The journal, once it is open.
+    pub(crate) fn log(&self) -> Option<&Arc<dyn EventLog>> {
+        self.opened.get().map(|(log, _)| log)
+    }
+
+    /// Whether one more append is taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.pending.borrow().len() < MAX_IN_FLIGHT
+    }
+
+    /// Hands an append to the writer; `pending` is settled with its outcome.
+    pub(crate) fn submit(&self, append: Append, pending: Box<dyn Pending>) -> Result<(), Full> {
+        let Some(log) = self.log() else { return Err(Full(append)) };
+        log.submit(append)?;
+        self.pending.borrow_mut().push_back(pending);
+        self.submitted.set(self.submitted.get() + 1);
+        Ok(())
+    }
+
+    /// Waits until everything that was submitted before this call is settled.
+    pub(crate) async fn settled(self: Rc<Self>) {
+        let target = self.submitted.get();
+        while self.settled.get() < target {
+            // One thread: no group can settle between the check and the wait.
+            self.progressed.notified().await;
+        }
+    }
+
+    fn settle(&self, epoch: u32, outcomes: Vec<Outcome>) {
+        let Some((_, views)) = self.opened.get() else { return };
+        let count = outcomes.len() as u64;
+        for outcome in outcomes {
+            let Some(pending) = self.pending.borrow_mut().pop_front() else {
+                tracing::error!("the journal settled an append that was never submitted");
+                break;
+            };
+            pending.settle(epoch, outcome, &mut views.borrow_mut());
+        }
+        self.settled.set(self.settled.get() + count);
+        self.progressed.notify_waiters();
+        views.borrow_mut().flush();
+    }
+}
+
+/// Receives settled groups on the arbiter.
+#[derive(Debug)]
+pub(crate) struct Settler(pub(crate) Rc<Outbox>);
+
+impl Actor for Settler {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        // Each message settles at least one of at most MAX_IN_FLIGHT appends: it is never full.
+        context.set_mailbox_capacity(MAX_IN_FLIGHT + 1);
+    }
+}
+
+/// One group's outcomes.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settled {
+    epoch: u32,
+    outcomes: Vec<Outcome>,
+}
+
+impl Handler<Settled> for Settler {
+    type Result = ();
+
+    fn handle(&mut self, group: Settled, _context: &mut Self::Context) {
+        self.0.settle(group.epoch, group.outcomes);
+    }
+}
+
+/// The journal's side of the settler.
+pub(crate) struct ToSettler(pub(crate) Recipient<Settled>);
+
+impl Sink for ToSettler {
+    fn group(&mut self, epoch: u32, outcomes: Vec<Outcome>) {
+        if self.0.try_send(Settled { epoch, outcomes }).is_err() {
+            tracing::debug!("the host is gone; a group of the journal has no listener");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What the host knows from durable facts alone: dependencies, live locks, ended sessions.
+//!
+//! ```text
+//!   settled append ──publish──► Views ──► gates follow the breakers
+//!                                  ├────► live locks, for lists and for a session's end
+//!                                  └────► flush: the supervisor assesses, reactors act
+//! ```
+//!
+//! A view is a fold that can be dropped and rebuilt; recovery rebuilds all of them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+
+use mainstay_journal::{Cursor, StreamId, Tags};
+use smallvec::smallvec;
+use tokio::sync::Notify;
+
+use super::entity::tag;
+use super::gates::Gates;
+use crate::dependency::{Dependency, DependencyEvent, DependencyState};
+use crate::lock::{Lock, LockEvent, LockState};
+use crate::machine::Machine;
+use crate::session::{Session, SessionEvent};
+use crate::system::{System, SystemEvent, SystemState};
+
+/// Tag keys of records: what `find` can search for beside stream, type, principal, correlation.
+pub mod tags {
+    /// The tenant of a session.
+    pub const TENANT: u8 = 1;
+    /// The subject of a session.
+    pub const SUBJECT: u8 = 2;
+    /// The owner of a lease.
+    pub const OWNER: u8 = 3;
+}
+
+/// A machine that the host can run.
+pub trait Hosted: Machine {
+    /// The labels of an event's record.
+    fn tags(_event: &Self::Event) -> Tags {
+        Tags::new()
+    }
+
+    /// Durable events of one append, the first of them at `at`, for the host's views.
+    fn publish(_views: &mut Views, _stream: &StreamId, _at: Cursor, _events: &[Self::Event]) {}
+}
+
+/// The views; shared on the arbiter.
+#[derive(Debug)]
+pub struct Views {
+    /// Durable state of every dependency.
+    pub(crate) dependencies: BTreeMap<String, DependencyState>,
+    /// Durable state of every lock with a lease or a waiter.
+    pub(crate) locks: HashMap<StreamId, LockState>,
+    /// Locks that a session may own or wait for.
+    pub(crate) locks_of_session: HashMap<String, BTreeSet<StreamId>>,
+    /// Sessions that ended and whose locks were not released yet, with their record.
+    pub(crate) ended_sessions: VecDeque<(Cursor, String)>,
+    /// The durable level, and since when.
+    pub(crate) health: SystemState,
+    /// The gates, which follow the breakers.
+    pub(crate) gates: Rc<RefCell<Gates>>,
+    /// The newest durable position that was published.
+    pub(crate) position: Cursor,
+    pub(crate) health_changed: Rc<Notify>,
+    pub(crate) session_ended: Rc<Notify>,
+    assess: bool,
+}
+
+impl Views {
+    pub(crate) fn new(gates: Rc<RefCell<Gates>>) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Self {
+            dependencies: BTreeMap::new(),
+            locks: HashMap::new(),
+            locks_of_session: HashMap::new(),
+            ended_sessions: VecDeque::new(),
+            health: SystemState::default(),
+            gates,
+            position: Cursor::default(),
+            health_changed: Rc::default(),
+            session_ended: Rc::default(),
+            assess: false,
+        }))
+    }
+
+    /// After a group: wakes who waits for what it changed.
+    pub(crate) fn flush(&mut self) {
+        if std::mem::take(&mut self.assess) {
+            self.health_changed.notify_one();
+        }
+        if !self.ended_sessions.is_empty() {
+            self.session_ended.notify_one();
+        }
+    }
+
+    /// Takes a dependency's durable state, from an event or from recovery.
+    pub(crate) fn set_dependency(&mut self, name: &str, state: DependencyState) {
+        self.gates.borrow_mut().sync(name, &state);
+        self.dependencies.insert(name.to_owned(), state);
+        self.assess = true;
+    }
+
+    /// Takes a lock's durable state from recovery.
+    pub(crate) fn recover_lock(&mut self, stream: StreamId, state: LockState) {
+        if !state.grants.is_empty() || !state.waiters.is_empty() {
+            self.locks.insert(stream.clone(), state);
+            self.index_sessions(&stream);
+        }
+    }
+
+    /// Remembers which sessions a lock's leases and waiters belong to.
+    fn index_sessions(&mut self, stream: &StreamId) {
+        let Some(state) = self.locks.get(stream) else { return };
+        let grants = state.grants.iter().map(|grant| &grant.claim);
+        let waiters = state.waiters.iter().map(|waiter| &waiter.claim);
+        for session in grants.chain(waiters).filter_map(|claim| claim.session.as_ref()) {
+            self.locks_of_session.entry(session.clone()).or_default().insert(stream.clone());
+        }
+    }
+}
+
+impl Hosted for System {
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SystemEvent]) {
+        views.position = at;
+        if stream.id() == HEALTH {
+            fold::<Self>(&mut views.health, stream, events);
+        }
+    }
+}
+
+/// Id of the stream with the levels.
+pub(crate) const HEALTH: &str = "health";
+
+impl Hosted for Dependency {
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[DependencyEvent]) {
+        views.position = at;
+        let mut state = views.dependencies.get(stream.id()).cloned().unwrap_or_default();
+        fold::<Self>(&mut state, stream, events);
+        views.set_dependency(stream.id(), state);
+    }
+}
+
+impl Hosted for Session {
+    fn tags(event: &SessionEvent) -> Tags {
+        match event {
+            SessionEvent::SessionCreated(event) => {
+                smallvec![tag(tags::TENANT, &event.tenant), tag(tags::SUBJECT, &event.subject)]
+            },
+            _ => Tags::new(),
+        }
+    }
+
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SessionEvent]) {
+        views.position = at;
+        for event in events {
+            if let SessionEvent::SessionEnded(_) = event
+                && views.locks_of_session.contains_key(stream.id())
+            {
+                views.ended_sessions.push_back((at, stream.id().to_owned()));
+            }
+        }
+    }
+}
+
+impl Hosted for Lock {
+    fn tags(event: &LockEvent) -> Tags {
+        match event {
+            LockEvent::LeaseGranted(event) => smallvec![tag(tags::OWNER, &event.claim.owner)],
+            LockEvent::WaiterQueued(event) => smallvec![tag(tags::OWNER, &event.claim.owner)],
+            LockEvent::RefusalRecorded(event) => smallvec![tag(tags::OWNER, &event.owner)],
+            _ => Tags::new(),
+        }
+    }
+
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[LockEvent]) {
+        views.position = at;
+        let state = views.locks.entry(stream.clone()).or_default();
+        fold::<Self>(state, stream, events);
+        if state.grants.is_empty() && state.waiters.is_empty() {
+            views.locks.remove(stream);
+        } else if events.iter().any(names_session) {
+            views.index_sessions(stream);
+        }
+    }
+}
+
+fn names_session(event: &LockEvent) -> bool {
+    match event {
+        LockEvent::LeaseGranted(event) => event.claim.session.is_some(),
+        LockEvent::WaiterQueued(event) => event.claim.session.is_some(),
+        _ => false,
+    }
+}
+
+fn fold<M: Machine>(state: &mut M::State, stream: &StreamId, events: &[M::Event]) {
+    for event in events {
+        match M::apply(std::mem::take(state), event) {
+            Ok(next) => *state = next,
+            Err(illegal) => tracing::error!(%stream, %illegal, "a durable event cannot be folded"),
+        }
+    }
+}

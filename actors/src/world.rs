@@ -1,0 +1,134 @@
+//! Everything the journal folds to, as one value: what replay, verify and recovery share.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::codec::{CodecError, Payload};
+use crate::dependency::{Dependency, DependencyEvent, DependencyState};
+use crate::lock::{Lock, LockEvent, LockState};
+use crate::machine::{Illegal, Machine};
+use crate::session::{Session, SessionEvent, SessionState};
+use crate::system::{System, SystemEvent, SystemState};
+
+/// The state of every entity, by kind and id.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct World {
+    /// Starts, levels and reactors.
+    pub system: BTreeMap<String, SystemState>,
+    /// By name.
+    pub dependencies: BTreeMap<String, DependencyState>,
+    /// By `{tenant}/{id}`.
+    pub sessions: BTreeMap<String, SessionState>,
+    /// By name.
+    pub locks: BTreeMap<String, LockState>,
+}
+
+/// An event of any kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AnyEvent {
+    /// See [`SystemEvent`].
+    System(SystemEvent),
+    /// See [`DependencyEvent`].
+    Dependency(Box<DependencyEvent>),
+    /// See [`SessionEvent`].
+    Session(SessionEvent),
+    /// See [`LockEvent`].
+    Lock(LockEvent),
+}
+
+/// Why a record cannot be folded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Meaningless {
+    /// No machine has streams of this kind here.
+    #[error("streams of kind {0:?} are unknown here")]
+    Kind(String),
+    /// The payload is not of its type.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The event contradicts the history before it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+}
+
+impl AnyEvent {
+    /// Decodes the payload of a record in a stream of `kind`.
+    ///
+    /// # Errors
+    /// The kind or type is unknown, or the bytes are not of it.
+    pub fn decode(
+        kind: &str,
+        type_id: u16,
+        schema: u16,
+        payload: &[u8],
+    ) -> Result<Self, Meaningless> {
+        Ok(match kind {
+            System::KIND => Self::System(SystemEvent::decode(type_id, schema, payload)?),
+            Dependency::KIND => {
+                Self::Dependency(Box::new(DependencyEvent::decode(type_id, schema, payload)?))
+            },
+            Session::KIND => Self::Session(SessionEvent::decode(type_id, schema, payload)?),
+            Lock::KIND => Self::Lock(LockEvent::decode(type_id, schema, payload)?),
+            other => return Err(Meaningless::Kind(other.to_owned())),
+        })
+    }
+
+    /// The event's name: `LeaseGranted`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::System(event) => event.name(),
+            Self::Dependency(event) => event.name(),
+            Self::Session(event) => event.name(),
+            Self::Lock(event) => event.name(),
+        }
+    }
+
+    /// Names and type ids of all events, in the order of their ids.
+    #[must_use]
+    pub fn catalogue() -> Vec<(&'static str, u16)> {
+        [
+            SystemEvent::catalogue(),
+            DependencyEvent::catalogue(),
+            SessionEvent::catalogue(),
+            LockEvent::catalogue(),
+        ]
+        .concat()
+    }
+}
+
+impl World {
+    /// Folds one event into the entity `id` of its kind.
+    ///
+    /// # Errors
+    /// The event contradicts the entity's history; the entity keeps its state.
+    pub fn apply(&mut self, id: &str, event: &AnyEvent) -> Result<(), Illegal> {
+        match event {
+            AnyEvent::System(event) => fold::<System>(&mut self.system, id, event),
+            AnyEvent::Dependency(event) => fold::<Dependency>(&mut self.dependencies, id, event),
+            AnyEvent::Session(event) => fold::<Session>(&mut self.sessions, id, event),
+            AnyEvent::Lock(event) => fold::<Lock>(&mut self.locks, id, event),
+        }
+    }
+}
+
+fn fold<M: Machine>(
+    states: &mut BTreeMap<String, M::State>,
+    id: &str,
+    event: &M::Event,
+) -> Result<(), Illegal> {
+    if let Some(state) = states.get_mut(id) {
+        let before = state.clone();
+        match M::apply(std::mem::take(state), event) {
+            Ok(next) => *state = next,
+            Err(illegal) => {
+                *state = before;
+                return Err(illegal);
+            },
+        }
+    } else {
+        states.insert(id.to_owned(), M::apply(M::State::default(), event)?);
+    }
+    Ok(())
+}

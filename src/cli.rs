@@ -1,0 +1,97 @@
+//! The command line: data on stdout, talk on stderr, `--json` everywhere.
+//!
+//! | exit code | means |
+//! |---|---|
+//! | 0 | yes, done |
+//! | 1 | the check says no, or the work failed |
+//! | 2 | usage: flags, configuration, arguments |
+//! | 3 | the server cannot be reached, or is not ready |
+//! | 4 | integrity violated |
+//! | 5 | refused: in use, read-only, another format |
+
+mod audit;
+mod exit;
+mod online;
+mod replay;
+mod serve;
+mod status;
+mod table;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::exit::Failed;
+use crate::config::{Config, DEFAULT_PORT};
+
+/// A resilience kernel whose memory cannot be lost.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 yes · 1 the check says no · 2 usage · 3 unreachable · \
+                          4 integrity violated · 5 refused";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Show health, dependencies and journal of a running server
+    Status(status::Status),
+    /// Show what a journal folds to, at its end or at a position
+    Replay(replay::Replay),
+    /// Search the events of a journal
+    Audit(audit::Audit),
+    /// Check both copies of a journal, its chain and the meaning of every event
+    Verify(verify::Verify),
+}
+
+/// Where offline verbs find the journal.
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// Data directory
+    #[arg(long, value_name = "DIR", env = "MAINSTAY__SERVER__DATA", default_value = DEFAULT_DATA)]
+    data: PathBuf,
+}
+
+const DEFAULT_DATA: &str = "./mainstay-data";
+
+/// Runs the program on the process's arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0, the rest to stderr with 2.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        },
+    };
+    let done = match cli.verb {
+        Verb::Serve(verb) => verb.run(),
+        Verb::Status(verb) => verb.run(),
+        Verb::Replay(verb) => verb.run(),
+        Verb::Audit(verb) => verb.run(),
+        Verb::Verify(verb) => verb.run(),
+    };
+    done.unwrap_or_else(|failed| failed.tell())
+}
+
+/// The configuration file if one is named, else the defaults; both under the environment.
+fn configuration(file: Option<&PathBuf>) -> Result<Config, Failed> {
+    let config = match file {
+        Some(path) => Config::from_file(path),
+        None => Config::from_environment(),
+    };
+    config.map_err(|error| Failed::usage(error.to_string()))
+}
+
+/// The server's URL when none is given.
+fn default_server() -> String {
+    format!("http://127.0.0.1:{DEFAULT_PORT}")
+}

@@ -1,0 +1,178 @@
+//! Configuration: flags > environment > file > defaults.
+//!
+//! ```text
+//!   mainstay.toml ──► unknown key? wrong type? file:line:column and the nearest known key
+//!   MAINSTAY__SERVER__LISTEN=… ──► overlays the file, one variable per key
+//! ```
+
+mod dependency;
+mod duration;
+mod error;
+
+pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget};
+pub use duration::Span;
+pub use error::ConfigError;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use mainstay_actors::dependency::Settings;
+use serde::Deserialize;
+
+/// Everything that can be configured. An unknown key is an error.
+#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server listens and keeps its data.
+    pub server: ServerConfig,
+    /// Which journal.
+    pub journal: JournalConfig,
+    /// How global health follows from the dependencies.
+    pub health: HealthConfig,
+    /// The dependencies: `[[dependency]]`.
+    pub dependency: Vec<DependencyConfig>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address and port; loopback only, until keys and TLS exist.
+    pub listen: SocketAddr,
+    /// The data directory.
+    pub data: PathBuf,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT));
+        Self { listen, data: PathBuf::from("./mainstay-data") }
+    }
+}
+
+/// The port when none is configured.
+pub const DEFAULT_PORT: u16 = 7070;
+
+/// `[journal]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Which implementation; `local` keeps segments and store in the data directory.
+    pub url: JournalUrl,
+}
+
+/// Which journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum JournalUrl {
+    /// Segments and store in the data directory.
+    #[default]
+    Local,
+}
+
+/// `[health]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// The level rises only after a better one has held this long.
+    pub recover_after: Span,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self { recover_after: Span::from_ms(10_000) }
+    }
+}
+
+impl Config {
+    /// Reads a file and overlays the process environment.
+    ///
+    /// # Errors
+    /// The file cannot be read or says something that cannot be; the error names the place.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        Self::from_text(&text, &path.display().to_string(), std::env::vars())
+    }
+
+    /// The defaults, overlaid by the process environment.
+    ///
+    /// # Errors
+    /// A variable says something that cannot be.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::from_text("", "environment", std::env::vars())
+    }
+
+    /// Reads TOML text and overlays the given variables.
+    ///
+    /// # Errors
+    /// See [`Config::from_file`].
+    pub fn from_text(
+        text: &str,
+        name: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let from_file: Self =
+            toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
+        let variables: Vec<_> = environment
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?.to_lowercase(), value)))
+            .collect();
+        let config = if variables.is_empty() { from_file } else { overlay(text, name, variables)? };
+        config.check(name)?;
+        Ok(config)
+    }
+
+    /// The settings of every dependency, by name.
+    #[must_use]
+    pub fn settings(&self) -> BTreeMap<String, Settings> {
+        self.dependency.iter().map(|it| (it.name.clone(), it.settings())).collect()
+    }
+
+    fn check(&self, name: &str) -> Result<(), ConfigError> {
+        let says = |reason: String| ConfigError::Value { place: name.to_owned(), reason };
+        let mut seen = std::collections::BTreeSet::new();
+        for dependency in &self.dependency {
+            if !seen.insert(&dependency.name) {
+                return Err(says(format!("two dependencies are named {:?}", dependency.name)));
+            }
+            dependency.check().map_err(|reason| {
+                says(format!("dependency {:?}: {reason}", dependency.name))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// `MAINSTAY__SERVER__LISTEN` overlays `server.listen`.
+const PREFIX: &str = "MAINSTAY__";
+
+fn overlay(
+    text: &str,
+    name: &str,
+    variables: Vec<(String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut table: toml::Table =
+        toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
+    for (key, value) in variables {
+        let variable = format!("{PREFIX}{}", key.to_uppercase());
+        let Some((section, field)) = key.split_once("__") else {
+            let reason = "needs a section and a key: MAINSTAY__SERVER__LISTEN".to_owned();
+            return Err(ConfigError::Value { place: variable, reason });
+        };
+        let section =
+            table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let Some(section) = section.as_table_mut() else {
+            let reason = "only keys of a plain section can be set by a variable".to_owned();
+            return Err(ConfigError::Value { place: variable, reason });
+        };
+        section.insert(field.to_owned(), toml::Value::String(value));
+        // One by one, so that the error names its variable.
+        table
+            .clone()
+            .try_into::<Config>()
+            .map_err(|error| ConfigError::from_toml(&variable, "", &error))?;
+    }
+    table.try_into().map_err(|error| ConfigError::from_toml(name, "", &error))
+}

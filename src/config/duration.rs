@@ -1,0 +1,47 @@
+//! Durations as people write them: `5s`, `100ms`, `1h 30m`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A duration in whole milliseconds, written `5s`, `100ms` or `1h 30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(u64);
+
+impl Span {
+    /// From milliseconds.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// In milliseconds.
+    #[must_use]
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// As a [`Duration`].
+    #[must_use]
+    pub const fn as_duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let say = |reason: &str| format!("{text:?} is no duration ({reason}); write 5s or 100ms");
+        let span: jiff::SignedDuration = text.parse().map_err(|_| say("no number with a unit"))?;
+        let ms = u64::try_from(span.as_millis()).map_err(|_| say("negative"))?;
+        Ok(Self(ms))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}

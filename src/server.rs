@@ -1,0 +1,268 @@
+//! The HTTP server, in the host's own actix System.
+//!
+//! ```text
+//!   request ─► Host and Origin checked ─► route ─► Host::ask ─► durable ─► answer
+//!                                            └─ any error ─► problem+json
+//! ```
+
+mod dependencies;
+mod events;
+mod locks;
+mod page;
+mod problem;
+mod readiness;
+mod request;
+mod sessions;
+
+pub use problem::Problem;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, scope};
+use actix_web::{App as WebApp, HttpServer, ResponseError};
+use hmac::{Hmac, Mac};
+use mainstay_actors::host::Host;
+use mainstay_actors::time::Timestamp;
+use sha2::Sha256;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use self::request::Caller;
+
+/// Largest request body, in bytes.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Threads that speak HTTP; the entities have one of their own.
+const WORKERS: usize = 2;
+/// Requests under way get this long at shutdown, in seconds.
+const SHUTDOWN_SECONDS: u64 = 5;
+
+/// What the handlers share beside the host.
+#[derive(Clone)]
+pub(crate) struct App {
+    secret: Arc<[u8; 32]>,
+}
+
+impl App {
+    /// A new session's id: a uuid v7; under an `Idempotency-Key` a uuid v8 from a keyed hash, so
+    /// that a retry finds the same session and nobody can guess it.
+    fn session_id(&self, tenant: &str, caller: &Caller, now: Option<Timestamp>) -> String {
+        let uuid = match caller.key() {
+            Some(key) => {
+                // HMAC takes keys of any length.
+                let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.secret) else {
+                    return Uuid::now_v7().to_string();
+                };
+                for part in [tenant, key] {
+                    mac.update(&(part.len() as u64).to_le_bytes());
+                    mac.update(part.as_bytes());
+                }
+                let hash = mac.finalize().into_bytes();
+                let mut bytes = [0; 16];
+                bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
+                Uuid::new_v8(bytes)
+            },
+            None => match now {
+                Some(now) => {
+                    let micros = now.as_micros();
+                    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+                    let context = uuid::NoContext;
+                    Uuid::new_v7(uuid::Timestamp::from_unix(context, micros / 1_000_000, nanos))
+                },
+                None => Uuid::now_v7(),
+            },
+        };
+        uuid.to_string()
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    handle: ServerHandle,
+    address: SocketAddr,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Without keys and TLS only loopback is safe.
+    #[error(
+        "listen on {0}: only loopback addresses are served, for there are no keys and no TLS yet; \
+         use 127.0.0.1 and a proxy in front of it"
+    )]
+    Public(SocketAddr),
+    /// The address cannot be bound.
+    #[error("listen on {address}: {error}; choose another with --listen")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// The host has ended.
+    #[error("start the server: {0}")]
+    Host(String),
+}
+
+impl Server {
+    /// Binds and serves `host` inside its System; answers from the first moment on, "not ready"
+    /// while it recovers. `secret` keys the ids of sessions that are created under a key.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub async fn start(
+        host: &Host,
+        listen: SocketAddr,
+        secret: [u8; 32],
+    ) -> Result<Self, ServeError> {
+        if !listen.ip().is_loopback() {
+            return Err(ServeError::Public(listen));
+        }
+        let bind = |error| ServeError::Bind { address: listen, error };
+        let listener = TcpListener::bind(listen).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let (started, starting) = oneshot::channel();
+        let inside = host.clone();
+        let app = App { secret: Arc::new(secret) };
+        let run = move || {
+            let server = HttpServer::new(move || {
+                WebApp::new()
+                    .wrap(from_fn(as_problem))
+                    .wrap(from_fn(from_here))
+                    .configure(|config| routes(config, &inside, &app))
+            });
+            let server = server
+                .workers(WORKERS)
+                .shutdown_timeout(SHUTDOWN_SECONDS)
+                .disable_signals()
+                .listen(listener);
+            let handle = server.map(|server| {
+                let server = server.run();
+                let handle = server.handle();
+                actix::spawn(server);
+                handle
+            });
+            drop(started.send(handle));
+        };
+        host.run_inside(run).map_err(ServeError::Host)?;
+        match starting.await {
+            Ok(Ok(handle)) => Ok(Self { handle, address }),
+            Ok(Err(error)) => Err(bind(error)),
+            Err(_) => Err(ServeError::Host("the host has ended".to_owned())),
+        }
+    }
+
+    /// Where it listens: the port that was chosen, if the configured one was 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections and waits for the requests under way.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+    }
+}
+
+fn routes(config: &mut ServiceConfig, host: &Host, app: &App) {
+    let json = JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(|error, _request| {
+        let status = error.status_code();
+        let problem = if status.as_u16() == 400 {
+            Problem::bad(error.to_string())
+        } else {
+            Problem::of_status(status)
+        };
+        problem.into()
+    });
+    config
+        .app_data(Data::new(host.clone()))
+        .app_data(Data::new(app.clone()))
+        .app_data(json)
+        .app_data(QueryConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
+        .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
+        .service(readiness::livez)
+        .service(readiness::readyz)
+        .service(api());
+}
+
+fn api() -> actix_web::Scope {
+    scope("/api/v1")
+        .service(dependencies::health)
+        .service(dependencies::list)
+        .service(dependencies::show)
+        .service(dependencies::configure)
+        .service(dependencies::force)
+        .service(dependencies::permit)
+        .service(dependencies::outcomes)
+        .service(sessions::create)
+        .service(sessions::list)
+        .service(sessions::show)
+        .service(sessions::touch)
+        .service(sessions::change)
+        .service(sessions::end)
+        .service(locks::acquire)
+        .service(locks::renew)
+        .service(locks::release)
+        .service(locks::check)
+        .service(locks::force_release)
+        .service(locks::list)
+        .service(locks::show)
+        .service(events::list)
+        .service(events::stream)
+}
+
+/// Gives what the framework answers by itself (no route, wrong method) the shape of a problem.
+async fn as_problem(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let status = response.status();
+    let is_problem =
+        response.headers().get(CONTENT_TYPE).is_some_and(|it| *it == problem::PROBLEM_JSON);
+    if status.as_u16() < 400 || is_problem {
+        return Ok(response.map_into_left_body());
+    }
+    let allow = response.headers().get(actix_web::http::header::ALLOW).cloned();
+    let mut answer = Problem::of_status(status).error_response();
+    if let Some(allow) = allow {
+        answer.headers_mut().insert(actix_web::http::header::ALLOW, allow);
+    }
+    Ok(response.into_response(answer).map_into_right_body())
+}
+
+/// A page in a browser on this machine must not reach the server by another name, nor from
+/// another origin.
+async fn from_here(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let text = |name| request.headers().get(name).map(|it| it.to_str().unwrap_or_default());
+    let host_is_local = text(HOST).is_none_or(is_local);
+    let origin_is_local =
+        text(ORIGIN).is_none_or(|origin| origin.split_once("://").is_some_and(|it| is_local(it.1)));
+    if host_is_local && origin_is_local {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    }
+    let refused = Problem::new(
+        actix_web::http::StatusCode::FORBIDDEN,
+        "foreign-host",
+        "Host and Origin must name this machine: localhost, 127.0.0.1 or [::1]",
+    );
+    Ok(request.into_response(refused.error_response()).map_into_right_body())
+}
+
+fn is_local(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,146 @@
+//! `/api/v1/events` and `/api/v1/streams`: the journal, read.
+
+use std::ops::ControlFlow;
+
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpResponse, get};
+use mainstay_actors::host::Host;
+use mainstay_actors::time::Timestamp;
+use mainstay_actors::world::World;
+use mainstay_journal::{Cursor, Query as Find, StreamId};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::page::{self, Limit};
+use super::problem::Problem;
+use crate::event::{Event, fold, type_ids};
+
+/// The query of `GET /events`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    stream: Option<String>,
+    r#type: Option<String>,
+    principal: Option<String>,
+    correlation: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    after: Option<String>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// `GET /events`: what happened, oldest first.
+#[get("/events")]
+pub(crate) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
+    let log = host.log().ok_or_else(|| not_ready(&host))?;
+    let head = log.head();
+    let find = find(&query, head)?;
+    let limit = query.limit.get();
+    let events = page::off_arbiter(move || {
+        let mut events = Vec::new();
+        log.find(&find, &mut |record| {
+            events.push(Event::of(&record));
+            if events.len() <= limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(events)
+    })
+    .await?;
+    let (events, next) = page::cut(events, limit, |event| event.cursor().to_string());
+    Ok(HttpResponse::Ok().json(json!({ "events": events, "next": next })))
+}
+
+fn not_ready(host: &Host) -> Problem {
+    let failure: mainstay_actors::host::Failure<mainstay_actors::dependency::DependencyReject> =
+        mainstay_actors::host::Failure::NotReady(host.readiness().to_string());
+    failure.into()
+}
+
+fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
+    let bad = |field: &str, reason: String| Problem::bad(reason).with("field", field);
+    let time = |field: &str, text: &Option<String>| {
+        let parse = |text: &String| Timestamp::parse(text).map(Timestamp::as_micros);
+        text.as_ref()
+            .map(parse)
+            .transpose()
+            .map_err(|reason| bad(field, format!("{field} must be an RFC 3339 time: {reason}")))
+    };
+    let stream = query.stream.as_deref().map(|name| {
+        StreamId::parse(name)
+            .ok_or_else(|| bad("stream", "stream must be kind/id: lock/room-101".to_owned()))
+    });
+    let types = query.r#type.as_deref().map(type_ids).transpose();
+    Ok(Find {
+        stream: stream.transpose()?,
+        types: types.map_err(|reason| bad("type", reason))?.unwrap_or_default(),
+        principal: query.principal.clone(),
+        correlation: query.correlation.clone(),
+        tags: Vec::new(),
+        since_us: time("since", &query.since)?,
+        until_us: time("until", &query.until)?,
+        after: query.after.as_deref().map_or(Ok(0), |text| after(text, head))?,
+    })
+}
+
+/// `{epoch}-{position}`, or a bare position of the current history.
+fn after(text: &str, head: Cursor) -> Result<u64, Problem> {
+    let cursor = text
+        .parse::<Cursor>()
+        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
+        .map_err(|_| {
+            Problem::bad("after must be a position or {epoch}-{position}").with("field", "after")
+        })?;
+    if cursor.epoch != head.epoch {
+        return Err(Problem::new(
+            actix_web::http::StatusCode::GONE,
+            "other-epoch",
+            format!("the cursor is of epoch {}, this history is epoch {}", cursor.epoch, head.epoch),
+        ));
+    }
+    if cursor.position > head.position {
+        return Err(Problem::bad(format!(
+            "position {} lies after the last event, {}",
+            cursor.position, head.position
+        ))
+        .with("field", "after"));
+    }
+    Ok(cursor.position)
+}
+
+/// `GET /streams/{kind}/{id}`: what a stream folds to.
+#[get("/streams/{kind}/{id:.*}")]
+pub(crate) async fn stream(
+    host: Data<Host>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (kind, id) = path.into_inner();
+    let unknown = || Problem::not_found(format!("there is no stream {kind}/{id}"));
+    let stream = StreamId::new(&kind, &id).ok_or_else(unknown)?;
+    let log = host.log().ok_or_else(|| not_ready(&host))?;
+    let name = stream.clone();
+    let (world, last) = page::off_arbiter(move || {
+        let mut world = World::default();
+        let mut last = None;
+        let mut trouble = None;
+        log.read_stream(&name, u64::MAX, &mut |record| {
+            last = Some((record.cursor(), record.version));
+            match fold(&mut world, &record) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(reason) => {
+                    trouble = Some(reason);
+                    ControlFlow::Break(())
+                },
+            }
+        })?;
+        trouble.map_or(Ok((world, last)), |reason| Err(Problem::internal(reason)))
+    })
+    .await?;
+    let (cursor, version) = last.ok_or_else(unknown)?;
+    Ok(HttpResponse::Ok().json(json!({
+        "stream": stream.as_str(),
+        "version": version,
+        "position": cursor.position,
+        "epoch": cursor.epoch,
+        "state": crate::event::only_state(&world),
+    })))
+}

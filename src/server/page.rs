@@ -1,0 +1,61 @@
+//! Pages: a limit, and the cursor of what comes after.
+
+use mainstay_journal::ReadError;
+use serde::{Deserialize, Deserializer, de};
+
+use super::problem::Problem;
+
+/// How many rows a page has: 1 to 1,000, 100 when absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(usize);
+
+/// Most rows of a page.
+pub(crate) const MAX_LIMIT: usize = 1_000;
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl Limit {
+    pub(crate) const fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let limit = usize::deserialize(deserializer)?;
+        if (1..=MAX_LIMIT).contains(&limit) {
+            return Ok(Self(limit));
+        }
+        Err(de::Error::custom(format!("limit must be 1 to {MAX_LIMIT}")))
+    }
+}
+
+/// Cuts `limit + 1` rows to a page; the cursor is that of its last row, if there is more.
+pub(crate) fn cut<T, C>(
+    mut rows: Vec<T>,
+    limit: usize,
+    cursor: impl Fn(&T) -> C,
+) -> (Vec<T>, Option<C>) {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(cursor);
+    (rows, next)
+}
+
+/// Runs a read of the journal off the arbiter.
+pub(crate) async fn off_arbiter<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = actix_web::web::block(work).await;
+    done.unwrap_or_else(|_| Err(Problem::internal("the read was cancelled")))
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::internal(error.to_string())
+    }
+}

@@ -1,0 +1,88 @@
+//! The door of the library: a journal in a data directory and the host over it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mainstay_actors::host::{Host, HostOptions, OpenLog};
+use mainstay_journal::{EventLog, LocalLog, Options};
+
+use crate::config::Config;
+
+/// An open mainstay: journal, entities, supervisor, probes.
+#[derive(Debug)]
+pub struct Mainstay {
+    host: Host,
+    #[cfg(feature = "probes")]
+    probes: crate::probe::Probes,
+}
+
+/// Why a mainstay cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The host's thread cannot be started.
+    #[error("start: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The journal, its recovery or the clock said no; the text says what to do.
+    #[error("{0}")]
+    Host(String),
+    /// A probe cannot be set up.
+    #[cfg(feature = "probes")]
+    #[error(transparent)]
+    Probe(#[from] crate::probe::ProbeError),
+}
+
+impl Mainstay {
+    /// Opens the configured data directory and waits until recovery is over.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let stay = Self::start(&config, false)?;
+        stay.host.ready().await.map_err(OpenError::Host)?;
+        Ok(stay)
+    }
+
+    /// Starts opening and returns at once: [`Host::ready`] tells when commands are taken.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn start(config: &Config, accept_clock: bool) -> Result<Self, OpenError> {
+        let options = HostOptions {
+            dependencies: config.settings(),
+            recover_after_ms: config.health.recover_after.as_ms(),
+            accept_clock,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: u64::from(std::process::id()),
+        };
+        let host = Host::open(open_local(&config.server.data), options)?;
+        #[cfg(feature = "probes")]
+        let probes = crate::probe::Probes::start(&host, &config.dependency)?;
+        Ok(Self {
+            host,
+            #[cfg(feature = "probes")]
+            probes,
+        })
+    }
+
+    /// The handle to the actors: commands, permits, health. Clone it freely.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Drains, closes the journal and ends every thread.
+    pub async fn close(self) {
+        #[cfg(feature = "probes")]
+        drop(self.probes);
+        self.host.close().await;
+    }
+}
+
+/// Opens the journal of a data directory.
+fn open_local(data: &Path) -> OpenLog {
+    let data = data.to_owned();
+    Box::new(move |sink| {
+        let log = LocalLog::open(&data, Options::default(), sink).map_err(|e| e.to_string())?;
+        Ok(Arc::new(log) as Arc<dyn EventLog>)
+    })
+}
