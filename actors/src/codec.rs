@@ -61,13 +61,18 @@ pub(crate) fn encode<T: Serialize>(
         .map_err(|error| CodecError::Malformed { name, reason: error.to_string() })
 }
 
+/// No field may claim more memory than this, in bytes: a damaged length must not allocate without
+/// bound. A record's 32 KiB of varints stay below it.
+const MAX_DECODED_BYTES: usize = 1 << 20;
+
 /// Decodes one payload struct; every byte must be used.
 pub(crate) fn decode<T: DeserializeOwned>(
     name: &'static str,
     bytes: &[u8],
 ) -> Result<T, CodecError> {
+    let config = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
     let malformed = |reason: String| CodecError::Malformed { name, reason };
-    let (value, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config)
         .map_err(|error| malformed(error.to_string()))?;
     if used != bytes.len() {
         return Err(malformed(format!("{} bytes left over", bytes.len() - used)));

@@ -16,12 +16,16 @@
 mod decide;
 mod events;
 mod fold;
+mod latencies;
 mod settings;
+mod stay;
 
 pub use events::{
     BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened, DependencyConfigured,
     DependencyEvent, DependencyRetired, ThresholdCrossed, WindowObserved,
 };
+pub(crate) use latencies::empty_histogram;
+pub use latencies::{Latencies, LatencySummary};
 pub use settings::{BreakerSettings, Settings, SettingsError, Window};
 
 use serde::{Deserialize, Serialize};
@@ -67,6 +71,8 @@ pub struct Breaker {
     pub attempt: u32,
     /// When time ends this state, if it does.
     pub until: Option<Timestamp>,
+    /// `metrics_only`: the threshold was crossed in this generation, and is not reported again.
+    pub crossed: bool,
 }
 
 /// The breaker's states.
@@ -208,10 +214,6 @@ pub struct Second {
     pub ignored: u32,
 }
 
-/// A serialised histogram; in JSON its count, p50, p95, p99 and maximum in microseconds appear.
-#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
-pub struct Latencies(pub(crate) Vec<u8>);
-
 /// What can be asked of a dependency.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DependencyCommand {
@@ -320,10 +322,7 @@ impl Machine for Dependency {
         decide::decide(state, command, context)
     }
 
-    fn apply(
-        state: DependencyState,
-        event: &DependencyEvent,
-    ) -> Result<DependencyState, Illegal> {
+    fn apply(state: DependencyState, event: &DependencyEvent) -> Result<DependencyState, Illegal> {
         fold::apply(state, event)
     }
 
@@ -336,10 +335,10 @@ impl Machine for Dependency {
     }
 
     fn answer_again(
-        _state: &DependencyState,
+        state: &DependencyState,
         _request: &str,
-        _events: &[DependencyEvent],
+        events: &[DependencyEvent],
     ) -> Again<Self> {
-        Again::Decide
+        decide::answer_again(state, events)
     }
 }

@@ -12,7 +12,7 @@
 mod assess;
 mod hysteresis;
 
-pub use assess::{Assessment, Input, assess};
+pub use assess::{Assessment, Input, assess, cause};
 pub use hysteresis::Hysteresis;
 
 use serde::{Deserialize, Serialize};

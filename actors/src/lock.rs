@@ -8,12 +8,13 @@
 //! ```
 
 mod decide;
+mod draft;
 mod events;
 mod fold;
 
 pub use events::{
     LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeaseRevoked, LockEvent, RefusalRecorded, WaiterLeft, WaiterQueued,
+    LeaseRevoked, LeftBecause, LockEvent, RefusalRecorded, WaiterLeft, WaiterQueued,
 };
 
 use std::collections::VecDeque;

@@ -8,14 +8,17 @@
 mod decide;
 mod events;
 mod fold;
+mod limits;
+pub(crate) mod sealed;
 
 pub use events::{
     EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
 };
+pub use sealed::Sealed;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Serialize;
 
 use crate::machine::{Again, Context, Decision, Illegal, Machine};
 use crate::time::Timestamp;
@@ -34,12 +37,6 @@ pub const MAX_NAME_BYTES: usize = 200;
 /// The machine of one session; its stream is `session/{tenant}/{id}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Session {}
-
-/// An attribute's value: opaque bytes, the first of which names the scheme (0 = plain).
-///
-/// In JSON only its length appears: events and feeds never show a value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Sealed(Vec<u8>);
 
 /// What a session's stream folds to.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -66,7 +63,7 @@ pub struct Live {
     pub tenant: String,
     /// Whom it is about; opaque.
     pub subject: String,
-    /// Rises with each patch; the ETag.
+    /// Rises with each patch; the `ETag`.
     pub revision: u64,
     /// Values by name.
     pub attributes: BTreeMap<String, Sealed>,
@@ -172,58 +169,6 @@ pub enum SessionReject {
         /// What it must be.
         rule: &'static str,
     },
-}
-
-impl Sealed {
-    /// Plain bytes, scheme 0.
-    #[must_use]
-    pub fn plain(value: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(value.len() + 1);
-        bytes.push(0);
-        bytes.extend_from_slice(value);
-        Self(bytes)
-    }
-
-    /// The bytes behind scheme 0; `None` under any other scheme.
-    #[must_use]
-    pub fn as_plain(&self) -> Option<&[u8]> {
-        match self.0.split_first() {
-            Some((0, value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Length of the stored bytes, the scheme byte included.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl std::fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sealed({} bytes)", self.0.len())
-    }
-}
-
-impl Serialize for Sealed {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            #[derive(Serialize)]
-            struct Length {
-                size_bytes: usize,
-            }
-            Length { size_bytes: self.0.len() }.serialize(serializer)
-        } else {
-            self.0.serialize(serializer)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Sealed {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self)
-    }
 }
 
 impl Machine for Session {

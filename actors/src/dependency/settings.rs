@@ -88,3 +88,66 @@ pub struct SettingsError {
     /// What it must be.
     pub rule: &'static str,
 }
+
+/// Heaviest weight.
+const MAX_WEIGHT: u32 = 1_000_000;
+/// A day, in milliseconds.
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+impl Settings {
+    /// Whether they can be.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range, with the range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        check(self.weight <= MAX_WEIGHT, "weight", "at most 1000000")?;
+        let caps = self.cap != Some(Level::Optimal);
+        check(caps, "cap", "DEGRADED, LIMITED, MINIMAL or EMERGENCY")?;
+        self.breaker.check()
+    }
+}
+
+impl BreakerSettings {
+    /// Whether they can be.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range, with the range.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let least = self.minimum_calls;
+        match self.window {
+            Window::Seconds(seconds) => {
+                check((1..=3_600).contains(&seconds), "window", "1 s to 1 h")?;
+                let countable = (1..=1_000_000).contains(&least);
+                check(countable, "minimum_calls", "1 to 1000000")?;
+            },
+            Window::Calls(calls) => {
+                check((1..=10_000).contains(&calls), "window", "1 to 10000 calls")?;
+                let reachable = (1..=calls).contains(&least);
+                check(reachable, "minimum_calls", "1 to the calls of the window")?;
+            },
+        }
+        check(self.failure_rate > Rate::default(), "failure_rate", "more than 0, at most 1")?;
+        check(self.slow_rate > Rate::default(), "slow_rate", "more than 0, at most 1")?;
+        let slow = self.slow_call_ms.is_none_or(|ms| (1..=3_600_000).contains(&ms));
+        check(slow, "slow_call", "1 ms to 1 h")?;
+        let run = self.consecutive_failures != Some(0);
+        check(run, "consecutive_failures", "at least 1")?;
+        self.check_times()
+    }
+
+    fn check_times(&self) -> Result<(), SettingsError> {
+        check((1..=DAY_MS).contains(&self.open_for_ms), "open_for", "1 ms to 1 d")?;
+        check((100..=1_000).contains(&self.backoff_percent), "backoff", "1 to 10")?;
+        let max = (self.open_for_ms..=7 * DAY_MS).contains(&self.open_max_ms);
+        check(max, "open_max", "open_for to 7 d")?;
+        check(self.jitter.ten_thousandths() <= 5_000, "jitter", "0 to 0.5")?;
+        let permits = (1..=1_000).contains(&self.half_open_permits);
+        check(permits, "half_open_permits", "1 to 1000")?;
+        let half = (1..=DAY_MS).contains(&self.half_open_max_ms);
+        check(half, "half_open_max", "1 ms to 1 d")
+    }
+}
+
+fn check(holds: bool, field: &'static str, rule: &'static str) -> Result<(), SettingsError> {
+    if holds { Ok(()) } else { Err(SettingsError { field, rule }) }
+}

@@ -89,6 +89,8 @@ pub struct LeaseExtended {
     pub boot: u64,
     /// Tokens and their new ends.
     pub leases: Vec<(u64, Timestamp)>,
+    /// Waiters' grants among them that nobody has claimed pass on at this moment.
+    pub claim_by: Timestamp,
 }
 
 /// A request waits.

@@ -1,0 +1,90 @@
+//! Rules on a lock's commands.
+//!
+//! | command | nobody in the way | in the way | token not live | another's token |
+//! |---|---|---|---|---|
+//! | `Acquire` | `LeaseGranted` | `Held`, or `WaiterQueued` with `wait_ms` | – | – |
+//! | `Acquire` again, same request | the same lease, `LeaseClaimed` once | still waiting | `RequestSpent` | – |
+//! | `Renew` | `LeaseRenewed` | – | `NotHeld` | `HeldByOther`, `RefusalRecorded` |
+//! | `Release` | `LeaseReleased` | – | `NotHeld` | `HeldByOther`, `RefusalRecorded` |
+//! | `ForceRelease` | `LeaseRevoked` for one or all | – | `NotHeld` | `LeaseRevoked` |
+//! | `Check` | `valid: true` | – | `valid: false` | `valid: true` |
+//! | `SessionEnded` | `LeaseReleased`, `WaiterLeft` for all of the session | – | – | – |
+//! | `Recover` | `LeaseExtended`, once a boot | – | – | – |
+//!
+//! Every command but the first `Recover` of a boot begins with what is due at its moment
+//! ([`Draft::sweep`]): a lease that has run out is never treated as live, even when the timer has
+//! not fired. Whatever frees the lock ends with grants to those who wait.
+
+mod acquire;
+mod again;
+mod holder;
+
+pub(super) use again::answer_again;
+
+use super::draft::{Draft, Ruling};
+use super::{CLAIM_MS, LeaseExtended, Lock, LockCommand, LockReject, LockReply, LockState};
+use super::{MAX_NAME_BYTES, RECOVERY_GRACE_MS};
+use crate::machine::{Context, Decision};
+
+pub(super) fn decide(
+    state: &LockState,
+    command: LockCommand,
+    context: &Context<'_>,
+) -> Result<Decision<Lock>, LockReject> {
+    if matches!(command, LockCommand::Recover)
+        && context.boot > state.recovered_boot
+        && !state.grants.is_empty()
+    {
+        return Ok(recover(state, context));
+    }
+    let now = context.now;
+    let mut draft = Draft::of(state);
+    draft.sweep(now);
+    let ruling = match command {
+        LockCommand::Acquire { claim, wait_ms } => {
+            acquire::acquire(&mut draft, claim, wait_ms, context)
+        },
+        LockCommand::Renew { token, owner, ttl_ms } => {
+            holder::renew(&mut draft, token, owner, ttl_ms, now)
+        },
+        LockCommand::Release { token, owner } => holder::release(&mut draft, token, owner, now),
+        LockCommand::ForceRelease { token, reason } => {
+            holder::force_release(&mut draft, token, &reason, now)
+        },
+        LockCommand::Check { token } => {
+            Ok(Ruling::Answer(LockReply::Checked { valid: draft.grant(token).is_some() }))
+        },
+        LockCommand::Show => Ok(Ruling::Answer(LockReply::State(draft.view()))),
+        LockCommand::SessionEnded { session } => {
+            holder::session_ended(&mut draft, &session, now);
+            Ok(Ruling::Answer(LockReply::Done))
+        },
+        LockCommand::Recover | LockCommand::Due => Ok(Ruling::Answer(LockReply::Done)),
+    };
+    draft.decision(ruling)
+}
+
+/// Leases that ran out while the server was down are not expired first: their holders could not
+/// have renewed them.
+fn recover(state: &LockState, context: &Context<'_>) -> Decision<Lock> {
+    let leases = state
+        .grants
+        .iter()
+        .map(|grant| {
+            let grace_ms = grant.claim.ttl_ms.min(RECOVERY_GRACE_MS);
+            (grant.token, grant.expires_at.max(context.now.plus_ms(grace_ms)))
+        })
+        .collect();
+    let claim_by = context.now.plus_ms(CLAIM_MS);
+    let event = LeaseExtended { boot: context.boot, leases, claim_by };
+    Decision::of(vec![event.into()], LockReply::Done)
+}
+
+/// An owner that can be recorded.
+fn check_owner(owner: &str) -> Result<(), LockReject> {
+    check((1..=MAX_NAME_BYTES).contains(&owner.len()), "owner", "1 to 200 bytes long")
+}
+
+fn check(holds: bool, field: &'static str, rule: &'static str) -> Result<(), LockReject> {
+    if holds { Ok(()) } else { Err(LockReject::OutOfRange { field, rule }) }
+}

@@ -1,0 +1,106 @@
+//! What a holder, an operator or a session's end does to leases.
+
+use super::{check, check_owner};
+use crate::lock::draft::{Draft, Ruling, lease};
+use crate::lock::events::LeftBecause;
+use crate::lock::{
+    LeaseReleased, LeaseRenewed, LeaseRevoked, LockReject, LockReply, RefusalRecorded, TTL_MS,
+    WaiterLeft,
+};
+use crate::machine::Answer;
+use crate::time::Timestamp;
+
+/// Refusals are recorded at most this often, in milliseconds.
+const REFUSAL_EVERY_MS: u64 = 1_000;
+/// Longest reason, in bytes.
+const MAX_REASON_BYTES: usize = 1_000;
+
+pub(super) fn renew(
+    draft: &mut Draft<'_>,
+    token: u64,
+    owner: String,
+    ttl_ms: Option<u64>,
+    now: Timestamp,
+) -> Result<Ruling, LockReject> {
+    check_owner(&owner)?;
+    let length_ok = ttl_ms.is_none_or(|ttl_ms| TTL_MS.contains(&ttl_ms));
+    check(length_ok, "ttl_ms", "100 to 604800000 (7 days)")?;
+    let ttl_ms = ttl_ms.unwrap_or(held_by(draft, token, owner, "renew", now)?);
+    let expires_at = now.plus_ms(ttl_ms);
+    draft.events.push(LeaseRenewed { token, expires_at, ttl_ms }.into());
+    Ok(Ruling::Answer(LockReply::Lease(lease(token, expires_at, now))))
+}
+
+pub(super) fn release(
+    draft: &mut Draft<'_>,
+    token: u64,
+    owner: String,
+    now: Timestamp,
+) -> Result<Ruling, LockReject> {
+    check_owner(&owner)?;
+    held_by(draft, token, owner, "release", now)?;
+    draft.end(token, LeaseReleased { token, session: None });
+    draft.grant_waiters(now);
+    Ok(Ruling::Answer(LockReply::Ended { released: 1 }))
+}
+
+pub(super) fn force_release(
+    draft: &mut Draft<'_>,
+    token: Option<u64>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Ruling, LockReject> {
+    let recordable = (1..=MAX_REASON_BYTES).contains(&reason.len());
+    check(recordable, "reason", "1 to 1000 bytes long")?;
+    let tokens: Vec<u64> = match token {
+        None => draft.grants.iter().map(|grant| grant.token).collect(),
+        Some(token) if draft.grant(token).is_some() => vec![token],
+        Some(token) => return Err(LockReject::NotHeld { token }),
+    };
+    for token in &tokens {
+        draft.end(*token, LeaseRevoked { token: *token, reason: reason.to_owned() });
+    }
+    draft.grant_waiters(now);
+    Ok(Ruling::Answer(LockReply::Ended { released: tokens.len() }))
+}
+
+pub(super) fn session_ended(draft: &mut Draft<'_>, session: &str, now: Timestamp) {
+    let is_its = |of: &Option<String>| of.as_deref() == Some(session);
+    let held = draft.grants.iter().filter(|grant| is_its(&grant.claim.session));
+    let tokens: Vec<u64> = held.map(|grant| grant.token).collect();
+    for token in tokens {
+        draft.end(token, LeaseReleased { token, session: Some(session.to_owned()) });
+    }
+    let (gone, kept) =
+        std::mem::take(&mut draft.waiters).into_iter().partition(|it| is_its(&it.claim.session));
+    draft.waiters = kept;
+    let gone: Vec<_> = gone;
+    for waiter in gone {
+        let request = waiter.request.to_owned();
+        draft.left.push(waiter.request);
+        draft
+            .answers
+            .push(Answer { request: request.clone(), reply: Err(LockReject::SessionEnded) });
+        draft.events.push(WaiterLeft { request, why: LeftBecause::SessionEnded }.into());
+    }
+    draft.grant_waiters(now);
+}
+
+/// The lease's TTL, if `owner` holds it; a refusal is recorded at most once a second.
+fn held_by(
+    draft: &mut Draft<'_>,
+    token: u64,
+    owner: String,
+    command: &str,
+    now: Timestamp,
+) -> Result<u64, LockReject> {
+    let Some(grant) = draft.grant(token) else { return Err(LockReject::NotHeld { token }) };
+    if grant.claim.owner == owner {
+        return Ok(grant.claim.ttl_ms);
+    }
+    if draft.refusal_at.is_none_or(|last| now >= last.plus_ms(REFUSAL_EVERY_MS)) {
+        let command = command.to_owned();
+        draft.events.push(RefusalRecorded { token, owner, command, at: now }.into());
+    }
+    Err(LockReject::HeldByOther { token })
+}

@@ -1,0 +1,169 @@
+//! Folds a lock's events.
+//!
+//! | event | needs | changes |
+//! |---|---|---|
+//! | `LeaseGranted` | a higher token, nobody in the way; with `claim_by` a waiter | grants, its waiter, the delay is over |
+//! | `LeaseRenewed` | a live lease | end, TTL, claimed |
+//! | `LeaseClaimed` | a live lease that is not claimed | claimed |
+//! | `LeaseReleased`, `LeaseExpired`, `LeaseRevoked` | a live lease | it ends |
+//! | `LeaseExtended` | a later boot, live leases | ends, once a boot |
+//! | `WaiterQueued` | a request that neither waits nor holds | last in the queue |
+//! | `WaiterLeft` | a waiting request | out of the queue |
+//! | `RefusalRecorded` | – | when |
+
+use super::draft::{Draft, conflict};
+use super::{
+    Claim, Grant, LeaseExpired, LeaseExtended, LeaseGranted, LeaseRenewed, LockEvent, LockState,
+    MAX_GRANTS, MAX_WAITERS, RangeUnit, Waiter, WaiterQueued,
+};
+use crate::codec::Payload;
+use crate::machine::Illegal;
+use crate::time::Timestamp;
+
+pub(super) fn apply(mut state: LockState, event: &LockEvent) -> Result<LockState, Illegal> {
+    let folded = match event {
+        LockEvent::LeaseGranted(event) => granted(&mut state, event),
+        LockEvent::LeaseRenewed(event) => renewed(&mut state, event),
+        LockEvent::LeaseClaimed(event) => claimed(&mut state, event.token),
+        LockEvent::LeaseReleased(event) => take(&mut state, event.token).map(drop),
+        LockEvent::LeaseRevoked(event) => take(&mut state, event.token).map(drop),
+        LockEvent::LeaseExpired(event) => expired(&mut state, event),
+        LockEvent::LeaseExtended(event) => extended(&mut state, event),
+        LockEvent::WaiterQueued(event) => queued(&mut state, event),
+        LockEvent::WaiterLeft(event) => left(&mut state, &event.request),
+        LockEvent::RefusalRecorded(event) => {
+            state.refusal_at = Some(event.at);
+            Ok(())
+        },
+    };
+    folded.map(|()| state).map_err(|reason| Illegal::new(event.name(), reason))
+}
+
+/// The next moment at which a lease ends, a waiter gives up, or a delay that alone is in a
+/// waiter's way is over.
+pub(super) fn deadline(state: &LockState) -> Option<Timestamp> {
+    let leases = state.grants.iter().map(|grant| {
+        grant.claim_by.map_or(grant.expires_at, |claim_by| claim_by.min(grant.expires_at))
+    });
+    let waits = state.waiters.iter().map(|waiter| waiter.deadline);
+    let delay = state
+        .delayed_until
+        .filter(|_| !state.waiters.is_empty() && Draft::of(state).next_grantable(&mut 0).is_some());
+    leases.chain(waits).chain(delay).min()
+}
+
+fn granted(state: &mut LockState, event: &LeaseGranted) -> Result<(), String> {
+    let LeaseGranted { token, claim, expires_at, claim_by } = event;
+    if *token <= state.last_token {
+        return Err(format!("token {token} after {}", state.last_token));
+    }
+    if state.grants.len() >= MAX_GRANTS {
+        return Err("too many leases".to_owned());
+    }
+    let unit = agreed_unit(state, claim)?;
+    let place = position(state, claim.request.as_deref());
+    if claim_by.is_some() != place.is_some() {
+        return Err("exactly a waiter's grant is to be claimed".to_owned());
+    }
+    if let Some(grant) = state.grants.iter().find(|grant| conflict(&grant.claim, claim)) {
+        return Err(format!("lease {} is in the way", grant.token));
+    }
+    let mut earlier = state.waiters.iter().take(place.unwrap_or(usize::MAX));
+    if earlier.any(|waiter| conflict(&waiter.claim, claim)) {
+        return Err("an earlier waiter is in the way".to_owned());
+    }
+    if let Some(place) = place {
+        state.waiters.remove(place);
+    }
+    state.last_token = *token;
+    state.unit = unit;
+    state.delayed_until = None;
+    let (expires_at, claim_by) = (*expires_at, *claim_by);
+    state.grants.push(Grant { token: *token, claim: claim.clone(), expires_at, claim_by });
+    Ok(())
+}
+
+fn renewed(state: &mut LockState, event: &LeaseRenewed) -> Result<(), String> {
+    let grant = live(state, event.token)?;
+    grant.expires_at = event.expires_at;
+    grant.claim.ttl_ms = event.ttl_ms;
+    grant.claim_by = None;
+    Ok(())
+}
+
+fn claimed(state: &mut LockState, token: u64) -> Result<(), String> {
+    match live(state, token)?.claim_by.take() {
+        Some(_) => Ok(()),
+        None => Err(format!("lease {token} is claimed already")),
+    }
+}
+
+fn expired(state: &mut LockState, event: &LeaseExpired) -> Result<(), String> {
+    if live(state, event.token)?.claim_by.is_some() != event.unclaimed {
+        return Err("exactly a lease that waits for its claim can be unclaimed".to_owned());
+    }
+    take(state, event.token)?;
+    state.delayed_until = state.delayed_until.max(event.delayed_until);
+    Ok(())
+}
+
+fn extended(state: &mut LockState, event: &LeaseExtended) -> Result<(), String> {
+    if event.boot <= state.recovered_boot {
+        return Err(format!("boot {} after boot {}", event.boot, state.recovered_boot));
+    }
+    for (token, expires_at) in &event.leases {
+        let grant = live(state, *token)?;
+        grant.expires_at = grant.expires_at.max(*expires_at);
+        grant.claim_by = grant.claim_by.map(|by| by.max(event.claim_by.min(*expires_at)));
+    }
+    state.recovered_boot = event.boot;
+    Ok(())
+}
+
+fn queued(state: &mut LockState, event: &WaiterQueued) -> Result<(), String> {
+    let WaiterQueued { claim, deadline } = event;
+    let request = claim.request.as_deref();
+    if request.is_none() {
+        return Err("a waiter without a request".to_owned());
+    }
+    let holds = state.grants.iter().any(|grant| grant.claim.request.as_deref() == request);
+    if holds || position(state, request).is_some() {
+        return Err("the request waits or holds already".to_owned());
+    }
+    if state.waiters.len() >= MAX_WAITERS {
+        return Err("too many waiters".to_owned());
+    }
+    state.unit = agreed_unit(state, claim)?;
+    state.waiters.push_back(Waiter { claim: claim.clone(), deadline: *deadline });
+    Ok(())
+}
+
+fn left(state: &mut LockState, request: &str) -> Result<(), String> {
+    let place = position(state, Some(request)).ok_or("the request does not wait")?;
+    state.waiters.remove(place);
+    Ok(())
+}
+
+/// The lock's unit once this claim is on it.
+fn agreed_unit(state: &LockState, claim: &Claim) -> Result<Option<RangeUnit>, String> {
+    match (state.unit, claim.range.map(|range| range.unit)) {
+        (Some(one), Some(other)) if one != other => Err(format!("{other:?} on a lock of {one:?}")),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn position(state: &LockState, request: Option<&str>) -> Option<usize> {
+    request?;
+    state.waiters.iter().position(|waiter| waiter.claim.request.as_deref() == request)
+}
+
+fn live(state: &mut LockState, token: u64) -> Result<&mut Grant, String> {
+    let grant = state.grants.iter_mut().find(|grant| grant.token == token);
+    grant.ok_or_else(|| format!("lease {token} is not live"))
+}
+
+fn take(state: &mut LockState, token: u64) -> Result<Grant, String> {
+    let place = state.grants.iter().position(|grant| grant.token == token);
+    let place = place.ok_or_else(|| format!("lease {token} is not live"))?;
+    Ok(state.grants.remove(place))
+}

@@ -1,0 +1,68 @@
+//! Folds a session's events.
+//!
+//! | event | absent | live | ended |
+//! |---|---|---|---|
+//! | `SessionCreated` | live at revision 1 | illegal | illegal |
+//! | `SessionTouched` | illegal | later end | illegal |
+//! | `SessionPatched` | illegal | next revision, later end | illegal |
+//! | `SessionEnded` | illegal | ended | illegal |
+
+use super::{Live, SessionCreated, SessionEvent, SessionPatched, SessionState};
+use crate::codec::Payload;
+use crate::machine::Illegal;
+
+pub(super) fn apply(state: SessionState, event: &SessionEvent) -> Result<SessionState, Illegal> {
+    match (state, event) {
+        (SessionState::Absent, SessionEvent::SessionCreated(event)) => {
+            Ok(SessionState::Live(created(event)))
+        },
+        (SessionState::Live(mut live), SessionEvent::SessionTouched(event)) => {
+            live.active_at = event.at;
+            live.idle_until = event.idle_until;
+            Ok(SessionState::Live(live))
+        },
+        (SessionState::Live(live), SessionEvent::SessionPatched(event)) => patched(live, event),
+        (SessionState::Live(_), SessionEvent::SessionEnded(event)) => {
+            Ok(SessionState::Ended { reason: event.reason, at: event.at })
+        },
+        (SessionState::Absent | SessionState::Ended { .. }, event) => {
+            Err(Illegal::new(event.name(), "there is no live session"))
+        },
+        (SessionState::Live(_), SessionEvent::SessionCreated(_)) => {
+            Err(Illegal::new(event.name(), "the session is live already"))
+        },
+    }
+}
+
+/// The session as its first event leaves it.
+pub(super) fn created(event: &SessionCreated) -> Live {
+    Live {
+        tenant: event.tenant.clone(),
+        subject: event.subject.clone(),
+        revision: 1,
+        attributes: event.attributes.clone(),
+        created_at: event.at,
+        active_at: event.at,
+        ttl_ms: event.ttl_ms,
+        idle_until: event.idle_until,
+        ends_at: event.ends_at,
+    }
+}
+
+fn patched(mut live: Live, event: &SessionPatched) -> Result<SessionState, Illegal> {
+    if Some(event.revision) != live.revision.checked_add(1) {
+        let reason = format!("revision {} after {}", event.revision, live.revision);
+        return Err(Illegal::new("SessionPatched", reason));
+    }
+    for (name, value) in &event.changes {
+        match (live.attributes.get_mut(name), value) {
+            (Some(old), Some(new)) => old.clone_from(new),
+            (None, Some(new)) => drop(live.attributes.insert(name.clone(), new.clone())),
+            (_, None) => drop(live.attributes.remove(name)),
+        }
+    }
+    live.revision = event.revision;
+    live.active_at = event.at;
+    live.idle_until = event.idle_until;
+    Ok(SessionState::Live(live))
+}

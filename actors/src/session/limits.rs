@@ -1,0 +1,110 @@
+//! What a session may hold, and what a subject must not look like.
+
+use std::collections::BTreeMap;
+
+use super::{
+    MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_NAME_BYTES, Sealed, SessionReject, TTL_MS,
+};
+
+/// Shortest absolute age, in milliseconds.
+const MIN_AGE_MS: u64 = 1_000;
+
+pub(super) fn check_create(
+    tenant: &str,
+    subject: &str,
+    ttl_ms: u64,
+    max_age_ms: Option<u64>,
+) -> Result<(), SessionReject> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let named = is_name_length(tenant) && tenant.chars().all(plain);
+    check(named, "tenant", "1 to 200 of A-Z a-z 0-9 . _ -")?;
+    check(is_name(subject), "subject", "1 to 200 bytes without control characters")?;
+    check(TTL_MS.contains(&ttl_ms), "ttl_ms", "1000 to 2592000000 (30 days)")?;
+    let aged = max_age_ms.is_none_or(|age_ms| (MIN_AGE_MS..=MAX_AGE_MS).contains(&age_ms));
+    check(aged, "max_age_ms", "1000 to 31622400000 (366 days)")?;
+    match personal(subject) {
+        Some(what) => Err(SessionReject::PersonalSubject { what }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn check_attributes(attributes: &BTreeMap<String, Sealed>) -> Result<(), SessionReject> {
+    for (name, value) in attributes {
+        check_change(name, Some(value))?;
+    }
+    check_sums(attributes.len(), size_bytes(attributes))
+}
+
+/// One attribute's name and value.
+pub(super) fn check_change(name: &str, value: Option<&Sealed>) -> Result<(), SessionReject> {
+    check(is_name(name), "attribute name", "1 to 200 bytes without control characters")?;
+    let schemed = value.is_none_or(|value| value.size_bytes() > 0);
+    check(schemed, "attribute value", "led by its scheme byte")
+}
+
+/// The attributes as they would be after the changes.
+pub(super) fn check_patched(
+    attributes: &BTreeMap<String, Sealed>,
+    changes: &BTreeMap<String, Option<Sealed>>,
+) -> Result<(), SessionReject> {
+    let mut count = attributes.len();
+    let mut bytes = size_bytes(attributes);
+    for (name, value) in changes {
+        if let Some(old) = attributes.get(name) {
+            count -= 1;
+            bytes -= name.len() + old.size_bytes();
+        }
+        if let Some(new) = value {
+            count += 1;
+            bytes += name.len() + new.size_bytes();
+        }
+    }
+    // The record is bounded too: many removals of long names.
+    let change_bytes = changes.keys().map(String::len).sum::<usize>();
+    check_sums(count, bytes.max(change_bytes))
+}
+
+fn check_sums(count: usize, bytes: usize) -> Result<(), SessionReject> {
+    check(count <= MAX_ATTRIBUTES, "attributes", "at most 64")?;
+    check(bytes <= MAX_ATTRIBUTE_BYTES, "attributes", "at most 16384 bytes, names included")
+}
+
+fn size_bytes(attributes: &BTreeMap<String, Sealed>) -> usize {
+    attributes.iter().map(|(name, value)| name.len() + value.size_bytes()).sum()
+}
+
+fn is_name_length(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+}
+
+fn is_name(name: &str) -> bool {
+    is_name_length(name) && !name.chars().any(char::is_control)
+}
+
+/// What personal data a subject looks like.
+///
+/// An e-mail address is `something@host.domain`. A phone number is 7 to 15 digits behind a `+` or
+/// with the usual separators between them, or 10 to 15 bare digits: shorter bare numbers are ids.
+pub(super) fn personal(subject: &str) -> Option<&'static str> {
+    if let Some((local, host)) = subject.rsplit_once('@') {
+        let dotted =
+            host.split_once('.').is_some_and(|(name, end)| !name.is_empty() && !end.is_empty());
+        if !local.is_empty() && dotted {
+            return Some("an e-mail address");
+        }
+    }
+    let (number, international) =
+        subject.trim().strip_prefix('+').map_or((subject.trim(), false), |rest| (rest, true));
+    let separator = |c: char| matches!(c, ' ' | '-' | '.' | '/' | '(' | ')');
+    if !number.chars().all(|c| c.is_ascii_digit() || separator(c)) {
+        return None;
+    }
+    let digits = number.chars().filter(char::is_ascii_digit).count();
+    let dressed = international || number.chars().any(separator);
+    let least = if dressed { 7 } else { 10 };
+    (least..=15).contains(&digits).then_some("a phone number")
+}
+
+fn check(holds: bool, field: &'static str, rule: &'static str) -> Result<(), SessionReject> {
+    if holds { Ok(()) } else { Err(SessionReject::OutOfRange { field, rule }) }
+}
