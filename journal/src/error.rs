@@ -1,6 +1,85 @@
 //! What can go wrong, one error per operation.
 
 use std::io;
+use std::path::PathBuf;
+
+/// Why a journal directory could not be opened. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process writes to it.
+    #[error(
+        "open {path}: another process has this journal open; stop it, or read beside it with `mainstay verify`"
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory or the file system cannot be written.
+    #[error(
+        "open {path}: the directory is read-only; mount it writable or give its user the right to write"
+    )]
+    ReadOnly {
+        /// What could not be written.
+        path: PathBuf,
+    },
+    /// Written by a newer version of this program.
+    #[error(
+        "open {path}: format {found} is newer than {known}, the newest this version knows; use the version that wrote it"
+    )]
+    NewerFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its format number.
+        found: u64,
+        /// [`crate::FORMAT`].
+        known: u16,
+    },
+    /// There is something, but not a journal.
+    #[error("open {path}: not a journal ({reason}); name an empty directory or a journal's")]
+    NotAJournal {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// Acknowledged records are unreadable, and the store could not give them either.
+    #[error(
+        "open {path}: damaged at offset {offset}, position {position}: {reason}; nothing was changed: run `mainstay verify --repair`, or restore a backup"
+    )]
+    Damaged {
+        /// The segment file.
+        path: PathBuf,
+        /// Where the bad block begins, in bytes.
+        offset: u64,
+        /// The first position that is missing.
+        position: u64,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The operating system said no.
+    #[error("{doing} {path}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What it answered.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// Tells a read-only directory from other trouble.
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly { path }
+            },
+            _ => Self::Io { doing, path, source },
+        }
+    }
+}
 
 /// Why records could not be read.
 #[derive(Debug, thiserror::Error)]

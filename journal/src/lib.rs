@@ -1,17 +1,52 @@
 //! An append-only journal of streams and positions.
 //!
-//! It knows bytes, streams and positions, and no noun of the domain above it.
+//! ```text
+//!            submit                      scan · find · read_stream
+//!               │                                  ▲
+//!  LocalLog ────▼── writer ─► segments ────────────┤ (durable records only)
+//!                                │ follower        │
+//!                                └──────► sled ────┘
+//! ```
+//!
+//! It knows bytes, streams and positions, and no noun of the domain above it. The bytes on disk
+//! are described in `docs/format.md`.
 
+mod block;
+mod bytes;
+mod codec;
+#[cfg(feature = "test-support")]
+#[expect(clippy::panic, reason = "a failed check is a panic")]
+pub mod conformance;
+pub mod disk;
 mod error;
+mod heads;
+mod layout;
+mod local;
 mod log;
+mod memory;
+mod pack;
+mod postings;
 mod record;
+mod recover;
+mod segment;
+mod spare;
+mod stats;
+mod terms;
+mod view;
+mod writer;
 
-pub use error::ReadError;
+pub use block::FORMAT;
+pub use error::{OpenError, ReadError};
+pub use layout::Identity;
+pub use local::{LocalLog, Options};
 pub use log::{
-    Append, EventLog, Full, LogStatus, Outcome, Query, Refusal, Sink, StoreStatus, Subscription,
-    Visit,
+    Append, EventLog, Full, LogStatus, Outcome, Query, ReadLog, Refusal, Sink, StoreStatus,
+    Subscription, Visit,
 };
+pub use memory::MemoryLog;
 pub use record::{
     Cursor, Draft, Envelope, Head, MAX_LABEL_BYTES, MAX_RECORD_BYTES, MAX_STREAM_BYTES, MAX_TAGS,
     RecordRef, Request, StreamId, Tag, Tags,
 };
+pub use recover::Opened;
+pub use writer::{MAX_APPEND_BYTES, Turn, Writer};

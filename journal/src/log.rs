@@ -144,18 +144,11 @@ pub struct StoreStatus {
     pub trouble: Option<String>,
 }
 
-/// An append-only journal. See the module for the flow.
+/// The read half of a journal: everything durable.
 ///
 /// Reads see durable records only, never one whose sync has not returned. They block on files:
 /// call them off the arbiter.
-pub trait EventLog: Send + Sync + 'static {
-    /// Queues an append without blocking. Submit from one thread (or under one lock) if the
-    /// order matters to you: outcomes come back in this order.
-    ///
-    /// # Errors
-    /// [`Full`] gives the append back when the queue is full or the writer has ended.
-    fn submit(&self, append: Append) -> Result<(), Full>;
-
+pub trait ReadLog: Send + Sync + 'static {
     /// The newest durable record.
     fn head(&self) -> Cursor;
 
@@ -168,25 +161,25 @@ pub trait EventLog: Send + Sync + 'static {
     /// The newest durable record of a stream at or below `upto`.
     ///
     /// # Errors
-    /// See [`EventLog::scan`].
+    /// See [`ReadLog::scan`].
     fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError>;
 
     /// Visits the durable records of a stream up to position `upto`, oldest first.
     ///
     /// # Errors
-    /// See [`EventLog::scan`].
+    /// See [`ReadLog::scan`].
     fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError>;
 
     /// Visits the durable records that match, oldest first.
     ///
     /// # Errors
-    /// See [`EventLog::scan`].
+    /// See [`ReadLog::scan`].
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError>;
 
     /// Visits the durable records that match, newest first.
     ///
     /// # Errors
-    /// See [`EventLog::scan`].
+    /// See [`ReadLog::scan`].
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError>;
 
     /// Waits until the head is beyond `position`, at most `limit`; returns the head.
@@ -199,6 +192,16 @@ pub trait EventLog: Send + Sync + 'static {
     fn close(&self);
 }
 
+/// An append-only journal that can be appended to. See the module for the flow.
+pub trait EventLog: ReadLog {
+    /// Queues an append without blocking. Submit from one thread (or under one lock) if the
+    /// order matters to you: outcomes come back in this order.
+    ///
+    /// # Errors
+    /// [`Full`] gives the append back when the queue is full or the writer has ended.
+    fn submit(&self, append: Append) -> Result<(), Full>;
+}
+
 /// A reader that follows a journal: it holds only a position, so a slow one costs nothing.
 #[derive(Debug)]
 pub struct Subscription<L> {
@@ -206,7 +209,7 @@ pub struct Subscription<L> {
     after: u64,
 }
 
-impl<L: std::ops::Deref<Target: EventLog>> Subscription<L> {
+impl<L: std::ops::Deref<Target: ReadLog>> Subscription<L> {
     /// Follows `log` from the record after `after`.
     pub fn new(log: L, after: u64) -> Self {
         Self { log, after }
@@ -220,7 +223,7 @@ impl<L: std::ops::Deref<Target: EventLog>> Subscription<L> {
     /// Waits for records beyond the last one, at most `limit`, and visits those that are durable.
     ///
     /// # Errors
-    /// See [`EventLog::scan`].
+    /// See [`ReadLog::scan`].
     pub fn next(&mut self, limit: Duration, visit: Visit<'_>) -> Result<(), ReadError> {
         let head = self.log.wait_beyond(self.after, limit);
         let Self { log, after } = self;

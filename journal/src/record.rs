@@ -146,7 +146,8 @@ pub struct Draft {
 /// What the records of one append share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// When it was decided, in microseconds since the Unix epoch; never falls along a journal.
+    /// When it was decided, in microseconds since the Unix epoch. Never falls along a journal: a
+    /// time before the newest record's is raised to that one.
     pub at_us: u64,
     /// Who asked for it.
     pub principal: Arc<str>,
@@ -194,6 +195,8 @@ pub struct RecordRef<'a> {
     pub correlation: Option<&'a str>,
     /// The record that made it necessary.
     pub causation: Option<Cursor>,
+    /// The record as framed; see `docs/format.md`.
+    pub(crate) frame: &'a [u8],
     /// Labels, framed; see [`RecordRef::tags`].
     pub(crate) tags: TagsRef<'a>,
     /// The encoded event.
@@ -204,6 +207,12 @@ impl<'a> RecordRef<'a> {
     /// The labels, key and value.
     pub fn tags(&self) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
         self.tags.into_iter().flatten()
+    }
+
+    /// The bytes its Merkle leaf is made of; see `docs/format.md`.
+    #[must_use]
+    pub fn leaf(&self) -> Vec<u8> {
+        crate::codec::leaf_bytes(self.epoch, self.position, self.frame)
     }
 
     /// Where it lies, as a cursor.

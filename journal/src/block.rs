@@ -1,0 +1,253 @@
+//! Blocks: the unit of hashing, chaining and verification.
+//!
+//! ```text
+//! ┌────────────── header, 104 bytes ──────────────┬──────── body ────────┬── SHA-256 ──┐
+//! │ magic … journal id … first … previous hash    │ record record record │ of the rest │
+//! └───────────────────────────────────────────────┴──────────────────────┴─────────────┘
+//! ```
+
+use sha2::{Digest, Sha256};
+
+use crate::bytes::Fields;
+use crate::codec;
+use crate::record::{MAX_RECORD_BYTES, RecordRef};
+
+/// The format this version writes, and the newest it reads.
+pub const FORMAT: u16 = 1;
+/// Most records in a block.
+pub(crate) const MAX_BLOCK_RECORDS: u16 = 16;
+/// Largest block, all told, unless it holds a single larger record.
+pub(crate) const MAX_BLOCK_BYTES: usize = 4096;
+pub(crate) const HEADER_BYTES: usize = 104;
+pub(crate) const HASH_BYTES: usize = 32;
+pub(crate) const MAGIC: [u8; 4] = *b"MSTB";
+const SHA_256: u8 = 1;
+const LAST_OF_GROUP: u16 = 1;
+
+const _: () = assert!(
+    HEADER_BYTES == 4 + 2 + 1 + 1 + 16 + 8 + 4 + 4 + 8 + 8 + 8 + 2 + 2 + 4 + HASH_BYTES,
+    "the header's length follows from its fields"
+);
+const _: () = assert!(MAX_BLOCK_BYTES > HEADER_BYTES + HASH_BYTES + codec::FIXED_BYTES);
+
+pub(crate) type Hash = [u8; HASH_BYTES];
+
+/// A block's header without the fields that are the same in every block of format 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) journal: [u8; 16],
+    pub(crate) segment: u64,
+    pub(crate) epoch: u32,
+    pub(crate) first: u64,
+    pub(crate) group: u64,
+    pub(crate) first_at_us: u64,
+    pub(crate) last_of_group: bool,
+    pub(crate) count: u16,
+    pub(crate) body_bytes: u32,
+    pub(crate) previous: Hash,
+}
+
+impl Header {
+    /// As stored.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_BYTES);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&FORMAT.to_le_bytes());
+        out.extend_from_slice(&[SHA_256, 0]);
+        out.extend_from_slice(&self.journal);
+        out.extend_from_slice(&self.segment.to_le_bytes());
+        out.extend_from_slice(&0_u32.to_le_bytes());
+        out.extend_from_slice(&self.epoch.to_le_bytes());
+        out.extend_from_slice(&self.first.to_le_bytes());
+        out.extend_from_slice(&self.group.to_le_bytes());
+        out.extend_from_slice(&self.first_at_us.to_le_bytes());
+        out.extend_from_slice(&u16::from(self.last_of_group).to_le_bytes());
+        out.extend_from_slice(&self.count.to_le_bytes());
+        out.extend_from_slice(&self.body_bytes.to_le_bytes());
+        out.extend_from_slice(&self.previous);
+        out
+    }
+
+    /// Reads a header; the hash is not checked here.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Bad> {
+        let mut fields = Fields(bytes);
+        if fields.array::<4>() != Some(MAGIC) {
+            return Err(Bad::Magic);
+        }
+        Self::parse_fields(fields).unwrap_or(Err(Bad::Short))
+    }
+
+    fn parse_fields(mut fields: Fields<'_>) -> Option<Result<Self, Bad>> {
+        let format = fields.u16()?;
+        if format > FORMAT {
+            return Some(Err(Bad::Newer(format)));
+        }
+        let (algorithm, compression) = (fields.u8()?, fields.u8()?);
+        let journal = fields.array()?;
+        let (segment, key) = (fields.u64()?, fields.u32()?);
+        let (epoch, first, group) = (fields.u32()?, fields.u64()?, fields.u64()?);
+        let (first_at_us, flags) = (fields.u64()?, fields.u16()?);
+        let (count, body_bytes) = (fields.u16()?, fields.u32()?);
+        let previous = fields.array()?;
+        let body = usize::try_from(body_bytes).ok()?;
+        let known = format == FORMAT && algorithm == SHA_256 && compression == 0 && key == 0;
+        if !known
+            || flags & !LAST_OF_GROUP != 0
+            || count == 0
+            || count > MAX_BLOCK_RECORDS
+            || body > MAX_RECORD_BYTES.max(MAX_BLOCK_BYTES)
+            || first == 0
+            || group > first
+        {
+            return Some(Err(Bad::Header));
+        }
+        let last_of_group = flags & LAST_OF_GROUP != 0;
+        Some(Ok(Self {
+            journal,
+            segment,
+            epoch,
+            first,
+            group,
+            first_at_us,
+            last_of_group,
+            count,
+            body_bytes,
+            previous,
+        }))
+    }
+
+    /// Bytes of the whole block.
+    pub(crate) fn block_bytes(&self) -> usize {
+        HEADER_BYTES + usize::try_from(self.body_bytes).unwrap_or(usize::MAX / 2) + HASH_BYTES
+    }
+
+    /// The position of its last record.
+    pub(crate) fn last(&self) -> u64 {
+        self.first + u64::from(self.count) - 1
+    }
+}
+
+/// What is wrong with bytes that should be a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Bad {
+    #[error("no block begins here")]
+    Magic,
+    #[error("the block is cut short")]
+    Short,
+    #[error("the block has format {0}, newer than this version knows")]
+    Newer(u16),
+    #[error("the block's header is senseless")]
+    Header,
+    #[error("the block's bytes do not match its hash")]
+    Hash,
+    #[error("the block belongs to another journal")]
+    Journal,
+    #[error("the block's records are senseless")]
+    Records,
+    #[error("the block does not continue the chain")]
+    Chain,
+    #[error("the block does not begin at the next position")]
+    Position,
+}
+
+/// A block whose hash was checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub(crate) header: Header,
+    /// All of it, as stored.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) body: &'a [u8],
+    pub(crate) hash: Hash,
+}
+
+impl<'a> Block<'a> {
+    /// Reads the block at the start of `bytes` and checks its hash and its journal.
+    pub(crate) fn parse(bytes: &'a [u8], journal: &[u8; 16]) -> Result<Self, Bad> {
+        let header = Header::parse(bytes)?;
+        let (bytes, _) = bytes.split_at_checked(header.block_bytes()).ok_or(Bad::Short)?;
+        let (covered, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(Bad::Short)?;
+        if Hash::from(Sha256::digest(covered)) != *hash {
+            return Err(Bad::Hash);
+        }
+        if header.journal != *journal {
+            return Err(Bad::Journal);
+        }
+        let (_, body) = covered.split_at_checked(HEADER_BYTES).ok_or(Bad::Short)?;
+        Ok(Self { header, bytes, body, hash: *hash })
+    }
+
+    /// Reads a block that was checked before or just made.
+    pub(crate) fn trusted(bytes: &'a [u8]) -> Option<Self> {
+        let header = Header::parse(bytes).ok()?;
+        let (bytes, _) = bytes.split_at_checked(header.block_bytes())?;
+        let (covered, hash) = bytes.split_last_chunk::<HASH_BYTES>()?;
+        let (_, body) = covered.split_at_checked(HEADER_BYTES)?;
+        Some(Self { header, bytes, body, hash: *hash })
+    }
+
+    /// Its records in order; an `Err` ends them.
+    pub(crate) fn records(&self) -> Records<'a> {
+        Records {
+            rest: self.body,
+            epoch: self.header.epoch,
+            next: self.header.first,
+            left: self.header.count,
+        }
+    }
+
+    /// The record at `position`, which must lie in this block.
+    pub(crate) fn record(&self, position: u64) -> Result<RecordRef<'a>, Bad> {
+        let mut rest = self.body;
+        let mut next = self.header.first;
+        loop {
+            let (bytes, tail) = codec::split(rest).ok_or(Bad::Records)?;
+            if next == position {
+                return codec::decode(bytes, self.header.epoch, position).ok_or(Bad::Records);
+            }
+            (rest, next) = (tail, next + 1);
+        }
+    }
+}
+
+/// The records of a block.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    rest: &'a [u8],
+    epoch: u32,
+    next: u64,
+    left: u16,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<RecordRef<'a>, Bad>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            if self.rest.is_empty() {
+                return None;
+            }
+            self.rest = &[];
+            return Some(Err(Bad::Records));
+        }
+        self.left -= 1;
+        let record = codec::split(self.rest).and_then(|(bytes, rest)| {
+            self.rest = rest;
+            codec::decode(bytes, self.epoch, self.next)
+        });
+        self.next += 1;
+        if record.is_none() {
+            (self.left, self.rest) = (0, &[]);
+        }
+        Some(record.ok_or(Bad::Records))
+    }
+}
+
+/// A segment's id: unlike that of every other segment, and the same when it is derived again.
+pub(crate) fn segment_id(journal: &[u8; 16], epoch: u32, first: u64, previous: &Hash) -> u64 {
+    let mut text = Vec::with_capacity(60);
+    text.extend_from_slice(journal);
+    text.extend_from_slice(&epoch.to_le_bytes());
+    text.extend_from_slice(&first.to_le_bytes());
+    text.extend_from_slice(previous);
+    xxhash_rust::xxh3::xxh3_64(&text)
+}

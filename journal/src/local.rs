@@ -1,0 +1,328 @@
+//! [`LocalLog`]: the journal of one machine.
+//!
+//! ```text
+//! submit ─► bounded channel ─► writer thread ─► segments ─► sink
+//!                                   │ publish
+//! scan · find · … ◄── view ◄────────┘        follower thread ─► sled
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+
+use crate::disk::{Disk, Held, RealDisk};
+use crate::error::{OpenError, ReadError};
+use crate::layout::{self, Identity, Layout};
+use crate::log::{Append, EventLog, Full, LogStatus, Query, ReadLog, Sink, Visit};
+use crate::record::{Cursor, Head, StreamId};
+use crate::recover::{Opened, Recovered, recover};
+use crate::spare::Spares;
+use crate::view::{View, lock};
+use crate::writer::{Bounds, Job, Parts, Shared, Writer};
+
+/// How a journal is opened. Sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Make the journal if the directory is empty or missing. Default: true.
+    pub create: bool,
+    /// Appends that may wait for the writer. Default: 4,096.
+    pub queue: usize,
+    /// A segment that has reached this is sealed. Default: 16 MiB.
+    pub segment_bytes: u64,
+    /// A group with this many records or appends is closed. Default: 1,024.
+    pub group_records: usize,
+    /// A group with this many bytes is closed. Default: 1 MiB.
+    pub group_bytes: usize,
+    /// Stream heads the writer remembers, per generation of two. Default: 114,688 (at most 9 MB).
+    pub heads: usize,
+    /// Zeroed segment files kept ready. Default: 2.
+    pub spares: usize,
+    /// Write behind to sled and answer queries from it. Default: true. Needs [`RealDisk`].
+    pub store: bool,
+    /// The store may be at most this many records behind before the writer waits for it.
+    /// Default: 131,072.
+    pub store_lag: u64,
+    /// How long opening a store may take before it counts as hung. Default: 30 s.
+    pub store_limit: Duration,
+    /// The id of a journal that is made; random if `None`.
+    pub journal_id: Option<[u8; 16]>,
+    /// Where files lie. Default: [`RealDisk`].
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create: true,
+            queue: 4096,
+            segment_bytes: 16 << 20,
+            group_records: 1024,
+            group_bytes: 1 << 20,
+            heads: 114_688,
+            spares: 2,
+            store: true,
+            store_lag: 131_072,
+            store_limit: Duration::from_secs(30),
+            journal_id: None,
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+/// The journal of one machine: segments, and sled behind them.
+#[derive(Debug)]
+pub struct LocalLog {
+    view: Arc<View>,
+    shared: Arc<Shared>,
+    queue: Sender<Job>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    identity: Identity,
+    opened: Opened,
+    _lock: Arc<Box<dyn Held>>,
+}
+
+impl LocalLog {
+    /// Opens a journal; a thread writes. `sink` is called on that thread.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; each says what to do.
+    pub fn open(
+        directory: impl AsRef<Path>,
+        options: &Options,
+        sink: impl Sink,
+    ) -> Result<Self, OpenError> {
+        let (log, writer) = Self::prepare(directory.as_ref(), options, Box::new(sink), true)?;
+        let path = directory.as_ref();
+        let thread = std::thread::Builder::new().name("journal-writer".into());
+        let thread = thread.spawn(move || writer.run());
+        let thread = thread.map_err(|error| OpenError::io("start a writer for", path, error))?;
+        *lock(&log.writer) = Some(thread);
+        Ok(log)
+    }
+
+    /// Opens a journal whose writer is driven by hand: nothing becomes durable, and the sink is
+    /// not called, but in [`Writer::turn`]. No spare files are made.
+    ///
+    /// # Errors
+    /// See [`LocalLog::open`].
+    pub fn open_manual(
+        directory: impl AsRef<Path>,
+        options: &Options,
+        sink: impl Sink,
+    ) -> Result<(Self, Writer), OpenError> {
+        Self::prepare(directory.as_ref(), options, Box::new(sink), false)
+    }
+
+    fn prepare(
+        directory: &Path,
+        options: &Options,
+        sink: Box<dyn Sink>,
+        threads: bool,
+    ) -> Result<(Self, Writer), OpenError> {
+        let layout = Layout { root: directory.to_path_buf() };
+        let disk = Arc::clone(&options.disk);
+        let (identity, held) = identify(&*disk, &layout, options)?;
+        let zero_to = (threads && options.spares > 0).then_some(options.segment_bytes);
+        let recovered = recover(&disk, &layout, &identity, zero_to, None)?;
+        let view = View::new(identity.journal, recovered.segments.clone(), recovered.head);
+        let view = Arc::new(view);
+        index_open(&view, &recovered)?;
+        let spares = if threads {
+            Spares::start(Arc::clone(&disk), layout.clone(), options.spares, options.segment_bytes)
+        } else {
+            Spares::none()
+        };
+        let shared = Arc::new(Shared::default());
+        let (queue, inbox) = bounded(options.queue);
+        let bounds = Bounds {
+            group_records: options.group_records.max(1),
+            group_bytes: options.group_bytes.max(1),
+            segment_bytes: options.segment_bytes,
+            heads: options.heads,
+        };
+        let parts = Parts {
+            inbox,
+            sink,
+            view: Arc::clone(&view),
+            shared: Arc::clone(&shared),
+            disk,
+            layout,
+            bounds,
+            spares,
+            brake: None,
+            held: Arc::clone(&held),
+        };
+        let writer = Writer::new(parts, &recovered);
+        let log = Self {
+            view,
+            shared,
+            queue,
+            writer: Mutex::new(None),
+            identity,
+            opened: recovered.opened,
+            _lock: held,
+        };
+        Ok((log, writer))
+    }
+
+    /// Who this journal is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// What opening found and did.
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// Commits what is queued, then ends the writer. Later appends come back as [`Full`]; reads
+    /// go on. Dropping does the same. With a writer driven by hand, its next turns do it.
+    pub fn close(&self) {
+        let _ = self.queue.send(Job::Close);
+        if let Some(thread) = lock(&self.writer).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for LocalLog {
+    fn drop(&mut self) {
+        if lock(&self.writer).is_some() {
+            self.close();
+        }
+    }
+}
+
+/// Reads or makes the identity and takes the lock.
+fn identify(
+    disk: &dyn Disk,
+    layout: &Layout,
+    options: &Options,
+) -> Result<(Identity, Arc<Box<dyn Held>>), OpenError> {
+    let root = &layout.root;
+    if Identity::read(disk, layout)?.is_none() {
+        check_empty(disk, layout, options)?;
+        disk.create_dir(root).map_err(|error| OpenError::io("create", root, error))?;
+    }
+    let held = disk.lock(&layout.lock());
+    let held = held.map_err(|error| OpenError::io("lock", layout.lock(), error))?;
+    let held = Arc::new(held.ok_or_else(|| OpenError::InUse { path: root.clone() })?);
+    let identity = if let Some(identity) = Identity::read(disk, layout)? {
+        identity
+    } else {
+        let journal = options.journal_id.map_or_else(random_id, Ok);
+        let journal = journal.map_err(|error| OpenError::io("make an id for", root, error))?;
+        let identity = Identity { journal, epoch: 1 };
+        identity.write(disk, layout)?;
+        identity
+    };
+    let segments = layout.segments();
+    disk.create_dir(&segments)
+        .and_then(|()| disk.sync_dir(root))
+        .and_then(|()| root.parent().map_or(Ok(()), |parent| sync_parent(disk, parent)))
+        .map_err(|error| OpenError::io("create", segments, error))?;
+    Ok((identity, held))
+}
+
+/// The name of the journal's own directory should be durable too; a relative path has no parent
+/// to sync, and a parent may be unreadable.
+fn sync_parent(disk: &dyn Disk, parent: &Path) -> std::io::Result<()> {
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    match disk.sync_dir(parent) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
+fn check_empty(disk: &dyn Disk, layout: &Layout, options: &Options) -> Result<(), OpenError> {
+    let ours = ["LOCK", "JOURNAL.new", "lost+found"];
+    let names = layout::list(disk, &layout.root)?;
+    let path = layout.root.clone();
+    if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
+        let reason = format!("it holds {name}, but no JOURNAL");
+        return Err(OpenError::NotAJournal { path, reason });
+    }
+    if options.create {
+        Ok(())
+    } else {
+        Err(OpenError::NotAJournal { path, reason: "it is empty or missing".into() })
+    }
+}
+
+fn random_id() -> std::io::Result<[u8; 16]> {
+    use std::io::Read;
+    let mut id = [0; 16];
+    std::fs::File::open(PathBuf::from("/dev/urandom"))?.read_exact(&mut id)?;
+    Ok(id)
+}
+
+/// Makes the open segment's index from its records.
+fn index_open(view: &View, recovered: &Recovered) -> Result<(), OpenError> {
+    let Some(open) = recovered.segments.last() else { return Ok(()) };
+    let postings = view.index(open, recovered.head.position).map_err(|error| {
+        let (path, reason) = (open.path.clone(), error.to_string());
+        OpenError::Damaged { path, offset: 0, position: open.first, reason }
+    })?;
+    *lock(&open.postings) = Some(postings);
+    Ok(())
+}
+
+impl ReadLog for LocalLog {
+    fn head(&self) -> Cursor {
+        self.view.head()
+    }
+
+    fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError> {
+        self.view.scan(from, to, visit)
+    }
+
+    fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError> {
+        self.view.stream_head(stream, upto)
+    }
+
+    fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError> {
+        self.view.read_stream(stream, upto, visit)
+    }
+
+    fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
+        self.view.find(query, visit)
+    }
+
+    fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
+        self.view.find_back(query, visit)
+    }
+
+    fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {
+        self.view.wait_beyond(position, limit)
+    }
+
+    fn status(&self) -> LogStatus {
+        let (sync_p50_us, sync_p99_us) = self.shared.syncs.percentiles();
+        LogStatus {
+            head: self.view.head(),
+            refusing: lock(&self.shared.refusing).clone(),
+            queued: self.queue.len(),
+            store: None,
+            size_bytes: self.view.size_bytes(),
+            segments: self.view.segments().len(),
+            sync_p50_us,
+            sync_p99_us,
+        }
+    }
+}
+
+impl EventLog for LocalLog {
+    fn submit(&self, append: Append) -> Result<(), Full> {
+        self.queue.try_send(Job::Append(append)).map_err(|error| match error {
+            TrySendError::Full(Job::Append(append))
+            | TrySendError::Disconnected(Job::Append(append)) => Full(append),
+            // Only appends were sent here.
+            TrySendError::Full(Job::Close) | TrySendError::Disconnected(Job::Close) => {
+                unreachable!("an append went in")
+            },
+        })
+    }
+}

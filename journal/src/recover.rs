@@ -1,0 +1,350 @@
+//! What a cold open finds, and how the last segment is made whole before anything is appended.
+//!
+//! | at the first block that does not continue the chain | then |
+//! |---|---|
+//! | the store has the block that does | taken from there |
+//! | a valid block of a later group lies behind it | damage: the open fails, nothing is changed |
+//! | anything else that is not zero | torn tail: moved aside, whole groups before it are kept |
+//!
+//! The kept part is copied to a new file, synced and renamed: what reads back from the page cache
+//! may not be on the disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::block::{Bad, Block, Hash, MAGIC};
+use crate::disk::{self, Disk, DiskFile};
+use crate::error::OpenError;
+use crate::layout::{Identity, Layout};
+use crate::pack::Chain;
+use crate::record::Cursor;
+use crate::segment::{Mark, Segment, Step, Walk};
+use crate::view::Second;
+
+/// What opening a journal found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Where the bytes of an unacknowledged, torn tail were moved to.
+    pub cut: Option<PathBuf>,
+    /// Blocks that were taken from the store because the segment had lost them.
+    pub repaired_blocks: u64,
+}
+
+/// The journal as it is after recovery.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// In order; the last one grows, if there is one.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) file: Option<Arc<dyn DiskFile>>,
+    pub(crate) end: u64,
+    pub(crate) head: Cursor,
+    pub(crate) last_at_us: u64,
+    pub(crate) chain: Chain,
+    pub(crate) opened: Opened,
+}
+
+/// The whole groups at the start of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Whole {
+    pub(crate) end: u64,
+    pub(crate) last: u64,
+    pub(crate) last_at_us: u64,
+    pub(crate) epoch: u32,
+    pub(crate) segment: u64,
+    pub(crate) hash: Hash,
+    pub(crate) marks: Vec<Mark>,
+    /// Blocks that came from the store, and where they belong.
+    patches: Vec<(u64, Vec<u8>)>,
+}
+
+/// Why a segment's whole groups end where they do.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) bad: Option<Bad>,
+    pub(crate) offset: u64,
+    /// The group the bad block would belong to.
+    pub(crate) group: u64,
+    pub(crate) position: u64,
+}
+
+/// Reads a segment's whole groups, with the store's help if there is one.
+pub(crate) fn examine(
+    file: &Arc<dyn DiskFile>,
+    journal: [u8; 16],
+    first: u64,
+    second: Option<(&dyn Second, &str)>,
+) -> io::Result<(Whole, Stop)> {
+    let mut whole = Whole { last: first - 1, ..Whole::default() };
+    let mut ahead: Option<Whole> = None;
+    let mut stop = Stop { bad: None, offset: 0, group: first, position: first };
+    let mut walk = Walk::new(Arc::clone(file), journal, 0, u64::MAX, 256 * 1024);
+    loop {
+        let state = ahead.as_ref().unwrap_or(&whole);
+        let (next, chained) = (state.last + 1, (state.end > 0).then_some(state.hash));
+        let offset = walk.offset();
+        let fits = |block: &Block<'_>| {
+            if block.header.first != next {
+                return Err(Bad::Position);
+            }
+            let right = chained.is_none_or(|hash| hash == block.header.previous)
+                && (state.end == 0 || block.header.segment == state.segment);
+            if right { last_time(block) } else { Err(Bad::Chain) }
+        };
+        let found = match walk.step()? {
+            Step::Block(block) => fits(&block).map(|at_us| taken(&block, at_us, offset)),
+            Step::End => Err(Bad::Short),
+            Step::Bad(bad) => Err(bad),
+        };
+        let (header, step) = match found {
+            Ok(taken) => taken,
+            Err(bad) => {
+                let copy = second.and_then(|(second, month)| second.block_at(month, next));
+                let block = copy.as_deref().and_then(|bytes| Block::parse(bytes, &journal).ok());
+                let Some(block) = block.filter(|block| fits(block).is_ok()) else {
+                    let ended = walk.header()?.is_ok_and(|header| header.is_none());
+                    stop.bad = (!ended).then_some(bad);
+                    break;
+                };
+                let at_us = last_time(&block).unwrap_or_default();
+                walk = Walk::new(
+                    Arc::clone(file),
+                    journal,
+                    offset + block.bytes.len() as u64,
+                    u64::MAX,
+                    256 * 1024,
+                );
+                let (header, mut step) = taken(&block, at_us, offset);
+                step.patches.push((offset, block.bytes.to_vec()));
+                (header, step)
+            },
+        };
+        let mut grown = ahead.take().unwrap_or_default();
+        grown.absorb(step);
+        if header {
+            whole.absorb(grown);
+        } else {
+            ahead = Some(grown);
+        }
+        let state = ahead.as_ref().unwrap_or(&whole);
+        stop.position = state.last + 1;
+        stop.offset = state.end;
+        if header {
+            stop.group = state.last + 1;
+        }
+    }
+    Ok((whole, stop))
+}
+
+/// The time of a block's last record; an error if one of them breaks the format.
+fn last_time(block: &Block<'_>) -> Result<u64, Bad> {
+    let mut at_us = block.header.first_at_us;
+    for record in block.records() {
+        at_us = at_us.max(record?.at_us);
+    }
+    Ok(at_us)
+}
+
+/// A block as a state: whether it ends its group, and what the segment is after it.
+fn taken(block: &Block<'_>, last_at_us: u64, offset: u64) -> (bool, Whole) {
+    let header = block.header;
+    let mark = Mark { first: header.first, offset, at_us: header.first_at_us };
+    let whole = Whole {
+        end: offset + block.bytes.len() as u64,
+        last: header.last(),
+        last_at_us,
+        epoch: header.epoch,
+        segment: header.segment,
+        hash: block.hash,
+        marks: vec![mark],
+        patches: Vec::new(),
+    };
+    (header.last_of_group, whole)
+}
+
+impl Whole {
+    fn absorb(&mut self, step: Self) {
+        let Self { marks, patches, .. } = self;
+        marks.extend(step.marks);
+        patches.extend(step.patches);
+        let (marks, patches) = (std::mem::take(marks), std::mem::take(patches));
+        *self = Self { marks, patches, ..step };
+    }
+}
+
+/// Whether anything but zeros lies at or behind `offset`, and up to where.
+fn rest(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
+    const ZEROS: [u8; 65_536] = [0; 65_536];
+    let mut kept = Vec::new();
+    let mut zeros = 0_usize;
+    let mut chunk = vec![0; ZEROS.len()];
+    let mut at = offset;
+    loop {
+        let count = disk::read_full(file, &mut chunk, at)?;
+        let read = chunk.get(..count).unwrap_or_default();
+        if ZEROS.get(..count) == Some(read) {
+            zeros += count;
+        } else {
+            kept.resize(kept.len() + zeros, 0);
+            zeros = 0;
+            kept.extend_from_slice(read);
+        }
+        if count < chunk.len() {
+            return Ok(kept);
+        }
+        at += count as u64;
+    }
+}
+
+/// A valid block of a later group in what lies behind a bad one.
+pub(crate) fn later_group(bytes: &[u8], journal: &[u8; 16], stop: &Stop, segment: u64) -> bool {
+    let mut from = bytes;
+    while let Some(start) = from.windows(MAGIC.len()).position(|window| window == MAGIC) {
+        let found = from.get(start..).unwrap_or_default();
+        if let Ok(block) = Block::parse(found, journal) {
+            let same = segment == 0 || block.header.segment == segment;
+            if same && block.header.group > stop.group {
+                return true;
+            }
+        }
+        from = found.get(1..).unwrap_or_default();
+    }
+    false
+}
+
+/// Brings the last segment in order and says where the journal stands.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    layout: &Layout,
+    identity: &Identity,
+    zero_to: Option<u64>,
+    second: Option<&dyn Second>,
+) -> Result<Recovered, OpenError> {
+    let mut listed = crate::layout::list_segments(&**disk, layout)?;
+    let mut opened = Opened::default();
+    let chain =
+        Chain { journal: identity.journal, epoch: identity.epoch, segment: 0, hash: [0; 32] };
+    let sealed = |(month, first): &(String, u64)| {
+        let path = layout.segment(month, *first);
+        Segment::new(*first, month.clone(), path, Arc::clone(disk))
+    };
+    while let Some((month, first)) = listed.pop() {
+        let path = layout.segment(&month, first);
+        let io = |error| OpenError::io("read", path.clone(), error);
+        let source = disk.open(&path, false).map_err(io)?;
+        let second = second.map(|second| (second, month.as_str()));
+        let (whole, stop) = examine(&source, identity.journal, first, second).map_err(io)?;
+        let behind = rest(&*source, whole.end).map_err(io)?;
+        check(&path, &whole, &stop, &behind, &identity.journal)?;
+        if !behind.is_empty() {
+            opened.cut = Some(move_aside(&**disk, layout, &path, whole.end, &behind)?);
+        }
+        opened.repaired_blocks += whole.patches.len() as u64;
+        if whole.end == 0 {
+            disk.remove(&path).map_err(|error| OpenError::io("remove", path.clone(), error))?;
+            disk.sync_dir(&layout.month(&month))
+                .map_err(|error| OpenError::io("sync", layout.month(&month), error))?;
+            continue;
+        }
+        let file = rewrite(&**disk, &source, &path, &whole, zero_to)?;
+        let mut segments: Vec<_> = listed.iter().map(|entry| Arc::new(sealed(entry))).collect();
+        let open = sealed(&(month, first)).growing(Arc::clone(&file), &whole.marks, whole.end);
+        segments.push(Arc::new(open));
+        return Ok(Recovered {
+            segments,
+            file: Some(file),
+            end: whole.end,
+            head: Cursor { epoch: whole.epoch, position: whole.last },
+            last_at_us: whole.last_at_us,
+            chain: Chain { segment: whole.segment, hash: whole.hash, ..chain },
+            opened,
+        });
+    }
+    let head = Cursor { epoch: identity.epoch, position: 0 };
+    let segments = Vec::new();
+    Ok(Recovered { segments, file: None, end: 0, head, last_at_us: 0, chain, opened })
+}
+
+/// Refuses to go on over damage; see the table above.
+fn check(
+    path: &Path,
+    whole: &Whole,
+    stop: &Stop,
+    behind: &[u8],
+    journal: &[u8; 16],
+) -> Result<(), OpenError> {
+    let (path, offset) = (path.to_path_buf(), stop.offset);
+    if let Some(Bad::Newer(found)) = stop.bad {
+        let known = crate::block::FORMAT;
+        return Err(OpenError::NewerFormat { path, found: u64::from(found), known });
+    }
+    if later_group(behind, journal, stop, whole.segment) {
+        let reason = stop.bad.unwrap_or(Bad::Magic).to_string();
+        return Err(OpenError::Damaged { path, offset, position: stop.position, reason });
+    }
+    Ok(())
+}
+
+fn move_aside(
+    disk: &dyn Disk,
+    layout: &Layout,
+    path: &Path,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<PathBuf, OpenError> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("segment");
+    let directory = layout.set_aside();
+    let mut number = 0;
+    let names = crate::layout::list(disk, &directory)?;
+    let name = loop {
+        let name = format!("{stem}-{offset}-{number}.cut");
+        if !names.contains(&name) {
+            break name;
+        }
+        number += 1;
+    };
+    let target = directory.join(name);
+    let made = disk
+        .create_dir(&directory)
+        .and_then(|()| disk.sync_dir(&layout.root))
+        .and_then(|()| disk::write_durably(disk, &target, bytes));
+    made.map_err(|error| OpenError::io("move a torn tail to", target.clone(), error))?;
+    tracing::warn!(tail = %target.display(), bytes = bytes.len(), "torn tail moved aside");
+    Ok(target)
+}
+
+/// Copies the kept groups to a new file and gives it the segment's name.
+fn rewrite(
+    disk: &dyn Disk,
+    source: &Arc<dyn DiskFile>,
+    path: &Path,
+    whole: &Whole,
+    zero_to: Option<u64>,
+) -> Result<Arc<dyn DiskFile>, OpenError> {
+    let young = path.with_extension("new");
+    let copy = || -> io::Result<Arc<dyn DiskFile>> {
+        let file = disk.create(&young)?;
+        let mut chunk = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < whole.end {
+            let wanted = usize::try_from(whole.end - at).unwrap_or(usize::MAX).min(chunk.len());
+            let room = chunk.get_mut(..wanted).unwrap_or_default();
+            room.fill(0);
+            disk::read_full(&**source, room, at)?;
+            file.write_at(room, at)?;
+            at += wanted as u64;
+        }
+        for (offset, bytes) in &whole.patches {
+            file.write_at(bytes, *offset)?;
+        }
+        if let Some(zero_to) = zero_to {
+            let _ = crate::spare::fill(&*file, whole.end, zero_to);
+        }
+        file.sync()?;
+        disk.rename(&young, path)?;
+        disk.sync_dir(path.parent().unwrap_or(path))?;
+        Ok(file)
+    };
+    copy().map_err(|error| OpenError::io("rewrite", path, error))
+}

@@ -1,0 +1,160 @@
+//! One stream: its head, and its records in order.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::{View, damaged};
+use crate::block::Bad;
+use crate::error::ReadError;
+use crate::log::Visit;
+use crate::record::{Head, RecordRef, StreamId};
+use crate::segment::Segment;
+use crate::terms;
+
+/// Up to this many records a stream is read backwards, record by record.
+const SHORT: u64 = 64;
+
+impl View {
+    pub(crate) fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError> {
+        let durable = self.durable();
+        let upto = upto.min(durable);
+        let segments = self.segments();
+        let term = terms::stream(stream.as_str());
+        for (index, segment) in segments.iter().enumerate().rev() {
+            if segment.first > upto {
+                continue;
+            }
+            let last = Self::last_of(&segments, index, durable);
+            let (offsets, reached) = self.offsets(segment, last, &[term])?;
+            if let Some(head) = self.newest_of(segment, stream, reached + 1, upto.min(last))? {
+                return Ok(head);
+            }
+            for offset in offsets.into_iter().rev() {
+                let position = segment.first + u64::from(offset);
+                if position > upto {
+                    continue;
+                }
+                let version = self.fetch(&segments, position, |record| {
+                    (record.stream == stream.as_str()).then_some(record.version)
+                })?;
+                if let Some(version) = version {
+                    return Ok(Head { version, position });
+                }
+            }
+        }
+        Ok(Head::default())
+    }
+
+    /// The stream's newest record in `from..=to`, which the index has not reached yet.
+    fn newest_of(
+        &self,
+        segment: &Arc<Segment>,
+        stream: &StreamId,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Head>, ReadError> {
+        let mut found = None;
+        if from <= to {
+            let _ = self.scan_segment(segment, from, to, &mut |record| {
+                if record.stream == stream.as_str() {
+                    found = Some(Head { version: record.version, position: record.position });
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn read_stream(
+        &self,
+        stream: &StreamId,
+        upto: u64,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        let head = self.stream_head(stream, upto)?;
+        match head.version {
+            0 => Ok(()),
+            1..=SHORT => self.read_backwards(stream, head, visit),
+            _ => self.read_postings(stream, head, visit),
+        }
+    }
+
+    /// Follows `previous` from the head, then visits in order.
+    fn read_backwards(
+        &self,
+        stream: &StreamId,
+        head: Head,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        let segments = self.segments();
+        let mut held = Vec::new();
+        let Head { mut version, mut position } = head;
+        while version > 0 {
+            let previous = self.fetch(&segments, position, |record| {
+                let right = record.stream == stream.as_str() && record.version == version;
+                held.push(Held::of(&record));
+                right.then_some(record.previous)
+            })?;
+            let Some(previous) = previous.filter(|previous| *previous < position) else {
+                return Err(damaged(position, Bad::Records));
+            };
+            (version, position) = (version - 1, previous);
+        }
+        for held in held.iter().rev() {
+            if held.with(&mut *visit).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits a long stream by the index; if that is incomplete, by reading everything.
+    fn read_postings(
+        &self,
+        stream: &StreamId,
+        head: Head,
+        visit: Visit<'_>,
+    ) -> Result<(), ReadError> {
+        let query = crate::log::Query { stream: Some(stream.clone()), ..Default::default() };
+        let (mut next, mut after, mut broke, mut gap) = (1, 0, false, false);
+        self.find_upto(&query, head.position, &mut |record| {
+            if record.version != next {
+                gap = true;
+                return ControlFlow::Break(());
+            }
+            (next, after) = (next + 1, record.position);
+            let flow = visit(record);
+            broke = flow.is_break();
+            flow
+        })?;
+        if broke || (!gap && next == head.version + 1) {
+            return Ok(());
+        }
+        self.note(format!("index misses version {next} of a stream"));
+        self.scan(after + 1, head.position, &mut |record| {
+            if record.stream == stream.as_str() { visit(record) } else { ControlFlow::Continue(()) }
+        })
+    }
+}
+
+/// A record that was copied out of its block.
+#[derive(Debug)]
+pub(crate) struct Held {
+    bytes: Vec<u8>,
+    epoch: u32,
+    position: u64,
+}
+
+impl Held {
+    pub(crate) fn of(record: &RecordRef<'_>) -> Self {
+        Self { bytes: record.frame.to_vec(), epoch: record.epoch, position: record.position }
+    }
+
+    pub(crate) fn with(
+        &self,
+        visit: &mut dyn FnMut(RecordRef<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        crate::codec::decode(&self.bytes, self.epoch, self.position)
+            .map_or(ControlFlow::Continue(()), visit)
+    }
+}

@@ -1,0 +1,453 @@
+//! The writer: takes appends from the queue, one group commit a turn.
+//!
+//! ```text
+//! queue ─► check ─► pack ─► write ─► sync ─► publish ─► sink ─► index ─► wait for the store
+//!            │                │        │
+//!            ▼ Refused        ▼ NoRoom ▼ Unknown, and poisoned for good
+//! ```
+//!
+//! | what fails | what follows |
+//! |---|---|
+//! | write or new file: no room | rewound to the last durable offset, group refused; the next group tries again |
+//! | write: anything else | poisoned; this group is unknown, for bytes may have landed |
+//! | sync | poisoned; this group is unknown; never tried again |
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+use smallvec::SmallVec;
+
+use crate::block::Block;
+use crate::codec::{self, Place};
+use crate::disk::{self, Disk, DiskFile, Held};
+use crate::heads::{Heads, StreamKey, Superseded};
+use crate::layout::{Layout, month_of};
+use crate::log::{Append, Outcome, Refusal, Sink};
+use crate::pack::{Chain, Packer};
+use crate::postings::Postings;
+use crate::record::{Cursor, Head};
+use crate::recover::Recovered;
+use crate::segment::Segment;
+use crate::spare::Spares;
+use crate::stats::{SyncTimes, timed};
+use crate::view::{View, lock};
+
+/// Most bytes of one append's records; they lie in one group.
+pub const MAX_APPEND_BYTES: usize = 1 << 20;
+
+/// What goes through the queue.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Append(Append),
+    Close,
+}
+
+/// What the writer and the log share beside the view.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) refusing: Mutex<Option<Refusal>>,
+    pub(crate) syncs: SyncTimes,
+}
+
+/// What bounds a group and a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) group_records: usize,
+    pub(crate) group_bytes: usize,
+    pub(crate) segment_bytes: u64,
+    pub(crate) heads: usize,
+}
+
+/// What one [`Writer::turn`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The queue was empty.
+    Idle,
+    /// One group, with this many outcomes.
+    Group(usize),
+    /// The log was closed: there is nothing more to come.
+    Closed,
+}
+
+/// Slows the writer down when the store is too far behind.
+pub(crate) trait Brake: Send {
+    /// Returns when the store is near enough to `head`, or hopeless.
+    fn hold(&self, head: u64);
+    /// Whether sealed segments' indexes are taken over by a store.
+    fn takes_indexes(&self) -> bool;
+}
+
+/// The one who writes. Driven by a thread, or by hand with [`Writer::turn`].
+pub struct Writer {
+    inbox: Receiver<Job>,
+    sink: Box<dyn Sink>,
+    view: Arc<View>,
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    bounds: Bounds,
+    spares: Spares,
+    brake: Option<Box<dyn Brake>>,
+    packer: Packer,
+    heads: Heads,
+    superseded: Superseded,
+    open: Option<Open>,
+    next: u64,
+    last_at_us: u64,
+    at_us_before: u64,
+    poisoned: Option<String>,
+    touched: Vec<(StreamKey, u64)>,
+    closed: bool,
+    _held: Arc<Box<dyn Held>>,
+}
+
+struct Open {
+    segment: Arc<Segment>,
+    file: Arc<dyn DiskFile>,
+    end: u64,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// Why a group was not committed.
+enum Failure {
+    NoRoom,
+    Poison(String),
+}
+
+/// Everything a writer is made of.
+pub(crate) struct Parts {
+    pub(crate) inbox: Receiver<Job>,
+    pub(crate) sink: Box<dyn Sink>,
+    pub(crate) view: Arc<View>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) layout: Layout,
+    pub(crate) bounds: Bounds,
+    pub(crate) spares: Spares,
+    pub(crate) brake: Option<Box<dyn Brake>>,
+    pub(crate) held: Arc<Box<dyn Held>>,
+}
+
+impl Writer {
+    pub(crate) fn new(parts: Parts, recovered: &Recovered) -> Self {
+        let Parts { inbox, sink, view, shared, disk, layout, bounds, spares, brake, held } = parts;
+        let open = recovered.segments.last().zip(recovered.file.as_ref()).map(|(segment, file)| {
+            Open { segment: Arc::clone(segment), file: Arc::clone(file), end: recovered.end }
+        });
+        let seed = xxhash_rust::xxh3::xxh3_64(&view.journal);
+        Self {
+            inbox,
+            sink,
+            view,
+            shared,
+            disk,
+            layout,
+            bounds,
+            spares,
+            brake,
+            packer: Packer::new(recovered.chain),
+            heads: Heads::new(bounds.heads.max(bounds.group_records), seed),
+            superseded: Superseded::default(),
+            open,
+            next: recovered.head.position + 1,
+            last_at_us: recovered.last_at_us,
+            at_us_before: recovered.last_at_us,
+            poisoned: None,
+            touched: Vec::new(),
+            closed: false,
+            _held: held,
+        }
+    }
+
+    /// Commits one group of what is queued, without waiting for more.
+    pub fn turn(&mut self) -> Turn {
+        if self.closed {
+            return Turn::Closed;
+        }
+        match self.inbox.try_recv() {
+            Ok(Job::Append(append)) => Turn::Group(self.group(append)),
+            Err(TryRecvError::Empty) => Turn::Idle,
+            Ok(Job::Close) | Err(TryRecvError::Disconnected) => self.close(),
+        }
+    }
+
+    /// Takes groups until the log is closed.
+    pub(crate) fn run(mut self) {
+        while !self.closed {
+            match self.inbox.recv() {
+                Ok(Job::Append(append)) => {
+                    self.group(append);
+                },
+                Ok(Job::Close) | Err(_) => break,
+            }
+        }
+        self.close();
+    }
+
+    fn close(&mut self) -> Turn {
+        self.closed = true;
+        if let Some(open) = self.open.take().filter(|_| self.poisoned.is_none()) {
+            // Only zeros are cut; whether that becomes durable does not matter.
+            let _ = open.file.set_len(open.end);
+        }
+        Turn::Closed
+    }
+
+    fn group(&mut self, first: Append) -> usize {
+        let before = self.packer.chain;
+        if self.open.as_ref().is_none_or(|open| open.end >= self.bounds.segment_bytes) {
+            self.packer.chain.segment = 0;
+        }
+        self.packer.begin(self.next);
+        self.touched.clear();
+        self.at_us_before = self.last_at_us;
+        let mut outcomes = Vec::with_capacity(self.inbox.len() + 1);
+        let mut position = self.next;
+        let mut append = first;
+        loop {
+            let outcome = self.take(&append, &mut position);
+            outcomes.push(outcome);
+            drop(append);
+            let records = usize::try_from(position - self.next).unwrap_or(usize::MAX);
+            let full = records >= self.bounds.group_records
+                || self.packer.buffer.len() >= self.bounds.group_bytes
+                || outcomes.len() >= self.bounds.group_records;
+            append = match if full { Err(TryRecvError::Empty) } else { self.inbox.try_recv() } {
+                Ok(Job::Append(append)) => append,
+                Ok(Job::Close) => {
+                    self.closed = true;
+                    break;
+                },
+                Err(_) => break,
+            };
+        }
+        self.packer.close();
+        let count = outcomes.len();
+        if self.packer.buffer.is_empty() {
+            self.sink.group(before.epoch, outcomes);
+        } else {
+            self.commit(before, position, outcomes);
+        }
+        count
+    }
+
+    /// Checks one append and packs its records.
+    fn take(&mut self, append: &Append, position: &mut u64) -> Outcome {
+        let key = self.heads.key(append.stream.as_str());
+        match self.admit(append, key, position) {
+            Ok(outcome) => outcome,
+            Err(refusal) => {
+                if !matches!(refusal, Refusal::Superseded | Refusal::Poisoned(_)) {
+                    self.superseded.add(key, append.activation);
+                }
+                Outcome::Refused(refusal)
+            },
+        }
+    }
+
+    fn admit(
+        &mut self,
+        append: &Append,
+        key: StreamKey,
+        position: &mut u64,
+    ) -> Result<Outcome, Refusal> {
+        if let Some(reason) = &self.poisoned {
+            return Err(Refusal::Poisoned(reason.clone()));
+        }
+        if self.superseded.contains(key, append.activation) {
+            return Err(Refusal::Superseded);
+        }
+        let sizes = sizes(append)?;
+        let mut head = match self.heads.get(key) {
+            Some(head) => head,
+            None => self
+                .view
+                .stream_head(&append.stream, u64::MAX)
+                .map_err(|error| Refusal::Poisoned(error.to_string()))?,
+        };
+        if head.version != append.expected_version {
+            self.heads.put(key, head);
+            let (expected, actual) = (append.expected_version, head.version);
+            return Err(Refusal::Conflict { expected, actual });
+        }
+        let at_us = append.envelope.at_us.max(self.last_at_us);
+        self.last_at_us = at_us;
+        let first = *position;
+        for (draft, size) in append.drafts.iter().zip(sizes) {
+            let place = Place { at_us, version: head.version + 1, previous: head.position };
+            self.packer.push(at_us, size, |out| codec::encode(out, append, draft, place, size));
+            head = Head { version: place.version, position: *position };
+            *position += 1;
+        }
+        self.heads.put(key, head);
+        self.touched.push((key, append.activation));
+        let count = u32::try_from(append.drafts.len()).unwrap_or(u32::MAX);
+        Ok(Outcome::Committed { first, count })
+    }
+
+    fn commit(&mut self, before: Chain, position: u64, outcomes: Vec<Outcome>) {
+        match self.write(before.segment != self.packer.chain.segment || self.open.is_none()) {
+            Ok(()) => {
+                let head = Cursor { epoch: before.epoch, position: position - 1 };
+                self.next = position;
+                *lock(&self.shared.refusing) = None;
+                self.view.publish(head);
+                self.sink.group(before.epoch, outcomes);
+                self.index();
+                if let Some(brake) = &self.brake {
+                    brake.hold(head.position);
+                }
+            },
+            Err(failure) => self.fail(before, failure, outcomes),
+        }
+    }
+
+    /// One write, one sync; then the blocks are visible to readers that ask beyond the head.
+    fn write(&mut self, roll: bool) -> Result<(), Failure> {
+        let fresh = if roll { Some(self.new_segment()?) } else { None };
+        let open = fresh.as_ref().or(self.open.as_ref());
+        let Some(open) = open else { return Err(Failure::Poison("no segment is open".into())) };
+        let (file, base) = (Arc::clone(&open.file), open.end);
+        if let Err(error) = file.write_at(&self.packer.buffer, base) {
+            if !disk::no_room(&error) {
+                return Err(Failure::Poison(format!("write segment: {error}")));
+            }
+            // What landed must not lie there when the next group is shorter.
+            let rewound = match &fresh {
+                Some(fresh) => self.discard(fresh),
+                None => file.set_len(base),
+            };
+            return Err(match rewound {
+                Ok(()) => Failure::NoRoom,
+                Err(error) => Failure::Poison(format!("rewind segment: {error}")),
+            });
+        }
+        let (synced, took) = timed(|| file.sync());
+        self.shared.syncs.add(took);
+        synced.map_err(|error| Failure::Poison(format!("sync segment: {error}")))?;
+        if let Some(fresh) = fresh {
+            self.roll(fresh);
+        }
+        if let Some(open) = &mut self.open {
+            open.end = base + self.packer.buffer.len() as u64;
+            open.segment.grow(&self.packer.marks, base, open.end);
+        }
+        Ok(())
+    }
+
+    /// Makes the file of the next segment, its name durable.
+    fn new_segment(&mut self) -> Result<Open, Failure> {
+        let first = self.next;
+        let at_us = self.packer.marks.first().map_or(0, |mark| mark.at_us);
+        let month = month_of(at_us);
+        let directory = self.layout.month(&month);
+        let path = self.layout.segment(&month, first);
+        let make = || -> io::Result<Arc<dyn DiskFile>> {
+            self.disk.create_dir(&directory)?;
+            self.disk.sync_dir(&self.layout.segments())?;
+            let file = if let Some(spare) = self.spares.take() {
+                self.disk.rename(&spare.path, &path)?;
+                spare.file
+            } else {
+                self.disk.create(&path)?
+            };
+            self.disk.sync_dir(&directory)?;
+            Ok(file)
+        };
+        let file = make().map_err(|error| {
+            if disk::no_room(&error) && self.disk.remove(&path).map_or_else(gone, |()| true) {
+                Failure::NoRoom
+            } else {
+                Failure::Poison(format!("begin segment: {error}"))
+            }
+        })?;
+        let segment = Segment::new(first, month, path, Arc::clone(&self.disk));
+        *lock(&segment.postings) = Some(Postings::new(first));
+        let segment = Arc::new(segment.growing(Arc::clone(&file), &[], 0));
+        Ok(Open { segment, file, end: 0 })
+    }
+
+    /// Takes back a segment that got no group.
+    fn discard(&self, fresh: &Open) -> io::Result<()> {
+        self.disk.remove(&fresh.segment.path)?;
+        self.disk.sync_dir(&self.layout.month(&fresh.segment.month))
+    }
+
+    fn roll(&mut self, fresh: Open) {
+        if let Some(sealed) = self.open.take() {
+            let _ = sealed.file.set_len(sealed.end);
+            if self.brake.as_ref().is_none_or(|brake| !brake.takes_indexes()) {
+                self.view.keep_index(&sealed.segment);
+            }
+        }
+        self.view.add_segment(Arc::clone(&fresh.segment));
+        self.open = Some(fresh);
+    }
+
+    /// Adds the group to the open segment's index, block by block as written.
+    fn index(&mut self) {
+        let Some(open) = &self.open else { return };
+        let mut slot = lock(&open.segment.postings);
+        let Some(postings) = &mut *slot else { return };
+        let mut rest = self.packer.buffer.as_slice();
+        while let Some(block) = Block::trusted(rest) {
+            for record in block.records().flatten() {
+                postings.add(&record);
+            }
+            rest = rest.get(block.bytes.len()..).unwrap_or_default();
+        }
+    }
+
+    fn fail(&mut self, before: Chain, failure: Failure, outcomes: Vec<Outcome>) {
+        self.packer.chain = before;
+        self.last_at_us = self.at_us_before;
+        for (key, activation) in self.touched.drain(..) {
+            self.heads.forget(key);
+            self.superseded.add(key, activation);
+        }
+        let (refusal, instead) = match failure {
+            Failure::NoRoom => (Refusal::NoRoom, Outcome::Refused(Refusal::NoRoom)),
+            Failure::Poison(reason) => {
+                tracing::error!(%reason, "journal closed to writes");
+                self.poisoned = Some(reason.clone());
+                (Refusal::Poisoned(reason.clone()), Outcome::Unknown(reason))
+            },
+        };
+        *lock(&self.shared.refusing) = Some(refusal);
+        let outcomes = outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Committed { .. } => instead.clone(),
+            other => other,
+        });
+        self.sink.group(before.epoch, outcomes.collect());
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "stands in for a closure")]
+fn gone(error: io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// The encoded length of each record, if every limit is kept.
+pub(crate) fn sizes(append: &Append) -> Result<SmallVec<[usize; 8]>, Refusal> {
+    let mut sizes = SmallVec::new();
+    let mut total = 0;
+    for draft in &append.drafts {
+        let size = codec::measure(append, draft).map_err(Refusal::TooLarge)?;
+        total += size;
+        sizes.push(size);
+    }
+    if sizes.is_empty() {
+        return Err(Refusal::TooLarge("an append without events".into()));
+    }
+    if total > MAX_APPEND_BYTES {
+        let text = format!("{total} bytes in one append, {MAX_APPEND_BYTES} allowed");
+        return Err(Refusal::TooLarge(text));
+    }
+    Ok(sizes)
+}

@@ -1,0 +1,96 @@
+//! Every journal keeps the contract.
+
+use std::time::Duration;
+
+use mainstay_journal::conformance::{self, Bench, Outcomes};
+use mainstay_journal::{EventLog, LocalLog, MemoryLog, Options, Outcome, ReadLog as _, Writer};
+
+struct Memory {
+    log: MemoryLog,
+    outcomes: Outcomes,
+}
+
+impl Bench for Memory {
+    fn log(&self) -> &dyn EventLog {
+        &self.log
+    }
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.outcomes.all()
+    }
+    fn work(&mut self) {
+        self.log.turn();
+    }
+}
+
+struct Local {
+    log: LocalLog,
+    writer: Option<Writer>,
+    outcomes: Outcomes,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench for Local {
+    fn log(&self) -> &dyn EventLog {
+        &self.log
+    }
+    fn outcomes(&self) -> Vec<Outcome> {
+        self.outcomes.all()
+    }
+    fn work(&mut self) {
+        match &mut self.writer {
+            Some(writer) => {
+                writer.turn();
+            },
+            None => {
+                self.log.wait_beyond(self.log.head().position, Duration::from_millis(2));
+            },
+        }
+    }
+}
+
+#[test]
+fn a_memory_log_that_commits_at_once() {
+    conformance::all(&mut || {
+        let outcomes = Outcomes::default();
+        Box::new(Memory { log: MemoryLog::immediate(outcomes.clone()), outcomes })
+    });
+}
+
+#[test]
+fn a_memory_log_driven_by_hand() {
+    conformance::all(&mut || {
+        let outcomes = Outcomes::default();
+        Box::new(Memory { log: MemoryLog::manual(outcomes.clone()), outcomes })
+    });
+}
+
+fn local(options: &Options, manual: bool) -> Box<dyn Bench> {
+    let directory = tempfile::tempdir().unwrap();
+    let outcomes = Outcomes::default();
+    let (log, writer) = if manual {
+        let (log, writer) =
+            LocalLog::open_manual(directory.path(), options, outcomes.clone()).unwrap();
+        (log, Some(writer))
+    } else {
+        (LocalLog::open(directory.path(), options, outcomes.clone()).unwrap(), None)
+    };
+    Box::new(Local { log, writer, outcomes, _directory: directory })
+}
+
+#[test]
+fn a_local_log_with_a_writer_thread() {
+    let options = Options { segment_bytes: 1 << 20, ..Options::default() };
+    conformance::all(&mut || local(&options, false));
+}
+
+#[test]
+fn a_local_log_driven_by_hand_over_many_small_segments() {
+    let options = Options {
+        segment_bytes: 6000,
+        group_records: 16,
+        heads: 4,
+        store: false,
+        ..Options::default()
+    };
+    conformance::all(&mut || local(&options, true));
+}
