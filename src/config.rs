@@ -9,7 +9,7 @@ mod dependency;
 mod duration;
 mod error;
 
-pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget};
+pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
 

@@ -192,12 +192,12 @@ fn routes(config: &mut ServiceConfig, host: &Host, app: &App) {
 
 fn api() -> actix_web::Scope {
     scope("/api/v1")
-        .service(dependencies::health)
+        .service(dependencies::show_health)
         .service(dependencies::list)
         .service(dependencies::show)
         .service(dependencies::configure)
         .service(dependencies::force)
-        .service(dependencies::permit)
+        .service(dependencies::ask_permit)
         .service(dependencies::outcomes)
         .service(sessions::create)
         .service(sessions::list)
@@ -213,7 +213,7 @@ fn api() -> actix_web::Scope {
         .service(locks::list)
         .service(locks::show)
         .service(events::list)
-        .service(events::stream)
+        .service(events::show_stream)
 }
 
 /// Gives what the framework answers by itself (no route, wrong method) the shape of a problem.

@@ -81,8 +81,9 @@ impl Mainstay {
 /// Opens the journal of a data directory.
 fn open_local(data: &Path) -> OpenLog {
     let data = data.to_owned();
-    Box::new(move |sink| {
-        let log = LocalLog::open(&data, Options::default(), sink).map_err(|e| e.to_string())?;
+    Box::new(move |mut sink| {
+        let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
+        let log = LocalLog::open(&data, &Options::default(), sink).map_err(|e| e.to_string())?;
         Ok(Arc::new(log) as Arc<dyn EventLog>)
     })
 }

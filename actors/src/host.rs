@@ -295,6 +295,14 @@ impl Host {
         self.doors()?.keeper.send(record).await.unwrap_or(Err(Failure::Busy("the gate's mailbox")))
     }
 
+    /// As [`Host::record`], from any thread and without an answer: for probes.
+    pub fn report(&self, name: &str, reports: Vec<Report>) {
+        let Ok(doors) = self.doors::<DependencyReject>() else { return };
+        if doors.keeper.try_send(gates::Record { name: name.to_owned(), reports }).is_err() {
+            tracing::warn!(name, "the gate's mailbox is full; a probe's outcome is not counted");
+        }
+    }
+
     /// The global health.
     ///
     /// # Errors

@@ -235,6 +235,14 @@ pub struct Lease {
     pub expires_in_ms: u64,
 }
 
+impl LockState {
+    /// Its live leases and waiters as anyone may see them.
+    #[must_use]
+    pub fn view(&self) -> LockView {
+        draft::Draft::of(self).view()
+    }
+}
+
 /// A lock as anyone may see it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LockView {

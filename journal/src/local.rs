@@ -315,6 +315,10 @@ impl ReadLog for LocalLog {
 }
 
 impl EventLog for LocalLog {
+    fn close(&self) {
+        Self::close(self);
+    }
+
     fn submit(&self, append: Append) -> Result<(), Full> {
         self.queue.try_send(Job::Append(append)).map_err(|error| match error {
             TrySendError::Full(Job::Append(append))

@@ -187,9 +187,6 @@ pub trait ReadLog: Send + Sync + 'static {
 
     /// How the journal stands.
     fn status(&self) -> LogStatus;
-
-    /// Writes what is queued, then ends the writer and leaves every file in order. Reads go on.
-    fn close(&self);
 }
 
 /// An append-only journal that can be appended to. See the module for the flow.
@@ -200,6 +197,9 @@ pub trait EventLog: ReadLog {
     /// # Errors
     /// [`Full`] gives the append back when the queue is full or the writer has ended.
     fn submit(&self, append: Append) -> Result<(), Full>;
+
+    /// Commits what is queued, then ends the writer and leaves every file in order. Reads go on.
+    fn close(&self) {}
 }
 
 /// A reader that follows a journal: it holds only a position, so a slow one costs nothing.

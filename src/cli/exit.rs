@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use mainstay_journal::{OpenError, ReadError};
+use mainstay_journal::ReadError;
 
 /// A message for stderr and an exit code from the table.
 #[derive(Debug)]

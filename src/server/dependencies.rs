@@ -21,7 +21,7 @@ use crate::config::check_name;
 
 /// `GET /health`
 #[get("/health")]
-pub(crate) async fn health(host: Data<Host>) -> Result<Json<HealthView>, Problem> {
+pub(crate) async fn show_health(host: Data<Host>) -> Result<Json<HealthView>, Problem> {
     Ok(Json(host.health().await?))
 }
 
@@ -179,7 +179,7 @@ async fn send(
 
 /// `POST /dependencies/{name}/permits`
 #[post("/dependencies/{name}/permits")]
-pub(crate) async fn permit(host: Data<Host>, name: Path<String>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn ask_permit(host: Data<Host>, name: Path<String>) -> Result<Json<Value>, Problem> {
     Ok(Json(match host.admit(&name).await? {
         Admission::Admitted(permit) => json!({ "admitted": true, "permit": permit.to_string() }),
         Admission::Rejected { retry_after_ms: Some(ms) } => {

@@ -109,7 +109,7 @@ fn after(text: &str, head: Cursor) -> Result<u64, Problem> {
 
 /// `GET /streams/{kind}/{id}`: what a stream folds to.
 #[get("/streams/{kind}/{id:.*}")]
-pub(crate) async fn stream(
+pub(crate) async fn show_stream(
     host: Data<Host>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {

@@ -22,7 +22,7 @@ use mainstay_journal::{Append, Cursor, Draft, Envelope, Head, Outcome, Refusal, 
 use super::ledger::Ledger;
 use super::load::{Loaded, load};
 use super::message::{Answered, Deliver, Failure, Meta, Receipt, ReplyTo, answer};
-use super::outbox::{Outbox, Pending};
+use super::outbox::Pending;
 use super::registry::Shared;
 use super::views::{Hosted, Views};
 use crate::codec::Payload;

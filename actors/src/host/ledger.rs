@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::time::Timestamp;
 
 /// Most requests remembered per entity.
-pub const MAX_REQUESTS: usize = 64;
+pub(crate) const MAX_REQUESTS: usize = 64;
 /// Longest memory of a request, in milliseconds.
-pub const MEMORY_MS: u64 = 24 * 3_600 * 1_000;
+pub(crate) const MEMORY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// The remembered requests, oldest first.
 #[derive(Debug)]

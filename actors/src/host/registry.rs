@@ -9,9 +9,8 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use actix::dev::ToEnvelope;
 use actix::prelude::SendError;
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr, Context, Handler};
 use mainstay_journal::StreamId;
 
 use super::clock::Clock;
@@ -127,31 +126,24 @@ impl Registry {
         room.entry(stream.clone()).or_insert_with_key(spawn)
     }
 
-    fn send<M: Hosted, T>(&mut self, stream: &StreamId, message: T) -> Result<(), SendError<T>>
-    where
-        T: Message<Result = ()> + Send + 'static,
-        EntityActor<M>: Handler<T>,
-        Context<EntityActor<M>>: ToEnvelope<EntityActor<M>, T>,
-    {
-        let slot = self.slot::<M>(stream);
-        slot.address.try_send(message)?;
-        slot.sent.set(slot.sent.get() + 1);
-        Ok(())
-    }
-
     /// Brings a command to its entity; a full mailbox answers busy.
     pub(crate) fn deliver<M: Hosted>(&mut self, message: Deliver<M>) {
         let stream = message.stream.clone();
-        if let Err(SendError::Full(message) | SendError::Closed(message)) =
-            self.send::<M, _>(&stream, message)
-        {
-            answer::<M>(message.reply_to, Err(Failure::Busy("the entity's mailbox")));
+        let slot = self.slot::<M>(&stream);
+        match slot.address.try_send(message) {
+            Ok(()) => slot.sent.set(slot.sent.get() + 1),
+            Err(SendError::Full(message) | SendError::Closed(message)) => {
+                answer::<M>(message.reply_to, Err(Failure::Busy("the entity's mailbox")));
+            },
         }
     }
 
     /// Tells an entity that a deadline may have come; false if its mailbox is full.
     pub(crate) fn wake<M: Hosted>(&mut self, stream: &StreamId) -> bool {
-        self.send::<M, _>(stream, Wake).is_ok()
+        let slot = self.slot::<M>(stream);
+        let woken = slot.address.try_send(Wake).is_ok();
+        slot.sent.set(slot.sent.get() + u64::from(woken));
+        woken
     }
 }
 

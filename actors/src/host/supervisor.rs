@@ -143,6 +143,14 @@ pub(crate) async fn watch_health(
     }
 }
 
+fn mode(views: &Views, input: &Input<'_>) -> Mode {
+    views.dependencies.get(input.name).map_or(Mode::Closed, |state| state.breaker.mode)
+}
+
+fn explain(views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> String {
+    cause(&assessment, inputs, |input| mode(views, input))
+}
+
 fn evidence(views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> LevelChange {
     let dependencies = inputs
         .iter()
@@ -150,14 +158,14 @@ fn evidence(views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> Leve
             name: input.name.to_owned(),
             weight: input.weight,
             score: input.score,
-            mode: views.dependencies.get(input.name).map_or(Mode::Closed, |it| it.breaker.mode),
+            mode: mode(views, input),
         })
         .collect();
     LevelChange {
         to: assessment.level,
         score: assessment.score,
         known_weight: assessment.known_weight,
-        cause: cause(inputs, &assessment),
+        cause: explain(views, inputs, assessment),
         dependencies,
     }
 }
@@ -193,7 +201,7 @@ impl Handler<AskHealth> for Supervisor {
             position,
             epoch,
             known_weight: assessment.known_weight,
-            cause: cause(&inputs, &assessment),
+            cause: explain(&views, &inputs, assessment),
             dependencies: views
                 .dependencies
                 .iter()

@@ -25,17 +25,18 @@ use super::draft::{Draft, Ruling};
 use super::{CLAIM_MS, LeaseExtended, Lock, LockCommand, LockReject, LockReply, LockState};
 use super::{MAX_NAME_BYTES, RECOVERY_GRACE_MS};
 use crate::machine::{Context, Decision};
+use crate::time::Timestamp;
 
 pub(super) fn decide(
     state: &LockState,
     command: LockCommand,
     context: &Context<'_>,
 ) -> Result<Decision<Lock>, LockReject> {
-    if matches!(command, LockCommand::Recover)
+    if let LockCommand::Recover { alive_at } = command
         && context.boot > state.recovered_boot
-        && !state.grants.is_empty()
+        && let Some(extended) = recover(state, alive_at, context)
     {
-        return Ok(recover(state, context));
+        return Ok(extended);
     }
     let now = context.now;
     let mut draft = Draft::of(state);
@@ -59,25 +60,31 @@ pub(super) fn decide(
             holder::session_ended(&mut draft, &session, now);
             Ok(Ruling::Answer(LockReply::Done))
         },
-        LockCommand::Recover | LockCommand::Due => Ok(Ruling::Answer(LockReply::Done)),
+        LockCommand::Recover { .. } | LockCommand::Due => Ok(Ruling::Answer(LockReply::Done)),
     };
     draft.decision(ruling)
 }
 
 /// Leases that ran out while the server was down are not expired first: their holders could not
-/// have renewed them.
-fn recover(state: &LockState, context: &Context<'_>) -> Decision<Lock> {
-    let leases = state
-        .grants
-        .iter()
+/// have renewed them. `None` if no lease was alive at `alive_at`, the last journaled time.
+fn recover(
+    state: &LockState,
+    alive_at: Timestamp,
+    context: &Context<'_>,
+) -> Option<Decision<Lock>> {
+    let alive = state.grants.iter().filter(|grant| grant.expires_at > alive_at);
+    let leases: Vec<_> = alive
         .map(|grant| {
             let grace_ms = grant.claim.ttl_ms.min(RECOVERY_GRACE_MS);
             (grant.token, grant.expires_at.max(context.now.plus_ms(grace_ms)))
         })
         .collect();
+    if leases.is_empty() {
+        return None;
+    }
     let claim_by = context.now.plus_ms(CLAIM_MS);
     let event = LeaseExtended { boot: context.boot, leases, claim_by };
-    Decision::of(vec![event.into()], LockReply::Done)
+    Some(Decision::of(vec![event.into()], LockReply::Done))
 }
 
 /// An owner that can be recorded.

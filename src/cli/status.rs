@@ -1,0 +1,126 @@
+//! `mainstay status`: health, dependencies and journal of a running server.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::exit::Failed;
+use super::online::Online;
+use super::table::{lines, table};
+
+/// Show health, dependencies and journal of a running server
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// The server's URL
+    #[arg(long, value_name = "URL", env = "MAINSTAY_SERVER", default_value_t = super::default_server())]
+    server: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Go on until interrupted
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Result<ExitCode, Failed> {
+        let online = Online::new(&self.server)?;
+        loop {
+            let (_, readiness) = online.ask("/readyz", &[("verbose", "true".to_owned())])?;
+            if readiness["status"] != "ready" && readiness["status"] != "journal_closed" {
+                let detail = readiness["detail"].as_str().unwrap_or("not ready");
+                return Err(Failed::unreachable(format!("{}: {detail}", self.server)));
+            }
+            let health = online.get("/api/v1/health", &[])?;
+            let mut stdout = io::stdout().lock();
+            if self.json {
+                let both = json!({ "health": health, "readiness": readiness });
+                writeln!(stdout, "{both}")?;
+            } else {
+                if self.watch {
+                    // Clears the screen and goes to its top.
+                    write!(stdout, "\x1b[2J\x1b[H")?;
+                }
+                write!(stdout, "{}", shown(&health, &readiness))?;
+            }
+            stdout.flush()?;
+            if !self.watch {
+                return Ok(ExitCode::SUCCESS);
+            }
+            std::thread::sleep(super::serve::WATCH);
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn percent(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "unknown".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+}
+
+fn shown(health: &Value, readiness: &Value) -> String {
+    let since = health["since"].as_str().map_or(String::new(), |it| format!(", since {it}"));
+    let mut out = format!(
+        "{}  score {}, {}{since}\n\n",
+        text(&health["level"]),
+        text(&health["score"]),
+        text(&health["cause"]),
+    );
+    let mut rows = table(&["dependency", "weight", "score", "state", "failures", "slow", "calls"]);
+    for it in health["dependencies"].as_array().into_iter().flatten() {
+        rows.add_row([
+            text(&it["name"]),
+            text(&it["weight"]),
+            text(&it["score"]),
+            text(&it["state"]),
+            percent(&it["failure_rate"]),
+            percent(&it["slow_rate"]),
+            text(&it["calls"]),
+        ]);
+    }
+    if rows.row_count() == 0 {
+        out.push_str("no dependencies: name them in the configuration, or PUT them\n");
+    } else {
+        out.push_str(&lines(&rows));
+    }
+    out.push('\n');
+    out.push_str(&journal(&readiness["journal"], &readiness["occupancy"]));
+    out
+}
+
+fn journal(journal: &Value, occupancy: &Value) -> String {
+    let store = match &journal["store"] {
+        Value::Null => "none".to_owned(),
+        store if store["rebuilding"] == true => format!("rebuilding, at {}", store["reached"]),
+        store => format!("at {}", store["reached"]),
+    };
+    let mut out = format!(
+        "journal   position {}, {} bytes in {} segments, store {store}\n",
+        text(&journal["position"]),
+        text(&journal["size_bytes"]),
+        text(&journal["segments"]),
+    );
+    if let Some(reason) = journal["refusing"].as_str() {
+        out.push_str(&format!("          refuses writes: {reason}\n"));
+    }
+    out.push_str(&format!(
+        "sync      p50 {} us, p99 {} us, {} appends queued\nactors    {} sessions, {} locks ({} \
+         held), {} dependencies\n",
+        text(&journal["sync_p50_us"]),
+        text(&journal["sync_p99_us"]),
+        text(&journal["queued"]),
+        text(&occupancy["sessions"]),
+        text(&occupancy["locks"]),
+        text(&occupancy["held_locks"]),
+        text(&occupancy["dependencies"]),
+    ));
+    out
+}
