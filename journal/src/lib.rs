@@ -33,6 +33,7 @@ mod recover;
 mod segment;
 mod spare;
 mod stats;
+mod store;
 mod terms;
 mod view;
 mod writer;

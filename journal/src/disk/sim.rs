@@ -491,8 +491,8 @@ impl DiskFile for SimFile {
             let offset = usize::try_from(offset).unwrap_or(usize::MAX);
             let bytes = file(state, id)?.live.get(offset..).unwrap_or_default();
             let count = bytes.len().min(buffer.len());
-            for (to, from) in buffer.iter_mut().zip(bytes) {
-                *to = *from;
+            if let (Some(to), Some(from)) = (buffer.get_mut(..count), bytes.get(..count)) {
+                to.copy_from_slice(from);
             }
             Ok(count)
         })
