@@ -19,6 +19,8 @@ mod codec;
 pub mod conformance;
 pub mod disk;
 mod error;
+#[cfg(feature = "test-support")]
+mod faulty;
 mod heads;
 mod layout;
 mod local;
@@ -31,12 +33,15 @@ mod recover;
 mod segment;
 mod spare;
 mod stats;
+mod store;
 mod terms;
 mod view;
 mod writer;
 
 pub use block::FORMAT;
 pub use error::{OpenError, ReadError};
+#[cfg(feature = "test-support")]
+pub use faulty::{Fault, FaultyLog, FaultySink};
 pub use layout::Identity;
 pub use local::{LocalLog, Options};
 pub use log::{

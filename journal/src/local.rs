@@ -20,6 +20,7 @@ use crate::log::{Append, EventLog, Full, LogStatus, Query, ReadLog, Sink, Visit}
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Opened, Recovered, recover};
 use crate::spare::Spares;
+use crate::store::{Store, StoreBrake};
 use crate::view::{View, lock};
 use crate::writer::{Bounds, Job, Parts, Shared, Writer};
 
@@ -79,6 +80,7 @@ pub struct LocalLog {
     shared: Arc<Shared>,
     queue: Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    store: Option<Arc<Store>>,
     identity: Identity,
     opened: Opened,
     _lock: Arc<Box<dyn Held>>,
@@ -126,10 +128,16 @@ impl LocalLog {
         let disk = Arc::clone(&options.disk);
         let (identity, held) = identify(&*disk, &layout, options)?;
         let zero_to = (threads && options.spares > 0).then_some(options.segment_bytes);
-        let recovered = recover(&disk, &layout, &identity, zero_to, None)?;
+        let store = start_store(&*disk, &layout, &identity, options)?;
+        let recovered = recover(&disk, &layout, &identity, zero_to, store.as_ref());
+        let recovered = recovered.inspect_err(|_| stop(store.as_ref()))?;
         let view = View::new(identity.journal, recovered.segments.clone(), recovered.head);
         let view = Arc::new(view);
-        index_open(&view, &recovered)?;
+        index_open(&view, &recovered).inspect_err(|_| stop(store.as_ref()))?;
+        if let Some(store) = &store {
+            view.set_second(Some(Arc::clone(store) as _));
+            store.give(&view);
+        }
         let spares = if threads {
             Spares::start(Arc::clone(&disk), layout.clone(), options.spares, options.segment_bytes)
         } else {
@@ -152,7 +160,10 @@ impl LocalLog {
             layout,
             bounds,
             spares,
-            brake: None,
+            brake: store.as_ref().map(|store| {
+                let brake = StoreBrake { store: Arc::clone(store), lag: options.store_lag };
+                Box::new(brake) as _
+            }),
             held: Arc::clone(&held),
         };
         let writer = Writer::new(parts, &recovered);
@@ -161,6 +172,7 @@ impl LocalLog {
             shared,
             queue,
             writer: Mutex::new(None),
+            store,
             identity,
             opened: recovered.opened,
             _lock: held,
@@ -178,13 +190,24 @@ impl LocalLog {
         &self.opened
     }
 
-    /// Commits what is queued, then ends the writer. Later appends come back as [`Full`]; reads
-    /// go on. Dropping does the same. With a writer driven by hand, its next turns do it.
+    /// Commits what is queued, then ends the writer and the store. Later appends come back as
+    /// [`Full`]; reads go on, from the segments. Dropping does the same. With a writer driven by
+    /// hand, its next turns do it.
     pub fn close(&self) {
         let _ = self.queue.send(Job::Close);
         if let Some(thread) = lock(&self.writer).take() {
             let _ = thread.join();
+            self.end_store();
         }
+    }
+
+    fn end_store(&self) {
+        self.view.set_second(None);
+        if let Some(store) = &self.store {
+            store.ask_to_stop();
+        }
+        self.view.close();
+        stop(self.store.as_ref());
     }
 }
 
@@ -192,8 +215,29 @@ impl Drop for LocalLog {
     fn drop(&mut self) {
         if lock(&self.writer).is_some() {
             self.close();
+        } else {
+            self.end_store();
         }
     }
+}
+
+fn stop(store: Option<&Arc<Store>>) {
+    if let Some(store) = store {
+        store.stop();
+    }
+}
+
+fn start_store(
+    disk: &dyn Disk,
+    layout: &Layout,
+    identity: &Identity,
+    options: &Options,
+) -> Result<Option<Arc<Store>>, OpenError> {
+    if !options.store {
+        return Ok(None);
+    }
+    let newest = layout::list_segments(disk, layout)?.pop().map(|(month, _)| month);
+    Ok(Some(Store::start(layout.clone(), identity.journal, newest, options.store_limit)))
 }
 
 /// Reads or makes the identity and takes the lock.
@@ -305,7 +349,11 @@ impl ReadLog for LocalLog {
             head: self.view.head(),
             refusing: lock(&self.shared.refusing).clone(),
             queued: self.queue.len(),
-            store: None,
+            store: self.store.as_ref().map(|store| {
+                let mut status = store.status();
+                status.trouble = status.trouble.or_else(|| self.view.trouble());
+                status
+            }),
             size_bytes: self.view.size_bytes(),
             segments: self.view.segments().len(),
             sync_p50_us,

@@ -12,6 +12,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::block::{Bad, Block, Hash, MAGIC};
 use crate::disk::{self, Disk, DiskFile};
@@ -20,7 +21,13 @@ use crate::layout::{Identity, Layout};
 use crate::pack::Chain;
 use crate::record::Cursor;
 use crate::segment::{Mark, Segment, Step, Walk};
+use crate::store::Store;
 use crate::view::Second;
+
+/// How long a journal that looks whole waits for its store.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a torn one waits: opening the store has a limit of its own.
+const TORN_PATIENCE: Duration = Duration::from_hours(1);
 
 /// What opening a journal found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -219,7 +226,7 @@ pub(crate) fn recover(
     layout: &Layout,
     identity: &Identity,
     zero_to: Option<u64>,
-    second: Option<&dyn Second>,
+    store: Option<&Arc<Store>>,
 ) -> Result<Recovered, OpenError> {
     let mut listed = crate::layout::list_segments(&**disk, layout)?;
     let mut opened = Opened::default();
@@ -233,9 +240,16 @@ pub(crate) fn recover(
         let path = layout.segment(&month, first);
         let io = |error| OpenError::io("read", path.clone(), error);
         let source = disk.open(&path, false).map_err(io)?;
-        let second = second.map(|second| (second, month.as_str()));
-        let (whole, stop) = examine(&source, identity.journal, first, second).map_err(io)?;
-        let behind = rest(&*source, whole.end).map_err(io)?;
+        let (mut whole, mut stop) = examine(&source, identity.journal, first, None).map_err(io)?;
+        let mut behind = rest(&*source, whole.end).map_err(io)?;
+        if let Some(store) = store {
+            // A tail that ends well is waited for a little, in case whole groups are missing.
+            let torn = stop.bad.is_some() || !behind.is_empty();
+            store.wait_tried(if torn { TORN_PATIENCE } else { PATIENCE });
+            let second = Some((&**store as &dyn Second, month.as_str()));
+            (whole, stop) = examine(&source, identity.journal, first, second).map_err(io)?;
+            behind = rest(&*source, whole.end).map_err(io)?;
+        }
         check(&path, &whole, &stop, &behind, &identity.journal)?;
         if !behind.is_empty() {
             opened.cut = Some(move_aside(&**disk, layout, &path, whole.end, &behind)?);

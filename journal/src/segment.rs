@@ -59,6 +59,8 @@ pub(crate) struct Segment {
     pub(crate) postings: Mutex<Option<Postings>>,
     /// Which terms it holds at all.
     pub(crate) bloom: OnceLock<fastbloom::BloomFilter>,
+    /// How many chunks its run in the store has.
+    pub(crate) run_chunks: OnceLock<u32>,
 }
 
 impl Segment {
@@ -76,6 +78,7 @@ impl Segment {
             size: OnceLock::new(),
             postings: Mutex::new(None),
             bloom: OnceLock::new(),
+            run_chunks: OnceLock::new(),
         }
     }
 

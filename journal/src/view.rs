@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -55,6 +55,7 @@ pub(crate) struct View {
     durable: AtomicU64,
     head: Mutex<Cursor>,
     moved: Condvar,
+    closing: AtomicBool,
     second: RwLock<Option<Arc<dyn Second>>>,
     warm: Mutex<VecDeque<Arc<Segment>>>,
     indexed: Mutex<VecDeque<Arc<Segment>>>,
@@ -73,6 +74,7 @@ impl View {
             durable: AtomicU64::new(head.position),
             head: Mutex::new(head),
             moved: Condvar::new(),
+            closing: AtomicBool::new(false),
             second: RwLock::new(None),
             warm: Mutex::default(),
             indexed: Mutex::default(),
@@ -130,9 +132,19 @@ impl View {
         self.moved.notify_all();
     }
 
+    /// Ends every wait: nothing more will come.
+    pub(crate) fn close(&self) {
+        let head = lock(&self.head);
+        self.closing.store(true, Ordering::Release);
+        drop(head);
+        self.moved.notify_all();
+    }
+
     pub(crate) fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {
         let head = lock(&self.head);
-        let waited = self.moved.wait_timeout_while(head, limit, |head| head.position <= position);
+        let waited = self.moved.wait_timeout_while(head, limit, |head| {
+            head.position <= position && !self.closing.load(Ordering::Acquire)
+        });
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 

@@ -94,3 +94,16 @@ fn a_local_log_driven_by_hand_over_many_small_segments() {
     };
     conformance::all(&mut || local(&options, true));
 }
+
+#[test]
+fn a_local_log_with_a_store_behind_many_small_segments() {
+    let options = Options {
+        segment_bytes: 20_000,
+        group_records: 16,
+        heads: 4,
+        spares: 0,
+        store_lag: 64,
+        ..Options::default()
+    };
+    conformance::all(&mut || local(&options, false));
+}

@@ -1,0 +1,310 @@
+//! The other copy: sled databases, one a month, written behind the segments by one thread.
+//!
+//! ```text
+//! view (durable blocks) ─► follower ─► blocks ─► mark     every block as stored
+//!                             └─ on seal ─► runs ─► bloom   the segment's index
+//! reads: bloom ─► runs ─► offsets      repair: blocks by position, checked by their hash
+//! ```
+//!
+//! | a database that | is |
+//! |---|---|
+//! | does not open, panics, hangs, was being opened when the process died | set aside, made again |
+//! | is of another journal, or is not where its mark says | set aside, made again |
+//! | gives a wrong chunk or block | not believed; the piece is made again |
+//!
+//! sled's own flush issues no `fsync`, so its file is synced here; the segments carry the promise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::block::Block;
+use crate::layout::Layout;
+use crate::log::StoreStatus;
+use crate::segment::Segment;
+use crate::view::{Second, View, lock};
+use crate::writer::Brake;
+
+mod follow;
+mod month;
+mod run;
+
+pub(crate) use month::Month;
+
+/// Most older months whose database stays open.
+const OPEN_MONTHS: usize = 3;
+/// After so long without progress the writer does not wait for the store any more.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// All databases, and how far they are.
+pub(crate) struct Store {
+    layout: Layout,
+    journal: [u8; 16],
+    limit: Duration,
+    months: Mutex<BTreeMap<String, Arc<Month>>>,
+    opening: Mutex<()>,
+    state: Mutex<State>,
+    moved: Condvar,
+    /// Months whose mark was held against the segments.
+    checked: Mutex<BTreeSet<String>>,
+    stop: AtomicBool,
+    view: Mutex<Option<Sender<Arc<View>>>>,
+    ended: Mutex<Option<Receiver<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The newest month's database was tried: it is open, or will be made again.
+    tried: bool,
+    reached: u64,
+    rebuilding: bool,
+    /// It was near the head once, so the writer waits for it.
+    following: bool,
+    trouble: Option<String>,
+    /// Blocks that were found wrong: month, segment, position.
+    heal: Vec<(String, u64)>,
+    /// Segments whose run was found wrong.
+    reindex: Vec<u64>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// Runs sled code: an error or a panic is a text.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("sled panicked".into()),
+    }
+}
+
+impl Store {
+    /// Starts the thread; it opens the newest month at once and follows when it gets a view.
+    pub(crate) fn start(
+        layout: Layout,
+        journal: [u8; 16],
+        newest: Option<String>,
+        limit: Duration,
+    ) -> Arc<Self> {
+        let (give_view, view) = bounded(1);
+        let (end, ended) = bounded(1);
+        let store = Arc::new(Self {
+            layout,
+            journal,
+            limit,
+            months: Mutex::default(),
+            opening: Mutex::default(),
+            state: Mutex::default(),
+            moved: Condvar::new(),
+            checked: Mutex::default(),
+            stop: AtomicBool::new(false),
+            view: Mutex::new(Some(give_view)),
+            ended: Mutex::new(Some(ended)),
+            thread: Mutex::default(),
+        });
+        let follower = Arc::clone(&store);
+        let run = move || {
+            if let Some(newest) = newest
+                && let Err(reason) = follower.open_month(&newest, false)
+            {
+                follower.trouble(reason);
+            }
+            follower.update(|state| state.tried = true);
+            if let Ok(view) = view.recv() {
+                follower.follow(&view);
+            }
+            let _ = end.send(());
+        };
+        let thread = std::thread::Builder::new().name("journal-store".into()).spawn(run);
+        *lock(&store.thread) = thread.ok();
+        store
+    }
+
+    /// Waits until the newest month was tried.
+    pub(crate) fn wait_tried(&self, limit: Duration) {
+        let state = lock(&self.state);
+        let waited = self.moved.wait_timeout_while(state, limit, |state| !state.tried);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Begins to follow.
+    pub(crate) fn give(&self, view: &Arc<View>) {
+        if let Some(sender) = lock(&self.view).take() {
+            let _ = sender.send(Arc::clone(view));
+        }
+    }
+
+    pub(crate) fn status(&self) -> StoreStatus {
+        let state = lock(&self.state);
+        StoreStatus {
+            reached: state.reached,
+            rebuilding: state.rebuilding,
+            trouble: state.trouble.clone(),
+        }
+    }
+
+    /// The thread ends when it is woken next.
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Ends the thread after what is durable is stored, or after a while.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        lock(&self.view).take();
+        let ended = lock(&self.ended).take();
+        let thread = lock(&self.thread).take();
+        let in_time = ended.is_some_and(|ended| {
+            // A dropped sender is an end too.
+            ended.recv_timeout(STUCK * 2) != Err(crossbeam_channel::RecvTimeoutError::Timeout)
+        });
+        if let Some(thread) = thread.filter(|_| in_time) {
+            let _ = thread.join();
+        }
+        lock(&self.months).clear();
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        change(&mut lock(&self.state));
+        self.moved.notify_all();
+    }
+
+    fn trouble(&self, trouble: String) {
+        self.update(|state| {
+            if state.trouble.as_ref() != Some(&trouble) {
+                tracing::warn!(%trouble, "journal store");
+                state.trouble = Some(trouble);
+            }
+        });
+    }
+
+    /// The database of a month, opened if need be. Readers do not wait for another's opening.
+    fn month(&self, name: &str) -> Option<Arc<Month>> {
+        if let Some(month) = lock(&self.months).get(name) {
+            return Some(Arc::clone(month));
+        }
+        let opening = self.opening.try_lock().ok()?;
+        if self.stop.load(Ordering::Acquire) || !self.layout.store().join(name).is_dir() {
+            return None;
+        }
+        let opened = self.open_locked(name, false);
+        drop(opening);
+        opened.map_err(|reason| self.trouble(reason)).ok()
+    }
+
+    /// Opens a month's database; `fresh` makes it if it is not there.
+    fn open_month(&self, name: &str, fresh: bool) -> Result<Arc<Month>, String> {
+        let _opening = lock(&self.opening);
+        if let Some(month) = lock(&self.months).get(name) {
+            return Ok(Arc::clone(month));
+        }
+        self.open_locked(name, fresh)
+    }
+
+    fn open_locked(&self, name: &str, fresh: bool) -> Result<Arc<Month>, String> {
+        let there = self.layout.store().join(name).is_dir();
+        if !there && !fresh {
+            return Err(format!("store {name} is missing and made again"));
+        }
+        let opened = Month::open(&self.layout, name, &self.journal, self.limit);
+        let month = match opened {
+            Ok(month) => Arc::new(month),
+            Err(reason) => {
+                let aside = month::set_aside(&self.layout, name);
+                return Err(format!("store {name} is made again: {reason}{aside}"));
+            },
+        };
+        let mut months = lock(&self.months);
+        months.insert(name.to_owned(), Arc::clone(&month));
+        if months.len() > OPEN_MONTHS + 1 {
+            // The newest is the one being written.
+            months.pop_first();
+        }
+        Ok(month)
+    }
+
+    fn give_up(&self, name: &str, reason: &str) {
+        lock(&self.months).remove(name);
+        lock(&self.checked).remove(name);
+        // Everything of this month has to come again.
+        self.update(|state| (state.reached, state.following) = (0, false));
+        let aside = month::set_aside(&self.layout, name);
+        self.trouble(format!("store {name} is made again: {reason}{aside}"));
+    }
+}
+
+impl Second for Store {
+    fn block_at(&self, month: &str, position: u64) -> Option<Vec<u8>> {
+        let database = self.month(month)?;
+        let found = guarded(|| database.block_at(position));
+        let bytes = match found {
+            Ok(bytes) => bytes?,
+            Err(reason) => {
+                self.trouble(format!("store {month}: {reason}"));
+                return None;
+            },
+        };
+        if let Ok(block) = Block::parse(&bytes, &self.journal) {
+            // Another block whole is no fault: this one has not arrived.
+            let inside = (block.header.first..=block.header.last()).contains(&position);
+            return inside.then_some(bytes);
+        }
+        self.trouble(format!("store {month}: the block at position {position} is wrong"));
+        self.update(|state| state.heal.push((month.to_owned(), position)));
+        None
+    }
+
+    fn offsets(&self, segment: &Segment, terms: &[u64]) -> Option<Vec<u32>> {
+        let database = self.month(&segment.month)?;
+        let found = guarded(|| Ok(run::offsets(&database, segment, terms)));
+        match found {
+            Ok(Ok(found)) => found,
+            Ok(Err(reason)) | Err(reason) => {
+                let first = segment.first;
+                self.trouble(format!("store {}, run {first}: {reason}", segment.month));
+                self.update(|state| state.reindex.push(first));
+                None
+            },
+        }
+    }
+}
+
+/// Bounds how far the store may lag behind.
+#[derive(Debug)]
+pub(crate) struct StoreBrake {
+    pub(crate) store: Arc<Store>,
+    pub(crate) lag: u64,
+}
+
+impl Brake for StoreBrake {
+    fn hold(&self, head: u64) {
+        let mut state = lock(&self.store.state);
+        while state.following && head.saturating_sub(state.reached) > self.lag {
+            let before = state.reached;
+            let waited = self.store.moved.wait_timeout_while(state, STUCK, |state| {
+                state.following && state.reached == before
+            });
+            let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            if timeout.timed_out() {
+                state.following = false;
+                state.trouble = Some("the store makes no progress".into());
+                tracing::warn!("journal store makes no progress; appends go on without it");
+            }
+        }
+    }
+
+    fn takes_indexes(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,310 @@
+//! The follower: reads durable blocks from the segments and puts them into sled.
+//!
+//! ```text
+//! for each month: done? ─► open ─► mark fits the segments? ─► blocks from mark + 1 ─► seal: run
+//!                            └─ no ─► set aside, from the start ─┘
+//! ```
+//!
+//! Making a lost store again and following the writer are the same walk.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Month, Store, guarded, run};
+use crate::block::Block;
+use crate::segment::Segment;
+use crate::stats::timed;
+use crate::view::{Segments, View, lock};
+
+/// Blocks between two marks.
+const STEP_BLOCKS: usize = 64;
+/// Records between two syncs of sled's file.
+const FLUSH_RECORDS: u64 = 65_536;
+/// How long to wait for news, and before a failing database is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a month could not be followed further.
+enum Halt {
+    /// The process ends.
+    Stopped,
+    /// The database is of no use.
+    Broken(String),
+    /// The segments could not give a block.
+    Source(String),
+}
+
+impl Store {
+    pub(super) fn follow(&self, view: &Arc<View>) {
+        let mut unflushed = 0;
+        // First position of the newest segment that is stored and indexed for good.
+        let mut settled = 0;
+        loop {
+            let durable = view.durable();
+            match self.catch_up(view, durable, &mut unflushed, &mut settled) {
+                Ok(()) => {
+                    self.update(|state| {
+                        (state.reached, state.rebuilding, state.following) = (durable, false, true);
+                    });
+                    self.heal(view);
+                },
+                Err(Halt::Stopped) => {},
+                Err(Halt::Broken(reason)) => {
+                    settled = 0;
+                    self.update(|state| (state.rebuilding, state.following) = (true, false));
+                    self.trouble(reason);
+                    std::thread::sleep(PAUSE);
+                },
+                Err(Halt::Source(reason)) => {
+                    self.update(|state| state.following = false);
+                    self.trouble(reason);
+                    std::thread::sleep(PAUSE);
+                },
+            }
+            let stopped = self.stop.load(Ordering::Acquire);
+            let idle = view.durable() == durable;
+            if unflushed > 0 && (stopped || idle || unflushed >= FLUSH_RECORDS) {
+                self.flush();
+                unflushed = 0;
+            }
+            if stopped {
+                return;
+            }
+            view.wait_beyond(durable, PAUSE);
+        }
+    }
+
+    fn flush(&self) {
+        let newest = lock(&self.months).last_key_value().map(|(_, month)| Arc::clone(month));
+        if let Some(month) = newest
+            && let Err(reason) = guarded(|| month.flush())
+        {
+            self.trouble(format!("store {}: {reason}", month.name));
+        }
+    }
+
+    fn catch_up(
+        &self,
+        view: &View,
+        durable: u64,
+        unflushed: &mut u64,
+        settled: &mut u64,
+    ) -> Result<(), Halt> {
+        let segments = view.segments();
+        let reached = lock(&self.state).reached;
+        for (index, segment) in segments.iter().enumerate() {
+            let last = View::last_of(&segments, index, durable);
+            if segment.first <= *settled || (last <= reached && index + 1 == segments.len()) {
+                continue;
+            }
+            let end = end_of_month(&segments, index, durable);
+            if end.is_some_and(|end| self.is_done(&segment.month, end)) {
+                self.update(|state| state.reached = state.reached.max(last));
+                *settled = segment.first;
+                continue;
+            }
+            let month = self.ready_month(view, &segments, index, durable)?;
+            let result = self.copy(view, &month, segment, last, unflushed);
+            let sealed = segments.get(index + 1).is_some() && last >= segment.first;
+            result.and_then(|()| {
+                if sealed { self.write_run(view, &month, segment, last) } else { Ok(()) }
+            })?;
+            if sealed {
+                *settled = segment.first;
+            }
+            if let Some(end) = end.filter(|end| *end == last) {
+                self.finish(&month, end)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_done(&self, month: &str, end: u64) -> bool {
+        let path = self.layout.store().join(format!("{month}.done"));
+        self.layout.store().join(month).is_dir()
+            && fs::read_to_string(path).is_ok_and(|text| text.trim().parse() == Ok(end))
+    }
+
+    /// A month that is complete needs not be looked at when the next journal opens.
+    fn finish(&self, month: &Month, end: u64) -> Result<(), Halt> {
+        self.broken(month, guarded(|| month.flush()))?;
+        let path = self.layout.store().join(format!("{}.done", month.name));
+        let _ = fs::write(path, format!("{end}\n"));
+        Ok(())
+    }
+
+    fn broken<T>(&self, month: &Month, done: Result<T, String>) -> Result<T, Halt> {
+        done.map_err(|reason| {
+            // No room is no reason to throw the database away.
+            if reason.contains("No space left") || reason.contains("StorageFull") {
+                return Halt::Source(format!("store {}: {reason}", month.name));
+            }
+            self.give_up(&month.name, &reason);
+            Halt::Broken(format!("store {} is made again: {reason}", month.name))
+        })
+    }
+
+    /// The month's database, its mark held against the segments when it is met first.
+    fn ready_month(
+        &self,
+        view: &View,
+        segments: &Segments,
+        index: usize,
+        durable: u64,
+    ) -> Result<Arc<Month>, Halt> {
+        let Some(segment) = segments.get(index) else { return Err(Halt::Stopped) };
+        let known = lock(&self.checked).contains(&segment.month);
+        let opened = self.open_month(&segment.month, true);
+        let month = match opened {
+            Ok(month) => month,
+            Err(_) => self.open_month(&segment.month, true).map_err(Halt::Broken)?,
+        };
+        if !known {
+            let mark = self.broken(&month, guarded(|| month.mark()))?;
+            if mark > 0 && !self.mark_fits(view, segments, &month, mark, durable) {
+                self.give_up(&month.name, "it does not hold what the segments hold");
+                self.update(|state| state.rebuilding = true);
+                return Err(Halt::Broken(format!("store {} is made again", segment.month)));
+            }
+            lock(&self.checked).insert(segment.month.clone());
+            let behind = durable.saturating_sub(mark.max(segment.first - 1));
+            self.update(|state| state.rebuilding = state.rebuilding || behind > FLUSH_RECORDS);
+        }
+        Ok(month)
+    }
+
+    /// Whether the block at the mark is the segments' block too.
+    fn mark_fits(
+        &self,
+        view: &View,
+        segments: &Segments,
+        month: &Month,
+        mark: u64,
+        durable: u64,
+    ) -> bool {
+        let index = segments.partition_point(|segment| segment.first <= mark);
+        let segment = index.checked_sub(1).and_then(|index| segments.get(index));
+        let Some(segment) = segment.filter(|segment| segment.month == month.name) else {
+            return false;
+        };
+        let Ok(Some(copy)) = guarded(|| month.block_at(mark)) else { return false };
+        let mut same = false;
+        let _ = view.blocks(segment, mark, mark, 20 * 1024, &mut |block: &Block<'_>| {
+            same = block.bytes == copy;
+            Ok(ControlFlow::Break(()))
+        });
+        same && mark <= durable
+    }
+
+    /// Puts a segment's blocks beyond the mark into the database.
+    fn copy(
+        &self,
+        view: &View,
+        month: &Month,
+        segment: &Arc<Segment>,
+        last: u64,
+        unflushed: &mut u64,
+    ) -> Result<(), Halt> {
+        let mark = self.broken(month, guarded(|| month.mark()))?;
+        let mut next = segment.first.max(mark + 1);
+        while next <= last {
+            let (mut count, mut failed) = (0, None);
+            let from = next;
+            let read = view.blocks(segment, next, last, 256 * 1024, &mut |block: &Block<'_>| {
+                let first = block.header.first;
+                if let Err(reason) = guarded(|| month.put_block(first, block.bytes)) {
+                    failed = Some(reason);
+                    return Ok(ControlFlow::Break(()));
+                }
+                next = block.header.last() + 1;
+                count += 1;
+                let full = count >= STEP_BLOCKS;
+                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            });
+            if let Some(reason) = failed {
+                return self.broken(month, Err(reason));
+            }
+            if let Err(error) = read {
+                return Err(Halt::Source(format!("store {}: {error}", month.name)));
+            }
+            self.broken(month, guarded(|| month.set_mark(next - 1)))?;
+            *unflushed += next - from;
+            if *unflushed >= FLUSH_RECORDS {
+                let (flushed, took) = timed(|| guarded(|| month.flush()));
+                self.broken(month, flushed)?;
+                tracing::debug!(?took, "journal store flushed");
+                *unflushed = 0;
+            }
+            self.update(|state| state.reached = state.reached.max(next - 1));
+            if self.stop.load(Ordering::Acquire) && last - next.min(last) > FLUSH_RECORDS {
+                return Err(Halt::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a sealed segment's index over.
+    fn write_run(
+        &self,
+        view: &View,
+        month: &Month,
+        segment: &Arc<Segment>,
+        last: u64,
+    ) -> Result<(), Halt> {
+        let there = self.broken(month, guarded(|| run::is_there(month, segment.first)))?;
+        if !there {
+            let held = lock(&segment.postings).clone().filter(|held| held.upto() == last);
+            let postings = match held {
+                Some(held) => held,
+                None => view
+                    .index(segment, last)
+                    .map_err(|error| Halt::Source(format!("store {}: {error}", month.name)))?,
+            };
+            let sorted = postings.sorted();
+            let bloom = guarded(|| run::write(month, segment.first, &sorted));
+            let _ = segment.bloom.set(self.broken(month, bloom)?);
+        }
+        *lock(&segment.postings) = None;
+        Ok(())
+    }
+
+    /// Makes pieces again that a reader found wrong.
+    fn heal(&self, view: &View) {
+        let (blocks, runs) = {
+            let mut state = lock(&self.state);
+            (std::mem::take(&mut state.heal), std::mem::take(&mut state.reindex))
+        };
+        let segments = view.segments();
+        for (name, position) in blocks {
+            let Some(month) = self.month(&name) else { continue };
+            let index = segments.partition_point(|segment| segment.first <= position);
+            let Some(segment) = index.checked_sub(1).and_then(|index| segments.get(index)) else {
+                continue;
+            };
+            let _ = view.blocks(segment, position, position, 20 * 1024, &mut |block: &Block<'_>| {
+                let _ = guarded(|| month.put_block(block.header.first, block.bytes));
+                Ok(ControlFlow::Break(()))
+            });
+        }
+        for first in runs {
+            let index = segments.partition_point(|segment| segment.first < first);
+            let (Some(segment), Some(next)) = (segments.get(index), segments.get(index + 1)) else {
+                continue;
+            };
+            if let Some(month) = self.month(&segment.month)
+                && let Ok(postings) = view.index(segment, next.first - 1)
+            {
+                let _ = guarded(|| run::write(&month, first, &postings.sorted()));
+            }
+        }
+    }
+}
+
+/// The last position of a segment's month, if a later month has begun.
+fn end_of_month(segments: &Segments, index: usize, durable: u64) -> Option<u64> {
+    let month = &segments.get(index)?.month;
+    let next = segments.iter().skip(index).find(|segment| segment.month != *month)?;
+    (next.first <= durable + 1).then(|| next.first - 1)
+}

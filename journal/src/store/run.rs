@@ -1,0 +1,205 @@
+//! Runs: a sealed segment's postings in sorted chunks, and the bloom filter before them.
+//!
+//! ```text
+//! runs    (segment, first term, its offset) ─► checksum ‖ number ‖ up to 340 × (term, offset)
+//! blooms  (segment, piece) ─► checksum ‖ postings ‖ chunks ‖ hashes ‖ words
+//! ```
+//!
+//! Chunks are numbered and the filter says how many there are, so a missing one is noticed.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::month::{CHUNK_BYTES, Month, block_key};
+use crate::bytes::Fields;
+use crate::postings::Posting;
+use crate::segment::Segment;
+use crate::view::bloom_of;
+
+const POSTING_BYTES: usize = 12;
+const CHUNK_HEAD: usize = 12;
+const CHUNK_POSTINGS: usize = 340;
+
+const _: () = assert!(CHUNK_HEAD + CHUNK_POSTINGS * POSTING_BYTES <= CHUNK_BYTES);
+
+fn run_key(segment: u64, posting: Posting) -> [u8; 20] {
+    let mut key = [0; 20];
+    let (high, rest) = key.split_at_mut(8);
+    let (middle, low) = rest.split_at_mut(8);
+    high.copy_from_slice(&segment.to_be_bytes());
+    middle.copy_from_slice(&posting.0.to_be_bytes());
+    low.copy_from_slice(&posting.1.to_be_bytes());
+    key
+}
+
+fn with_checksum(rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(8 + rest.len());
+    bytes.extend_from_slice(&xxh3_64(rest).to_le_bytes());
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
+fn checked(bytes: &[u8]) -> Option<Fields<'_>> {
+    let mut fields = Fields(bytes);
+    let sum = fields.u64()?;
+    (xxh3_64(fields.0) == sum).then_some(fields)
+}
+
+/// Writes a segment's run, then its filter; returns the filter. What was there before is removed.
+pub(crate) fn write(
+    month: &Month,
+    segment: u64,
+    sorted: &[Posting],
+) -> sled::Result<fastbloom::BloomFilter> {
+    remove(month, segment)?;
+    let mut chunks = 0_u32;
+    for postings in sorted.chunks(CHUNK_POSTINGS) {
+        let mut rest = Vec::with_capacity(CHUNK_BYTES);
+        rest.extend_from_slice(&chunks.to_le_bytes());
+        for (term, offset) in postings {
+            rest.extend_from_slice(&term.to_le_bytes());
+            rest.extend_from_slice(&offset.to_le_bytes());
+        }
+        let first = postings.first().copied().unwrap_or_default();
+        month.runs.insert(run_key(segment, first), with_checksum(&rest))?;
+        chunks += 1;
+    }
+    let bloom = bloom_of(sorted);
+    let mut rest = Vec::new();
+    rest.extend_from_slice(&(sorted.len() as u64).to_le_bytes());
+    rest.extend_from_slice(&chunks.to_le_bytes());
+    rest.extend_from_slice(&bloom.num_hashes().to_le_bytes());
+    for word in bloom.iter() {
+        rest.extend_from_slice(&word.to_le_bytes());
+    }
+    // The first piece last: without it there is no filter.
+    let bytes = with_checksum(&rest);
+    let pieces: Vec<_> = (0_u16..).zip(bytes.chunks(CHUNK_BYTES)).collect();
+    for (number, piece) in pieces.into_iter().rev() {
+        month.blooms.insert(block_key(segment, number), piece)?;
+    }
+    Ok(bloom)
+}
+
+fn remove(month: &Month, segment: u64) -> sled::Result<()> {
+    for entry in month.blooms.range(block_key(segment, 0)..=block_key(segment, u16::MAX)) {
+        month.blooms.remove(entry?.0)?;
+    }
+    for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX))) {
+        month.runs.remove(entry?.0)?;
+    }
+    Ok(())
+}
+
+/// Whether a segment has a run.
+pub(crate) fn is_there(month: &Month, segment: u64) -> sled::Result<bool> {
+    month.blooms.contains_key(block_key(segment, 0))
+}
+
+/// A stored filter: postings, chunks, the filter.
+type Filter = (u64, u32, fastbloom::BloomFilter);
+
+fn filter(month: &Month, segment: u64) -> Result<Option<Filter>, String> {
+    let mut bytes = Vec::new();
+    for piece in month.blooms.range(block_key(segment, 0)..=block_key(segment, u16::MAX)) {
+        bytes.extend_from_slice(&piece.map_err(|error| error.to_string())?.1);
+    }
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let parse = || {
+        let mut fields = checked(&bytes)?;
+        let (postings, chunks, hashes) = (fields.u64()?, fields.u32()?, fields.u32()?);
+        let mut words = Vec::with_capacity(fields.0.len() / 8);
+        while let Some(word) = fields.u64() {
+            words.push(word);
+        }
+        let sane = fields.0.is_empty() && !words.is_empty() && hashes > 0;
+        let bloom = fastbloom::BloomFilter::from_vec(words).seed(&0).hashes(hashes);
+        sane.then_some((postings, chunks, bloom))
+    };
+    parse().map(Some).ok_or_else(|| "its filter is damaged".into())
+}
+
+/// Offsets of the records with one of these terms; `None` without a run.
+pub(crate) fn offsets(
+    month: &Month,
+    segment: &Segment,
+    terms: &[u64],
+) -> Result<Option<Vec<u32>>, String> {
+    let chunks = match segment.run_chunks.get() {
+        Some(chunks) => *chunks,
+        None => {
+            let Some((_, chunks, bloom)) = filter(month, segment.first)? else { return Ok(None) };
+            let _ = segment.bloom.set(bloom);
+            *segment.run_chunks.get_or_init(|| chunks)
+        },
+    };
+    let mut found = Vec::new();
+    for term in terms {
+        if segment.bloom.get().is_none_or(|bloom| bloom.contains(term)) {
+            of_term(month, segment.first, *term, chunks, &mut found)?;
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(Some(found))
+}
+
+fn of_term(
+    month: &Month,
+    segment: u64,
+    term: u64,
+    chunks: u32,
+    found: &mut Vec<u32>,
+) -> Result<(), String> {
+    let text = |error: sled::Error| error.to_string();
+    let start = run_key(segment, (0, 0));
+    let before = month.runs.range(start..=run_key(segment, (term, 0))).next_back();
+    let from = match before {
+        Some(entry) => entry.map_err(text)?.0,
+        None => sled::IVec::from(&start),
+    };
+    let to = sled::IVec::from(&run_key(segment, (u64::MAX, u32::MAX)));
+    let mut next = None;
+    for entry in month.runs.range(from..=to) {
+        let (key, bytes) = entry.map_err(text)?;
+        let mut fields = checked(&bytes).ok_or("a chunk is damaged")?;
+        let number = fields.u32().ok_or("a chunk is cut short")?;
+        // The first chunk looked at may be any, unless nothing lies before it.
+        let wanted = next.or((key.get(8..16) > Some(&term.to_be_bytes()[..])).then_some(0));
+        if wanted.is_some_and(|wanted| wanted != number) {
+            return Err("a chunk is missing".into());
+        }
+        while let (Some(at), Some(offset)) = (fields.u64(), fields.u32()) {
+            if at > term {
+                return Ok(());
+            }
+            if at == term {
+                found.push(offset);
+            }
+        }
+        next = Some(number + 1);
+    }
+    if next.unwrap_or(0) == chunks { Ok(()) } else { Err("its last chunk is missing".into()) }
+}
+
+/// The whole run, for verification; `None` without one.
+pub(crate) fn read(month: &Month, segment: u64) -> Result<Option<Vec<Posting>>, String> {
+    let Some((count, _, bloom)) = filter(month, segment)? else { return Ok(None) };
+    let mut all = Vec::new();
+    for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX))) {
+        let (_, bytes) = entry.map_err(|error| error.to_string())?;
+        let mut fields = checked(&bytes).ok_or("a chunk is damaged")?;
+        fields.u32();
+        while let (Some(term), Some(offset)) = (fields.u64(), fields.u32()) {
+            all.push((term, offset));
+        }
+    }
+    if all.len() as u64 != count {
+        return Err(format!("it has {} postings of {count}", all.len()));
+    }
+    if all.iter().any(|posting| !bloom.contains(&posting.0)) {
+        return Err("its filter misses a term".into());
+    }
+    Ok(Some(all))
+}

@@ -1,0 +1,213 @@
+//! Whatever happens to the store, answers are right, and it is whole again in the end.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mainstay_journal::conformance::{Outcomes, append, stream};
+use mainstay_journal::{EventLog as _, LocalLog, Options, Query, ReadLog as _, StoreStatus};
+
+const STREAMS: u64 = 11;
+
+fn options() -> Options {
+    Options { segment_bytes: 24_000, spares: 0, ..Options::default() }
+}
+
+fn open(directory: &Path) -> LocalLog {
+    LocalLog::open(directory, &options(), Outcomes::default()).unwrap()
+}
+
+/// November and December 2026, a few segments each.
+fn fill(directory: &Path) {
+    let log = open(directory);
+    for n in 0..600_u64 {
+        let at_us = 1_795_305_600_000_000 + n * 4_000_000_000;
+        let mut next = append(&format!("s/{}", n % STREAMS), n / STREAMS, 1, at_us);
+        next.drafts[0].payload.resize(100, 3);
+        next.drafts[0].payload.extend(n.to_le_bytes());
+        next.envelope.correlation = Some(format!("c{}", n % 50).into());
+        log.submit(next).unwrap();
+        // Small groups, so that there are many blocks.
+        if n % 7 == 0 {
+            log.wait_beyond(n, Duration::from_secs(10));
+        }
+    }
+    log.wait_beyond(599, Duration::from_secs(10));
+    settle(&log);
+}
+
+/// Waits until the store has everything.
+fn settle(log: &LocalLog) -> StoreStatus {
+    let mut tries = 0;
+    loop {
+        let store = log.status().store.unwrap();
+        if store.reached == log.head().position && !store.rebuilding {
+            return store;
+        }
+        tries += 1;
+        assert!(tries < 2000, "the store does not arrive: {store:?}");
+        log.wait_beyond(u64::MAX - 1, Duration::from_millis(5));
+    }
+}
+
+type Answers = Vec<Vec<(u64, Vec<u8>)>>;
+
+fn answers(log: &LocalLog) -> Answers {
+    let mut all = Answers::new();
+    let mut ask = |read: &dyn Fn(mainstay_journal::Visit<'_>)| {
+        let mut seen = Vec::new();
+        read(&mut |record| {
+            seen.push((record.position, record.payload.to_vec()));
+            ControlFlow::Continue(())
+        });
+        all.push(seen);
+    };
+    ask(&|visit| log.scan(1, u64::MAX, visit).unwrap());
+    for n in 0..STREAMS {
+        ask(&|visit| log.read_stream(&stream(&format!("s/{n}")), u64::MAX, visit).unwrap());
+    }
+    for n in [0, 17, 49, 50] {
+        let query = Query { correlation: Some(format!("c{n}")), ..Query::default() };
+        ask(&|visit| log.find(&query, visit).unwrap());
+        ask(&|visit| log.find_back(&query, visit).unwrap());
+    }
+    all
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let mut found = files(&directory.join("segments"));
+    found.retain(|path| path.extension().is_some_and(|end| end == "seg"));
+    found
+}
+
+#[test]
+fn a_deleted_store_is_made_again_while_answers_stay_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    assert!(path.join("store/2026-11.done").exists() && path.join("store/2026-12").exists());
+    assert!(segments(path).len() > 4);
+    let before = answers(&open(path));
+    fs::remove_dir_all(path.join("store")).unwrap();
+    let log = open(path);
+    assert_eq!(answers(&log), before);
+    settle(&log);
+    assert_eq!(answers(&log), before);
+    drop(log);
+    assert!(path.join("store/2026-11.done").exists());
+    let log = open(path);
+    assert_eq!(settle(&log).trouble, None);
+    assert_eq!(answers(&log), before);
+}
+
+#[test]
+fn flipped_bytes_in_the_store_change_no_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let mut struck = 0;
+    for round in 0..24_usize {
+        let victims = files(&path.join("store"));
+        let victims: Vec<_> =
+            victims.iter().filter(|path| fs::metadata(path).unwrap().len() > 64).collect();
+        let victim = victims[round % victims.len()];
+        let mut bytes = fs::read(victim).unwrap();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) + 1;
+        let at = (used * (round * 7 + 3) / 180) % used;
+        bytes[at] ^= 1 << (round % 8);
+        fs::write(victim, bytes).unwrap();
+        let log = open(path);
+        assert_eq!(answers(&log), before, "round {round}: byte {at} of {}", victim.display());
+        let store = settle(&log);
+        assert_eq!(answers(&log), before, "round {round}: byte {at} of {}", victim.display());
+        struck += usize::from(store.trouble.is_some());
+    }
+    assert!(struck > 0, "no flip was ever noticed");
+}
+
+#[test]
+fn a_store_that_died_while_opening_is_set_aside_untried() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    fs::write(path.join("store/2026-12.opening"), b"").unwrap();
+    let log = open(path);
+    let store = settle(&log);
+    assert!(store.trouble.unwrap().contains("did not end"));
+    assert_eq!(answers(&log), before);
+    assert!(path.join("set-aside/store-2026-12-0").exists());
+}
+
+#[test]
+fn a_damaged_sealed_segment_is_answered_from_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    for victim in segments(path).iter().rev().skip(1) {
+        let mut bytes = fs::read(victim).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 0x10;
+        fs::write(victim, bytes).unwrap();
+    }
+    let log = open(path);
+    assert_eq!(answers(&log), before);
+    assert!(log.status().store.unwrap().trouble.unwrap().contains("at offset"));
+}
+
+#[test]
+fn what_the_open_segment_lost_comes_back_from_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let last = segments(path).pop().unwrap();
+    let whole = fs::read(&last).unwrap();
+    for cut in [whole.len() / 3, whole.len() / 2, whole.len() - 1] {
+        fs::write(&last, &whole[..cut]).unwrap();
+        let log = open(path);
+        assert!(log.opened().repaired_blocks > 0);
+        assert_eq!(answers(&log), before);
+        drop(log);
+        assert_eq!(fs::read(&last).unwrap(), whole);
+        // And a flipped byte in the middle, with later groups behind it.
+        let mut bytes = whole.clone();
+        bytes[cut - 1] ^= 1;
+        fs::write(&last, bytes).unwrap();
+        let log = open(path);
+        assert_eq!(answers(&log), before);
+        drop(log);
+        assert_eq!(fs::read(&last).unwrap(), whole);
+    }
+}
+
+#[test]
+fn a_store_ahead_of_its_segments_by_more_than_they_can_take_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    // A copy from before, as an operator might put back by hand, in which history went on
+    // otherwise.
+    let other = tempfile::tempdir().unwrap();
+    fill(other.path());
+    fs::remove_dir_all(path.join("store")).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(other.path().join("store")).arg(path.join("store")).status();
+    assert!(copied.unwrap().success());
+    let before = answers(&open(other.path()));
+    let log = open(path);
+    assert!(settle(&log).trouble.unwrap().contains("another journal"));
+    assert_eq!(answers(&log), before);
+}
