@@ -137,9 +137,9 @@ impl Config {
             if !seen.insert(&dependency.name) {
                 return Err(says(format!("two dependencies are named {:?}", dependency.name)));
             }
-            dependency.check().map_err(|reason| {
-                says(format!("dependency {:?}: {reason}", dependency.name))
-            })?;
+            dependency
+                .check()
+                .map_err(|reason| says(format!("dependency {:?}: {reason}", dependency.name)))?;
         }
         Ok(())
     }

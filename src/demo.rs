@@ -163,11 +163,14 @@ impl Customer {
     /// A visit: a session, a few calls to the dependencies, perhaps a reservation.
     fn visit(&self) {
         let subject = format!("customer-{}", self.roll(500));
-        let created = self.post("/sessions", &json!({
-            "subject": subject,
-            "ttl_ms": 30_000,
-            "attributes": { "basket": [], "locale": "en" },
-        }));
+        let created = self.post(
+            "/sessions",
+            &json!({
+                "subject": subject,
+                "ttl_ms": 30_000,
+                "attributes": { "basket": [], "locale": "en" },
+            }),
+        );
         let Some(session) = created.and_then(|it| it["id"].as_str().map(str::to_owned)) else {
             return;
         };
@@ -207,22 +210,28 @@ impl Customer {
             Weather::Down => ("failure", 1),
         };
         std::thread::sleep(Duration::from_millis(duration_ms.min(50)));
-        self.post(&format!("{path}/outcomes"), &json!({
-            "permit": permit["permit"],
-            "outcome": outcome,
-            "duration_ms": duration_ms,
-        }));
+        self.post(
+            &format!("{path}/outcomes"),
+            &json!({
+                "permit": permit["permit"],
+                "outcome": outcome,
+                "duration_ms": duration_ms,
+            }),
+        );
     }
 
     /// Takes a room for the session; most give it back, some rely on the session's end.
     fn reserve(&self, session: &str) {
         let lock = format!("/locks/room-{}", 100 + self.roll(20));
         let owner = format!("session-{session}");
-        let lease = self.post(&format!("{lock}/acquire"), &json!({
-            "owner": owner,
-            "session": session,
-            "ttl_ms": 10_000,
-        }));
+        let lease = self.post(
+            &format!("{lock}/acquire"),
+            &json!({
+                "owner": owner,
+                "session": session,
+                "ttl_ms": 10_000,
+            }),
+        );
         self.think();
         if let Some(token) = lease.and_then(|it| it["token"].as_u64())
             && self.roll(3) != 0

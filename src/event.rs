@@ -42,8 +42,7 @@ impl Event {
     #[must_use]
     pub fn of(record: &RecordRef<'_>) -> Self {
         let kind = record.stream.split_once('/').map_or("", |(kind, _)| kind);
-        let decoded =
-            AnyEvent::decode(kind, record.type_id, record.schema, record.payload);
+        let decoded = AnyEvent::decode(kind, record.type_id, record.schema, record.payload);
         let (name, data) = match &decoded {
             Ok(event) => (event.name().to_owned(), json!(event)),
             Err(reason) => (

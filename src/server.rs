@@ -12,12 +12,14 @@ mod page;
 mod problem;
 mod readiness;
 mod request;
+mod secret;
 mod sessions;
 
 pub use problem::Problem;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
@@ -27,12 +29,12 @@ use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, s
 use actix_web::{App as WebApp, HttpServer, ResponseError};
 use hmac::{Hmac, Mac};
 use mainstay_actors::host::Host;
-use mainstay_actors::time::Timestamp;
 use sha2::Sha256;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::request::Caller;
+use crate::config::ServerConfig;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -44,39 +46,34 @@ const SHUTDOWN_SECONDS: u64 = 5;
 /// What the handlers share beside the host.
 #[derive(Clone)]
 pub(crate) struct App {
-    secret: Arc<[u8; 32]>,
+    data: Arc<Path>,
+    secret: Arc<OnceLock<[u8; 32]>>,
 }
 
 impl App {
     /// A new session's id: a uuid v7; under an `Idempotency-Key` a uuid v8 from a keyed hash, so
     /// that a retry finds the same session and nobody can guess it.
-    fn session_id(&self, tenant: &str, caller: &Caller, now: Option<Timestamp>) -> String {
-        let uuid = match caller.key() {
-            Some(key) => {
-                // HMAC takes keys of any length.
-                let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.secret) else {
-                    return Uuid::now_v7().to_string();
-                };
-                for part in [tenant, key] {
-                    mac.update(&(part.len() as u64).to_le_bytes());
-                    mac.update(part.as_bytes());
-                }
-                let hash = mac.finalize().into_bytes();
-                let mut bytes = [0; 16];
-                bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
-                Uuid::new_v8(bytes)
-            },
-            None => match now {
-                Some(now) => {
-                    let micros = now.as_micros();
-                    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
-                    let context = uuid::NoContext;
-                    Uuid::new_v7(uuid::Timestamp::from_unix(context, micros / 1_000_000, nanos))
-                },
-                None => Uuid::now_v7(),
+    fn session_id(&self, tenant: &str, caller: &Caller) -> Result<Uuid, Problem> {
+        let Some(key) = caller.key() else { return Ok(Uuid::now_v7()) };
+        let internal = |error: &dyn std::fmt::Display| {
+            Problem::internal(format!("the data directory's secret: {error}"))
+        };
+        let secret = match self.secret.get() {
+            Some(secret) => secret,
+            None => {
+                let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
+                self.secret.get_or_init(|| secret)
             },
         };
-        uuid.to_string()
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|error| internal(&error))?;
+        for part in [tenant, key] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part.as_bytes());
+        }
+        let mut bytes = [0; 16];
+        let hash = mac.finalize().into_bytes();
+        bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
+        Ok(Uuid::new_v8(bytes))
     }
 }
 
@@ -111,15 +108,12 @@ pub enum ServeError {
 
 impl Server {
     /// Binds and serves `host` inside its System; answers from the first moment on, "not ready"
-    /// while it recovers. `secret` keys the ids of sessions that are created under a key.
+    /// while it recovers.
     ///
     /// # Errors
     /// See [`ServeError`].
-    pub async fn start(
-        host: &Host,
-        listen: SocketAddr,
-        secret: [u8; 32],
-    ) -> Result<Self, ServeError> {
+    pub async fn start(host: &Host, config: &ServerConfig) -> Result<Self, ServeError> {
+        let listen = config.listen;
         if !listen.ip().is_loopback() {
             return Err(ServeError::Public(listen));
         }
@@ -128,7 +122,7 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         let (started, starting) = oneshot::channel();
         let inside = host.clone();
-        let app = App { secret: Arc::new(secret) };
+        let app = App { data: Arc::from(&*config.data), secret: Arc::default() };
         let run = move || {
             let server = HttpServer::new(move || {
                 WebApp::new()

@@ -162,6 +162,7 @@ impl Host {
         let host = Self::new();
         let running = host.clone();
         let mut closed = host.inside.closed.subscribe();
+        let (up, is_up) = std::sync::mpsc::sync_channel(1);
         let work = move || {
             let system = System::with_tokio_rt(|| {
                 let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -170,18 +171,22 @@ impl Host {
                 builder.build().expect("start the host's runtime")
             });
             system.block_on(async move {
+                drop(running.inside.arbiter.set(Arbiter::current()));
+                let _ = up.send(());
                 running.start(open_log, options).await;
                 // Ends when every handle is gone, too.
                 drop(closed.wait_for(|closed| *closed).await);
             });
         };
         std::thread::Builder::new().name("mainstay-host".to_owned()).spawn(work)?;
+        is_up.recv().map_err(|_| std::io::Error::other("the host's thread did not start"))?;
         Ok(host)
     }
 
     /// Starts a host on the current arbiter: for tests and simulations on a paused clock.
     pub async fn open_here(open_log: OpenLog, options: HostOptions) -> Self {
         let host = Self::new();
+        drop(host.inside.arbiter.set(Arbiter::current()));
         host.start(open_log, options).await;
         host
     }
@@ -197,7 +202,6 @@ impl Host {
     }
 
     async fn start(&self, open_log: OpenLog, options: HostOptions) {
-        drop(self.inside.arbiter.set(Arbiter::current()));
         let readiness = match boot::boot(open_log, options, &self.inside.readiness).await {
             Ok(doors) => {
                 drop(self.inside.doors.set(doors));

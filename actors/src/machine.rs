@@ -65,6 +65,11 @@ pub trait Machine: fmt::Debug + Sized + 'static {
     /// The next moment at which time alone changes something.
     fn deadline(state: &Self::State) -> Option<Timestamp>;
 
+    /// Whether nothing can happen any more: the host keeps no actor for it.
+    fn is_over(_state: &Self::State) -> bool {
+        false
+    }
+
     /// The command of a due timer.
     fn due() -> Self::Command;
 
@@ -76,8 +81,7 @@ pub trait Machine: fmt::Debug + Sized + 'static {
 
     /// The first answer to a request, found again from the events it caused and the state as it
     /// is now; `None` when it cannot be given any more.
-    fn answer_again(state: &Self::State, request: &str, events: &[Self::Event])
-    -> Again<Self>;
+    fn answer_again(state: &Self::State, request: &str, events: &[Self::Event]) -> Again<Self>;
 }
 
 /// What a retried request gets.

@@ -198,6 +198,10 @@ impl Machine for Session {
         }
     }
 
+    fn is_over(state: &SessionState) -> bool {
+        matches!(state, SessionState::Ended { .. })
+    }
+
     fn due() -> SessionCommand {
         SessionCommand::Due
     }

@@ -113,7 +113,8 @@ impl Machine for System {
     }
 
     fn apply(mut state: SystemState, event: &SystemEvent) -> Result<SystemState, Illegal> {
-        let illegal = |reason: String| Err(Illegal::new(crate::codec::Payload::name(event), reason));
+        let illegal =
+            |reason: String| Err(Illegal::new(crate::codec::Payload::name(event), reason));
         match event {
             SystemEvent::Booted(event) => {
                 if event.boot != state.boot + 1 {
@@ -133,7 +134,10 @@ impl Machine for System {
             },
             SystemEvent::ReactorAdvanced(event) => {
                 if event.position <= state.reacted_to {
-                    return illegal(format!("back to {} from {}", event.position, state.reacted_to));
+                    return illegal(format!(
+                        "back to {} from {}",
+                        event.position, state.reacted_to
+                    ));
                 }
                 state.reacted_to = event.position;
             },

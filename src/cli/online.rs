@@ -43,11 +43,7 @@ impl Online {
     }
 
     /// Status and JSON of a GET.
-    pub(super) fn ask(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-    ) -> Result<(u16, Value), Failed> {
+    pub(super) fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<(u16, Value), Failed> {
         let query = query.iter().map(|(key, value)| (*key, value.as_str()));
         let unreachable = |error: ureq::Error| {
             Failed::unreachable(format!(
@@ -57,8 +53,7 @@ impl Online {
             ))
         };
         let url = format!("{}{path}", self.server);
-        let mut response =
-            self.agent.get(url).query_pairs(query).call().map_err(unreachable)?;
+        let mut response = self.agent.get(url).query_pairs(query).call().map_err(unreachable)?;
         let status = response.status().as_u16();
         let body = response.body_mut().read_json().map_err(|error| {
             Failed::unreachable(format!("{} is no mainstay server: {error}", self.server))

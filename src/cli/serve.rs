@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mainstay_actors::host::{Host, Readiness};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Failed;
 use crate::Mainstay;
@@ -69,11 +73,10 @@ impl Serve {
     }
 
     async fn serve(self, config: &Config) -> Result<ExitCode, Failed> {
-        let secret = secret(&config.server.data)?;
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
-        let server = Server::start(stay.host(), config.server.listen, secret).await;
+        let server = Server::start(stay.host(), &config.server).await;
         let server = match server {
             Ok(server) => server,
             Err(error) => {
@@ -159,51 +162,11 @@ fn hints(address: SocketAddr) -> io::Result<()> {
 
 fn logs() {
     let ansi = io::IsTerminal::is_terminal(&io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(io::stderr)
-        .with_ansi(ansi)
-        .with_target(false)
-        .finish();
-    // Fails only if a library user has set one; then theirs is used.
-    drop(tracing::subscriber::set_global_default(subscriber));
-}
-
-/// The secret of a data directory, made at its first use and readable by its owner only.
-fn secret(data: &Path) -> Result<[u8; 32], Failed> {
-    use std::fs::{File, OpenOptions};
-    use std::io::Read;
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = data.join("secret");
-    let trouble = |error: io::Error| {
-        let text = format!("secret of the data directory {}: {error}", path.display());
-        match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Failed::refused(format!("{text}; make the directory writable or choose another with --data"))
-            },
-            _ => Failed::work(text),
-        }
-    };
-    let mut secret = [0; 32];
-    match File::open(&path) {
-        Ok(mut file) => {
-            file.read_exact(&mut secret).map_err(trouble)?;
-            return Ok(secret);
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {},
-        Err(error) => return Err(trouble(error)),
-    }
-    std::fs::create_dir_all(data).map_err(trouble)?;
-    File::open("/dev/urandom").and_then(|mut it| it.read_exact(&mut secret)).map_err(trouble)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(trouble)?;
-    file.write_all(&secret).and_then(|()| file.sync_all()).map_err(trouble)?;
-    File::open(data).and_then(|it| it.sync_all()).map_err(trouble)?;
-    Ok(secret)
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_target(false);
+    // The framework's start and stop are told by ours.
+    let ours = Targets::new().with_default(Level::INFO).with_target("actix_server", Level::WARN);
+    tracing_subscriber::registry().with(layer.with_filter(ours)).init();
 }
 
 /// How long `status --watch` waits between two looks.

@@ -53,7 +53,8 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 
 /// Reads serde's "unknown field `a`, expected one of `b`, `c`": the unknown and the nearest.
 fn nearest_key(message: &str) -> Option<(&str, &str)> {
-    let rest = message.strip_prefix("unknown field ").or(message.strip_prefix("unknown variant "))?;
+    let rest =
+        message.strip_prefix("unknown field ").or(message.strip_prefix("unknown variant "))?;
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
     let nearest = quoted.min_by_key(|known| strsim::damerau_levenshtein(unknown, known))?;

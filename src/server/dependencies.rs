@@ -179,7 +179,10 @@ async fn send(
 
 /// `POST /dependencies/{name}/permits`
 #[post("/dependencies/{name}/permits")]
-pub(crate) async fn ask_permit(host: Data<Host>, name: Path<String>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn ask_permit(
+    host: Data<Host>,
+    name: Path<String>,
+) -> Result<Json<Value>, Problem> {
     Ok(Json(match host.admit(&name).await? {
         Admission::Admitted(permit) => json!({ "admitted": true, "permit": permit.to_string() }),
         Admission::Rejected { retry_after_ms: Some(ms) } => {
@@ -233,8 +236,7 @@ fn report(body: OutcomeBody) -> Result<Report, Problem> {
         return Err(Problem::bad("duration_ms must be 0 to 86400000").with("field", "duration_ms"));
     }
     let permit = body.permit.map(|text| text.parse::<Permit>()).transpose();
-    let permit =
-        permit.map_err(|error| Problem::bad(error.to_string()).with("field", "permit"))?;
+    let permit = permit.map_err(|error| Problem::bad(error.to_string()).with("field", "permit"))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     let duration_us = (body.duration_ms * 1_000.0).round() as u64;
     Ok(Report { permit, outcome: body.outcome, duration_us, probe: false })

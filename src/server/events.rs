@@ -94,7 +94,10 @@ fn after(text: &str, head: Cursor) -> Result<u64, Problem> {
         return Err(Problem::new(
             actix_web::http::StatusCode::GONE,
             "other-epoch",
-            format!("the cursor is of epoch {}, this history is epoch {}", cursor.epoch, head.epoch),
+            format!(
+                "the cursor is of epoch {}, this history is epoch {}",
+                cursor.epoch, head.epoch
+            ),
         ));
     }
     if cursor.position > head.position {

@@ -71,7 +71,9 @@ impl Bound {
 impl RangeBody {
     fn read(&self) -> Result<Range, Problem> {
         match (self.from.read(), self.to.read()) {
-            (Some((unit, from)), Some((other, to))) if unit == other => Ok(Range { unit, from, to }),
+            (Some((unit, from)), Some((other, to))) if unit == other => {
+                Ok(Range { unit, from, to })
+            },
             _ => Err(Problem::bad(
                 "range.from and range.to must both be integers, both dates (2026-12-01) or both \
                  RFC 3339 times",

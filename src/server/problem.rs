@@ -123,8 +123,7 @@ where
 {
     fn from(failure: Failure<R>) -> Self {
         let detail = failure.to_string();
-        let unavailable =
-            |kind| Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail.clone());
+        let unavailable = |kind| Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail.clone());
         match failure {
             Failure::Rejected { reason, at } => {
                 let problem: Self = reason.into();

@@ -50,7 +50,7 @@ pub(crate) async fn create(
     caller: Caller,
     body: Json<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let id = app.session_id(&body.tenant, &caller, host.now());
+    let id = app.session_id(&body.tenant, &caller)?.to_string();
     let stream = stream(&body.tenant, &id)?;
     let command = SessionCommand::Create {
         tenant: body.tenant.clone(),
@@ -180,10 +180,7 @@ async fn created_for(host: &Host, query: &List) -> Result<Vec<StreamId>, Problem
     let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
     let find = Find {
         types: created.map(|(_, id)| *id).into_iter().collect(),
-        tags: vec![
-            (tags::TENANT, query.tenant.clone()),
-            (tags::SUBJECT, query.subject.clone()),
-        ],
+        tags: vec![(tags::TENANT, query.tenant.clone()), (tags::SUBJECT, query.subject.clone())],
         ..Find::default()
     };
     let limit = query.limit.get();

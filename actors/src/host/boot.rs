@@ -68,12 +68,7 @@ pub(crate) async fn boot(
     let principal = system.principal;
     let reactor = SessionLocks { views: views.clone(), registry: registry.clone(), principal };
     actix::spawn(reactor.run());
-    actix::spawn(watch_health(
-        views.clone(),
-        registry.clone(),
-        clock,
-        options.recover_after_ms,
-    ));
+    actix::spawn(watch_health(views.clone(), registry.clone(), clock, options.recover_after_ms));
     let principal = Arc::from("system:gate");
     let keeper = GateKeeper { gates, registry: registry.clone(), principal }.start();
     Ok(Doors {

@@ -17,7 +17,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use mainstay_journal::{Append, Cursor, Draft, Envelope, Head, Outcome, Refusal, Request, StreamId};
+use mainstay_journal::{
+    Append, Cursor, Draft, Envelope, Head, Outcome, Refusal, Request, StreamId,
+};
 
 use super::ledger::Ledger;
 use super::load::{Loaded, load};
@@ -37,10 +39,25 @@ pub(crate) struct EntityActor<M: Hosted> {
     stream: StreamId,
     shared: Rc<Shared>,
     entity: Rc<RefCell<Entity<M>>>,
-    /// Messages the registry has sent here, and how many of them arrived: equal means that the
-    /// mailbox is empty.
-    sent: Rc<Cell<u64>>,
-    arrived: u64,
+    mail: Rc<Mail>,
+}
+
+/// Messages that the registry has sent to an actor, and how many of them arrived: equal means
+/// that its mailbox is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    pub(crate) sent: Cell<u64>,
+    arrived: Cell<u64>,
+}
+
+impl Mail {
+    fn arrive(&self) {
+        self.arrived.set(self.arrived.get() + 1);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sent.get() == self.arrived.get()
+    }
 }
 
 /// One life of an entity: from a fold of its stream to a refusal, a panic or the end.
@@ -88,8 +105,8 @@ impl Lost {
 }
 
 impl<M: Hosted> EntityActor<M> {
-    pub(crate) fn new(stream: StreamId, shared: Rc<Shared>, sent: Rc<Cell<u64>>) -> Self {
-        Self { stream, shared, entity: Rc::default(), sent, arrived: 0 }
+    pub(crate) fn new(stream: StreamId, shared: Rc<Shared>, mail: Rc<Mail>) -> Self {
+        Self { stream, shared, entity: Rc::default(), mail }
     }
 
     /// Folds the stream anew; commands wait in the mailbox meanwhile.
@@ -138,20 +155,24 @@ impl<M: Hosted> EntityActor<M> {
         };
         let decided = {
             let entity = self.entity.borrow();
-            M::decide(&entity.state, command, &machine::Context {
-                now,
-                chance: self.shared.chance(),
-                boot: self.shared.boot.get(),
-                principal: &meta.principal,
-                request: meta.request.as_ref().map(|(id, _)| &**id),
-            })
+            M::decide(
+                &entity.state,
+                command,
+                &machine::Context {
+                    now,
+                    chance: self.shared.chance(),
+                    boot: self.shared.boot.get(),
+                    principal: &meta.principal,
+                    request: meta.request.as_ref().map(|(id, _)| &**id),
+                },
+            )
         };
         match decided {
             Err(reason) => self.entity.borrow_mut().hold(reply_to, Err(reason)),
             Ok(decision) => self.carry_out(decision, &meta, now, reply_to),
         }
         self.schedule();
-        self.leave_if_blank(context);
+        leave_if_over(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 
     /// Applies and submits the decision's events, and holds the reply until they are durable.
@@ -219,7 +240,14 @@ impl<M: Hosted> EntityActor<M> {
         if let Some((id, fingerprint)) = &meta.request {
             entity.ledger.remember(id, *fingerprint, now, &events);
         }
-        let pending = Settling { entity: self.entity.clone(), stream: self.stream.clone(), events, answers };
+        let pending = Settling {
+            entity: self.entity.clone(),
+            shared: self.shared.clone(),
+            mail: self.mail.clone(),
+            stream: self.stream.clone(),
+            events,
+            answers,
+        };
         self.shared.outbox.submit(append, Box::new(pending)).map_err(|_full| {
             // The state has events that were never sent: the next command folds it anew.
             entity.submitted -= 1;
@@ -237,13 +265,15 @@ impl<M: Hosted> EntityActor<M> {
             self.shared.timers.schedule::<M>(deadline, self.stream.clone());
         }
     }
+}
 
-    /// An entity without a record is nobody: it does not stay for having been asked about.
-    fn leave_if_blank(&self, context: &mut Context<Self>) {
-        if self.entity.borrow().version == 0 && self.arrived == self.sent.get() {
-            self.shared.registry.forget::<M>(&self.stream);
-            context.stop();
-        }
+/// An actor leaves when its entity is over, or when it was only asked about and has no record.
+/// Nothing may be under way: not in the mailbox, not to the disk.
+fn leave_if_over<M: Hosted>(shared: &Shared, mail: &Mail, stream: &StreamId, entity: &Entity<M>) {
+    let over = entity.version == 0 || M::is_over(&entity.state);
+    if over && entity.settled == entity.submitted && mail.is_empty() {
+        // Without an address an actor ends.
+        shared.registry.forget::<M>(stream);
     }
 }
 
@@ -260,7 +290,7 @@ impl<M: Hosted> Handler<Deliver<M>> for EntityActor<M> {
     type Result = ();
 
     fn handle(&mut self, message: Deliver<M>, context: &mut Self::Context) {
-        self.arrived += 1;
+        self.mail.arrive();
         self.command(message, context);
     }
 }
@@ -274,7 +304,7 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
     type Result = ();
 
     fn handle(&mut self, _wake: Wake, context: &mut Self::Context) {
-        self.arrived += 1;
+        self.mail.arrive();
         if self.entity.borrow().lost.is_some() {
             return self.reload(context, None);
         }
@@ -295,6 +325,7 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
         } else {
             self.schedule();
         }
+        leave_if_over(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 }
 
@@ -415,6 +446,8 @@ impl<M: Hosted> Entity<M> {
 /// An append of an entity, waiting for its sync.
 struct Settling<M: Hosted> {
     entity: Rc<RefCell<Entity<M>>>,
+    shared: Rc<Shared>,
+    mail: Rc<Mail>,
     stream: StreamId,
     events: Vec<M::Event>,
     answers: Vec<Answer<M>>,
@@ -422,15 +455,17 @@ struct Settling<M: Hosted> {
 
 impl<M: Hosted> Pending for Settling<M> {
     fn settle(self: Box<Self>, epoch: u32, outcome: Outcome, views: &mut Views) {
-        let Self { entity, stream, events, answers } = *self;
+        let Self { entity, shared, mail, stream, events, answers } = *self;
+        let mut entity = entity.borrow_mut();
         match outcome {
             Outcome::Committed { first, count } => {
                 let at = Cursor { epoch, position: first };
                 M::publish(views, &stream, at, &events);
-                entity.borrow_mut().durable(epoch, first, count, answers);
+                entity.durable(epoch, first, count, answers);
+                leave_if_over(&shared, &mail, &stream, &entity);
             },
-            Outcome::Refused(refusal) => entity.borrow_mut().lose(Lost::Refused(refusal)),
-            Outcome::Unknown(reason) => entity.borrow_mut().lose(Lost::Unknown(reason)),
+            Outcome::Refused(refusal) => entity.lose(Lost::Refused(refusal)),
+            Outcome::Unknown(reason) => entity.lose(Lost::Unknown(reason)),
         }
     }
 }

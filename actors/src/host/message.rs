@@ -82,8 +82,7 @@ pub enum Failure<R: std::error::Error> {
 }
 
 /// The outcome of a command on machine `M`.
-pub type Answered<M> =
-    Result<Receipt<<M as Machine>::Reply>, Failure<<M as Machine>::Reject>>;
+pub type Answered<M> = Result<Receipt<<M as Machine>::Reply>, Failure<<M as Machine>::Reject>>;
 
 /// Where an answer goes.
 pub(crate) type ReplyTo<M> = oneshot::Sender<Answered<M>>;

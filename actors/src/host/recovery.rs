@@ -59,9 +59,9 @@ impl Recovered {
     pub(crate) fn deadlines<'w, M: Machine>(
         states: impl IntoIterator<Item = (&'w String, &'w M::State)>,
     ) -> impl Iterator<Item = (Timestamp, StreamId)> {
-        states.into_iter().filter_map(|(id, state)| {
-            Some((M::deadline(state)?, StreamId::new(M::KIND, id)?))
-        })
+        states
+            .into_iter()
+            .filter_map(|(id, state)| Some((M::deadline(state)?, StreamId::new(M::KIND, id)?)))
     }
 
     /// Sessions that own or wait for a lock and are over: their locks were not released before

@@ -14,7 +14,7 @@ use actix::{Actor, Addr, Context, Handler};
 use mainstay_journal::StreamId;
 
 use super::clock::Clock;
-use super::entity::{EntityActor, Wake};
+use super::entity::{EntityActor, Mail, Wake};
 use super::message::{Deliver, Failure, answer};
 use super::outbox::Outbox;
 use super::timers::Timers;
@@ -90,7 +90,7 @@ type Room<M> = HashMap<StreamId, Slot<M>>;
 
 struct Slot<M: Hosted> {
     address: Addr<EntityActor<M>>,
-    sent: Rc<Cell<u64>>,
+    mail: Rc<Mail>,
 }
 
 impl Registry {
@@ -101,7 +101,8 @@ impl Registry {
     }
 
     fn room<M: Hosted>(&mut self) -> &mut Room<M> {
-        let room = self.rooms.entry(TypeId::of::<M>()).or_insert_with(|| Box::new(Room::<M>::new()));
+        let room =
+            self.rooms.entry(TypeId::of::<M>()).or_insert_with(|| Box::new(Room::<M>::new()));
         #[expect(clippy::expect_used, reason = "the key is the type of the value")]
         room.downcast_mut().expect("a room of its own kind")
     }
@@ -114,9 +115,9 @@ impl Registry {
     fn slot<M: Hosted>(&mut self, stream: &StreamId) -> &Slot<M> {
         let shared = self.shared.clone();
         let spawn = |stream: &StreamId| {
-            let sent = Rc::new(Cell::new(0));
-            let address = EntityActor::new(stream.clone(), shared, sent.clone()).start();
-            Slot { address, sent }
+            let mail = Rc::new(Mail::default());
+            let address = EntityActor::new(stream.clone(), shared, mail.clone()).start();
+            Slot { address, mail }
         };
         let room = self.room::<M>();
         if room.get(stream).is_some_and(|slot| !slot.address.connected()) {
@@ -131,7 +132,7 @@ impl Registry {
         let stream = message.stream.clone();
         let slot = self.slot::<M>(&stream);
         match slot.address.try_send(message) {
-            Ok(()) => slot.sent.set(slot.sent.get() + 1),
+            Ok(()) => slot.mail.sent.set(slot.mail.sent.get() + 1),
             Err(SendError::Full(message) | SendError::Closed(message)) => {
                 answer::<M>(message.reply_to, Err(Failure::Busy("the entity's mailbox")));
             },
@@ -142,7 +143,7 @@ impl Registry {
     pub(crate) fn wake<M: Hosted>(&mut self, stream: &StreamId) -> bool {
         let slot = self.slot::<M>(stream);
         let woken = slot.address.try_send(Wake).is_ok();
-        slot.sent.set(slot.sent.get() + u64::from(woken));
+        slot.mail.sent.set(slot.mail.sent.get() + u64::from(woken));
         woken
     }
 }
