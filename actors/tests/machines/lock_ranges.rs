@@ -5,12 +5,12 @@ use mainstay_actors::lock::{Claim, Lock, LockReject, Range, RangeUnit};
 use crate::lock_table::{acquire, claim, release, shared, token_of, wait_for};
 use crate::support::Entity;
 
-fn range(from: i64, to: i64) -> Option<Range> {
-    Some(Range { unit: RangeUnit::Dates, from, to })
+const fn range(from: i64, to: i64) -> Range {
+    Range { unit: RangeUnit::Dates, from, to }
 }
 
 fn ranged(owner: &str, from: i64, to: i64) -> Claim {
-    Claim { range: range(from, to), ..claim(owner) }
+    Claim { range: Some(range(from, to)), ..claim(owner) }
 }
 
 #[test]
@@ -36,8 +36,8 @@ fn no_range_is_all_of_it() {
 #[test]
 fn shared_claims_overlap_freely() {
     let mut lock = Entity::<Lock>::given();
-    lock.when(acquire(Claim { range: range(0, 10), ..shared("ann") }));
-    let second = Claim { range: range(5, 15), ..shared("bob") };
+    lock.when(acquire(Claim { range: Some(range(0, 10)), ..shared("ann") }));
+    let second = Claim { range: Some(range(5, 15)), ..shared("bob") };
     assert_eq!(lock.when(acquire(second)).names(), "LeaseGranted");
 }
 
