@@ -192,7 +192,8 @@ pub enum LockCommand {
         /// `{tenant}/{id}`.
         session: String,
     },
-    /// The first command after a restart: live leases get time to be renewed.
+    /// The first command after a restart: live leases get time to be renewed, once a boot. It
+    /// expires nothing first: send it once per lock, before any other command of this boot.
     Recover,
     /// A deadline has come.
     Due,

@@ -177,3 +177,14 @@ fn a_transition_to_closed_makes_the_rates_unknown_again() {
     let observed = it.entity.state.observed.expect("observed");
     assert_eq!(observed.failure_rate, Some(Rate::default()), "known again, and told at once");
 }
+
+#[test]
+fn a_few_calls_that_have_left_the_window_are_told_to_have_left() {
+    let mut it = Guarded::default_settings();
+    it.calls(3, Success);
+    it.wait_s(10);
+    assert_eq!(it.entity.state.observed.expect("observed").calls, 3);
+    it.wait_s(120);
+    assert_eq!(it.entity.state.observed.expect("observed").calls, 0);
+    assert_eq!(windows(&it).len(), 2);
+}
