@@ -29,12 +29,14 @@ mod memory;
 mod pack;
 mod postings;
 mod record;
+mod reader;
 mod recover;
 mod segment;
 mod spare;
 mod stats;
 mod store;
 mod terms;
+mod verify;
 mod view;
 mod writer;
 
@@ -49,9 +51,11 @@ pub use log::{
     Subscription, Visit,
 };
 pub use memory::MemoryLog;
+pub use reader::Reader;
 pub use record::{
     Cursor, Draft, Envelope, Head, MAX_LABEL_BYTES, MAX_RECORD_BYTES, MAX_STREAM_BYTES, MAX_TAGS,
     RecordRef, Request, StreamId, Tag, Tags,
 };
 pub use recover::Opened;
+pub use verify::{Finding, FindingKind, Meaning, Progress, Report, VerifyOptions, verify};
 pub use writer::{MAX_APPEND_BYTES, Turn, Writer};

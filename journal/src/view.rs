@@ -324,7 +324,11 @@ impl View {
             && self.segments().last().is_none_or(|open| !Arc::ptr_eq(open, &oldest))
         {
             let postings = lock(&oldest.postings).take();
-            if let Some(postings) = postings {
+            let segments = self.segments();
+            let next = segments.partition_point(|segment| segment.first <= oldest.first);
+            let last = segments.get(next).map(|next| next.first - 1);
+            // One that was made while the segment still grew knows too little.
+            if let Some(postings) = postings.filter(|postings| Some(postings.upto()) == last) {
                 let _ = oldest.bloom.set(bloom_of(&postings.sorted()));
             }
         }
