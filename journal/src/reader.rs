@@ -11,7 +11,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::block::{Bad, FORMAT};
 use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::error::{OpenError, ReadError};
 use crate::layout::{self, Identity, Layout};
@@ -115,10 +114,6 @@ impl Reader {
             let (now, stop) = examine(file, journal, whole, None).map_err(io)?;
             whole = now;
             let Stop { bad: Some(bad), offset, position, .. } = stop else { return Ok(whole) };
-            if let Bad::Newer(found) = bad {
-                let (path, found) = (path.into(), u64::from(found));
-                return Err(OpenError::NewerFormat { path, found, known: FORMAT });
-            }
             let behind = rest(&**file, whole.end).map_err(io)?;
             if !later_group(&behind, &journal, &stop, whole.segment) {
                 return Ok(whole);

@@ -245,14 +245,16 @@ pub(crate) fn recover(
         let path = layout.segment(&month, first);
         let io = |error| OpenError::io("read", path.clone(), error);
         let source = disk.open(&path, false).map_err(io)?;
-        let (mut whole, mut stop) = examine(&source, identity.journal, Whole::before(first), None).map_err(io)?;
+        let (mut whole, mut stop) =
+            examine(&source, identity.journal, Whole::before(first), None).map_err(io)?;
         let mut behind = rest(&*source, whole.end).map_err(io)?;
         if let Some(store) = store {
             // A tail that ends well is waited for a little, in case whole groups are missing.
             let torn = stop.bad.is_some() || !behind.is_empty();
             store.wait_tried(if torn { TORN_PATIENCE } else { PATIENCE });
             let second = Some((&**store as &dyn Second, month.as_str()));
-            (whole, stop) = examine(&source, identity.journal, Whole::before(first), second).map_err(io)?;
+            (whole, stop) =
+                examine(&source, identity.journal, Whole::before(first), second).map_err(io)?;
             behind = rest(&*source, whole.end).map_err(io)?;
         }
         check(&path, &whole, &stop, &behind, &identity.journal)?;
@@ -294,10 +296,6 @@ fn check(
     journal: &[u8; 16],
 ) -> Result<(), OpenError> {
     let (path, offset) = (path.to_path_buf(), stop.offset);
-    if let Some(Bad::Newer(found)) = stop.bad {
-        let known = crate::block::FORMAT;
-        return Err(OpenError::NewerFormat { path, found: u64::from(found), known });
-    }
     if later_group(behind, journal, stop, whole.segment) {
         let reason = stop.bad.unwrap_or(Bad::Magic).to_string();
         return Err(OpenError::Damaged { path, offset, position: stop.position, reason });

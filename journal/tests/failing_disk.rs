@@ -45,7 +45,8 @@ fn a_full_disk_refuses_and_resumes_by_itself_when_there_is_room() {
     let mut activation = 0;
     for round in 0..200_u64 {
         let full = (round / 20) % 2 == 1;
-        let used: u64 = disk.files().iter().map(|path| disk.bytes(path).unwrap().len() as u64).sum();
+        let used: u64 =
+            disk.files().iter().map(|path| disk.bytes(path).unwrap().len() as u64).sum();
         disk.set_capacity(full.then_some(used + round % 3 * 100));
         for n in 0..3 {
             activation += 1;

@@ -204,7 +204,11 @@ fn a_store_ahead_of_its_segments_by_more_than_they_can_take_is_set_aside() {
     let other = tempfile::tempdir().unwrap();
     fill(other.path());
     fs::remove_dir_all(path.join("store")).unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(other.path().join("store")).arg(path.join("store")).status();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(other.path().join("store"))
+        .arg(path.join("store"))
+        .status();
     assert!(copied.unwrap().success());
     let before = answers(&open(other.path()));
     let log = open(path);

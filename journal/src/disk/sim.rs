@@ -472,10 +472,7 @@ struct SimFile {
 }
 
 impl SimFile {
-    fn with<T>(
-        &self,
-        act: impl FnOnce(&mut State, usize) -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn with<T>(&self, act: impl FnOnce(&mut State, usize) -> io::Result<T>) -> io::Result<T> {
         act(&mut self.disk.state(), self.id)
     }
 }

@@ -283,10 +283,11 @@ impl Store {
             let Some(segment) = index.checked_sub(1).and_then(|index| segments.get(index)) else {
                 continue;
             };
-            let _ = view.blocks(segment, position, position, 20 * 1024, &mut |block: &Block<'_>| {
-                let _ = guarded(|| month.put_block(block.header.first, block.bytes));
-                Ok(ControlFlow::Break(()))
-            });
+            let _ =
+                view.blocks(segment, position, position, 20 * 1024, &mut |block: &Block<'_>| {
+                    let _ = guarded(|| month.put_block(block.header.first, block.bytes));
+                    Ok(ControlFlow::Break(()))
+                });
         }
         for first in runs {
             let index = segments.partition_point(|segment| segment.first < first);

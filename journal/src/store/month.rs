@@ -70,10 +70,8 @@ impl Month {
         name: String,
         journal: &[u8; 16],
     ) -> sled::Result<Result<Self, String>> {
-        let config = sled::Config::new()
-            .path(path)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
+        let config =
+            sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let mut tries = 0;
         let db = loop {
             match config.open() {
@@ -85,8 +83,12 @@ impl Month {
             }
         };
         let file = fs::File::open(path.join("db")).ok();
-        let [blocks, runs, blooms, meta] =
-            [db.open_tree("blocks")?, db.open_tree("runs")?, db.open_tree("blooms")?, db.open_tree("meta")?];
+        let [blocks, runs, blooms, meta] = [
+            db.open_tree("blocks")?,
+            db.open_tree("runs")?,
+            db.open_tree("blooms")?,
+            db.open_tree("meta")?,
+        ];
         let month = Self { name, db, file, blocks, runs, blooms, meta };
         Ok(month.check(journal)?.map(|()| month))
     }

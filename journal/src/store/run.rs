@@ -84,7 +84,8 @@ fn remove(month: &Month, segment: u64) -> sled::Result<()> {
     for entry in month.blooms.range(block_key(segment, 0)..=block_key(segment, u16::MAX)) {
         month.blooms.remove(entry?.0)?;
     }
-    for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX))) {
+    for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX)))
+    {
         month.runs.remove(entry?.0)?;
     }
     Ok(())
@@ -187,7 +188,8 @@ fn of_term(
 pub(crate) fn read(month: &Month, segment: u64) -> Result<Option<Vec<Posting>>, String> {
     let Some((count, _, bloom)) = filter(month, segment)? else { return Ok(None) };
     let mut all = Vec::new();
-    for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX))) {
+    for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX)))
+    {
         let (_, bytes) = entry.map_err(|error| error.to_string())?;
         let mut fields = checked(&bytes).ok_or("a chunk is damaged")?;
         fields.u32();

@@ -44,11 +44,15 @@ impl Records {
         }
         let lost = explained && record.previous > head.position && record.previous <= self.gap_from;
         if record.previous != head.position && !lost {
-            let text = format!("names {} as its predecessor, not {}", record.previous, head.position);
+            let text =
+                format!("names {} as its predecessor, not {}", record.previous, head.position);
             wrong(FindingKind::Previous, text);
         }
         if record.at_us < self.last_at_us {
-            wrong(FindingKind::Time, format!("time falls by {} µs", self.last_at_us - record.at_us));
+            wrong(
+                FindingKind::Time,
+                format!("time falls by {} µs", self.last_at_us - record.at_us),
+            );
         }
         self.last_at_us = self.last_at_us.max(record.at_us);
         self.heads.insert(key, Head { version: record.version, position: record.position });

@@ -96,7 +96,7 @@ impl Check<'_> {
         if first != expected {
             self.gap(&place.path.clone(), expected, first);
         }
-        self.walk(&mut place, &bytes, follower)?;
+        self.walk(&mut place, &bytes, follower);
         self.report.head.position = follower.map_or(place.whole, |next| next - 1);
         self.heal_file(&mut place, bytes.clone())?;
         if let Some(last) = follower.map(|next| next - 1) {
@@ -116,29 +116,19 @@ impl Check<'_> {
         self.last_hash = None;
     }
 
-    fn walk(
-        &mut self,
-        place: &mut Place,
-        bytes: &[u8],
-        follower: Option<u64>,
-    ) -> Result<(), OpenError> {
+    fn walk(&mut self, place: &mut Place, bytes: &[u8], follower: Option<u64>) {
         loop {
             if follower.is_some_and(|follower| place.next >= follower) {
-                return Ok(());
+                return;
             }
             let here = bytes.get(place.at..).unwrap_or_default();
             let found = Block::parse(here, &self.journal);
             let fits = found.and_then(|block| self.fits(place, &block).map(|()| block));
             match fits {
                 Ok(block) => self.block(place, &block, false),
-                Err(Bad::Newer(found)) => {
-                    let path = place.path.clone();
-                    let (found, known) = (u64::from(found), crate::FORMAT);
-                    return Err(OpenError::NewerFormat { path, found, known });
-                },
                 Err(bad) => {
                     if !self.over(place, bytes, bad, follower) {
-                        return Ok(());
+                        return;
                     }
                 },
             }
