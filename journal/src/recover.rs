@@ -104,11 +104,11 @@ pub(crate) fn examine(
             Step::End => Err(Bad::Short),
             Step::Bad(bad) => Err(bad),
         };
-        let (header, step) = match found {
+        let (complete, taken_in) = match found {
             Ok(taken) => taken,
             Err(bad) => {
-                let copy = second.and_then(|(second, month)| second.block_at(month, next));
-                let block = copy.as_deref().and_then(|bytes| Block::parse(bytes, &journal).ok());
+                let bytes = second.and_then(|(second, month)| second.block_at(month, next));
+                let block = bytes.as_deref().and_then(|bytes| Block::parse(bytes, &journal).ok());
                 let Some(block) = block.filter(|block| fits(block).is_ok()) else {
                     let ended = walk.header()?.is_ok_and(|header| header.is_none());
                     stop.bad = (!ended).then_some(bad);
@@ -122,14 +122,14 @@ pub(crate) fn examine(
                     u64::MAX,
                     256 * 1024,
                 );
-                let (header, mut step) = taken(&block, at_us, offset);
-                step.patches.push((offset, block.bytes.to_vec()));
-                (header, step)
+                let (complete, mut copy) = taken(&block, at_us, offset);
+                copy.patches.push((offset, block.bytes.to_vec()));
+                (complete, copy)
             },
         };
         let mut grown = ahead.take().unwrap_or_default();
-        grown.absorb(step);
-        if header {
+        grown.absorb(taken_in);
+        if complete {
             whole.absorb(grown);
         } else {
             ahead = Some(grown);
@@ -137,7 +137,7 @@ pub(crate) fn examine(
         let state = ahead.as_ref().unwrap_or(&whole);
         stop.position = state.last + 1;
         stop.offset = state.end;
-        if header {
+        if complete {
             stop.group = state.last + 1;
         }
     }
@@ -187,7 +187,7 @@ impl Whole {
 
 /// Whether anything but zeros lies at or behind `offset`, and up to where.
 pub(crate) fn rest(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
-    const ZEROS: [u8; 65_536] = [0; 65_536];
+    static ZEROS: [u8; 65_536] = [0; 65_536];
     let mut kept = Vec::new();
     let mut zeros = 0_usize;
     let mut chunk = vec![0; ZEROS.len()];

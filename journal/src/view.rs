@@ -253,7 +253,7 @@ impl View {
             };
             let offset = walk.offset();
             let wanted = next.max(from);
-            let bytes = self.from_second(segment, wanted, bad, offset)?;
+            let bytes = self.second_copy(segment, wanted, bad, offset)?;
             let block = Block::parse(&bytes, &self.journal).map_err(|bad| damaged(next, bad))?;
             let seek = segment.locate_after(block.header.last(), offset + bytes.len() as u64)?;
             next = block.header.last() + 1;
@@ -265,7 +265,7 @@ impl View {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn from_second(
+    fn second_copy(
         &self,
         segment: &Segment,
         position: u64,

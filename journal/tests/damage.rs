@@ -1,6 +1,8 @@
 //! One flipped byte anywhere: found, named, healed from the store if that has it, and never a
 //! wrong payload.
 
+#![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

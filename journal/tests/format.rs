@@ -3,6 +3,12 @@
 //! `MAINSTAY_MAKE_FIXTURES=1 cargo test -p mainstay-journal --test format` writes the fixture of
 //! the present format if it is missing; a released one is never written again.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failed setup is a failed test"
+)]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::ControlFlow;
@@ -21,7 +27,10 @@ fn fixture() -> PathBuf {
 fn told(log: &dyn ReadLog) -> String {
     let mut text = String::new();
     log.scan(1, u64::MAX, &mut |record| {
-        let leaf: String = record.leaf().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut leaf = String::new();
+        for byte in record.leaf() {
+            let _ = write!(leaf, "{byte:02x}");
+        }
         let _ = writeln!(
             text,
             "{} {} v{} after {} type {}.{} at {} by {} for {:?} in {:?} because {:?} tags {:?} payload {:?}\n  leaf {leaf}",

@@ -1,5 +1,7 @@
 //! The power goes at every point: nothing acknowledged is lost, no position is used twice.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a failed setup is a failed test")]
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
