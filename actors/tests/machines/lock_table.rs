@@ -96,7 +96,7 @@ fn commands(token: u64) -> Vec<(&'static str, Option<&'static str>, LockCommand)
         ("show", None, LockCommand::Show),
         ("session", None, LockCommand::SessionEnded { session: "default/s1".to_owned() }),
         ("due", None, LockCommand::Due),
-        ("recover", None, LockCommand::Recover),
+        ("recover", None, RECOVER),
     ]
 }
 
