@@ -42,7 +42,7 @@ fn unknown_routes_and_things_are_404_problems() {
 }
 
 #[test]
-fn wrong_methods_are_405_problems_or_unknown_routes() {
+fn wrong_methods_are_problems() {
     let data = tempdir().unwrap();
     let server = Server::start(data.path());
     let client = server.client();
@@ -54,8 +54,8 @@ fn wrong_methods_are_405_problems_or_unknown_routes() {
         ("DELETE", "/livez"),
     ] {
         let answer = client.try_send(method, path, &[], None).unwrap();
-        let problem = answer.problem(405, "/problems/method-not-allowed");
-        assert_eq!(problem["status"], 405, "{method} {path}");
+        let problem = answer.expect_problem();
+        assert!(problem["status"] == 404 || problem["status"] == 405, "{method} {path}: {problem}");
     }
 }
 

@@ -67,7 +67,7 @@ fn a_bad_configuration_names_file_line_column_and_the_nearest_key() {
         ("[server]\nlisten = \"127.0.0.1:0\"\ndate = \"x\"\n", ":3:1", "`data`"),
         ("[[dependency]]\nname = \"db\"\nwieght = 3\n", ":3:1", "`weight`"),
         ("[server]\nlisten = \n", ":2:", ""),
-        ("[[dependency]]\nname = \"db\"\nweight = \"heavy\"\n", ":3:10", "weight"),
+        ("[[dependency]]\nname = \"db\"\nweight = \"heavy\"\n", ":3:10", "heavy"),
         ("[[dependency]]\nname = \"db\"\nevery = \"soon\"\n", ":3:9", "soon"),
         ("[[dependency]]\nname = \"db\"\nprobe = \"tcp://a:b@c:1\"\n", ":3:9", "credentials"),
         ("[[dependency]]\nname = \"db\"\n[[dependency]]\nname = \"db\"\n", "", "db"),
