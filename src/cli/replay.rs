@@ -172,7 +172,7 @@ fn shown(replayed: &Replayed) -> String {
     for (name, state) in &world.dependencies {
         if let Some(it) = DependencyView::of(name, state) {
             let score = it.score.map_or_else(|| "unknown".to_owned(), |s| s.shown().to_string());
-            let since = it.since.to_string();
+            let since = it.since.map_or_else(String::new, |since| since.to_string());
             rows.add_row([it.name, it.weight.to_string(), score, it.state.to_string(), since]);
         }
     }
