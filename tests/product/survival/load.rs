@@ -79,7 +79,8 @@ pub(super) fn load_until_it_dies(
                 }
                 for step in 0.. {
                     let seed = (round * 1_000 + number * 100 + step).wrapping_mul(SPREAD) >> 32;
-                    if work(&client, &mut ledger, seed, &format!("{round}-{number}-{step}")).is_none()
+                    if work(&client, &mut ledger, seed, &format!("{round}-{number}-{step}"))
+                        .is_none()
                     {
                         break;
                     }
