@@ -8,7 +8,11 @@ use serde_json::json;
 use crate::support::{Answer, Client, Server};
 
 const CLIENTS: u64 = 4;
-const LOCKS: u64 = 6;
+/// Many: a holder that was killed keeps its lock for a while after the restart.
+const LOCKS: u64 = 40;
+
+/// Multiplies counters to numbers that look drawn: 2^64 by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What was acknowledged: each position with its stream, and the tokens of each lock.
 #[derive(Debug, Default)]
@@ -20,7 +24,7 @@ pub(super) struct Ledger {
     /// Sessions in the order of their creation.
     sessions: Vec<String>,
     /// Requests without an answer: lock and key. The next round asks again.
-    open: Vec<(String, String)>,
+    unanswered: Vec<(String, String)>,
 }
 
 impl Ledger {
@@ -33,7 +37,7 @@ impl Ledger {
             self.tokens.entry(lock).or_default().extend(tokens);
         }
         self.sessions.extend(other.sessions);
-        self.open.extend(other.open);
+        self.unanswered.extend(other.unanswered);
     }
 
     pub(super) fn acknowledged(&self) -> u64 {
@@ -48,6 +52,10 @@ impl Ledger {
         self.sessions.iter().rev().take(50)
     }
 
+    pub(super) fn unanswered(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.unanswered)
+    }
+
     fn acknowledge(&mut self, answer: &Answer, stream: &str) {
         self.events.insert(answer.number("position"), stream.to_owned());
     }
@@ -57,19 +65,20 @@ impl Ledger {
 pub(super) fn load_until_it_dies(
     server: &Server,
     round: u64,
-    before: &Ledger,
+    mut unanswered: Vec<(String, String)>,
 ) -> Vec<JoinHandle<Ledger>> {
     (0..CLIENTS)
         .map(|number| {
             let client = server.client();
-            let open = if number == 0 { before.open.clone() } else { Vec::new() };
+            // The first client asks again what was not answered before the kill.
+            let again = std::mem::take(&mut unanswered);
             std::thread::spawn(move || {
                 let mut ledger = Ledger::default();
-                for (lock, key) in open {
+                for (lock, key) in again {
                     let _answered = acquire(&client, &mut ledger, &lock, &key);
                 }
                 for step in 0.. {
-                    let seed = round * 7_919 + number * 104_729 + step * 31;
+                    let seed = (round * 1_000 + number * 100 + step).wrapping_mul(SPREAD) >> 32;
                     if work(&client, &mut ledger, seed, &format!("{round}-{number}-{step}"))
                         .is_none()
                     {
@@ -118,7 +127,7 @@ fn acquire(client: &Client, ledger: &mut Ledger, lock: &str, key: &str) -> Optio
     let body = json!({ "owner": "customer", "ttl_ms": 300, "wait_ms": 50 });
     let path = format!("/api/v1/locks/{lock}/acquire");
     let Some(answer) = client.try_json("POST", &path, &[("idempotency-key", key)], &body) else {
-        ledger.open.push((lock.to_owned(), key.to_owned()));
+        ledger.unanswered.push((lock.to_owned(), key.to_owned()));
         return None;
     };
     if answer.status == 200 {

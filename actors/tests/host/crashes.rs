@@ -1,0 +1,141 @@
+//! A machine that panics: its caller hears of it, everybody else goes on.
+
+use mainstay_actors::codec::{CodecError, Payload};
+use mainstay_actors::host::{Failure, Hosted};
+use mainstay_actors::machine::{Again, Context, Decision, Illegal, Machine};
+use mainstay_actors::time::Timestamp;
+use mainstay_journal::StreamId;
+use serde::Serialize;
+
+use super::support::{Rig, acquire, meta, virtually};
+
+/// Counts, and panics when it is told to.
+#[derive(Debug)]
+enum Fragile {}
+
+#[derive(Debug, Clone)]
+enum Command {
+    Count,
+    PanicInDecide,
+    PanicInApply,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+enum Event {
+    Counted,
+    Poison,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, thiserror::Error)]
+#[error("never")]
+struct Never;
+
+impl Payload for Event {
+    fn type_id(&self) -> (u16, u16) {
+        (if *self == Self::Counted { 0x7001 } else { 0x7002 }, 1)
+    }
+
+    fn name(&self) -> &'static str {
+        if *self == Self::Counted { "Counted" } else { "Poison" }
+    }
+
+    fn encode(&self, _into: &mut Vec<u8>) -> Result<(), CodecError> {
+        Ok(())
+    }
+
+    fn decode(type_id: u16, schema: u16, _bytes: &[u8]) -> Result<Self, CodecError> {
+        match type_id {
+            0x7001 => Ok(Self::Counted),
+            _ => Err(CodecError::Unknown { type_id, schema }),
+        }
+    }
+
+    fn catalogue() -> &'static [(&'static str, u16)] {
+        &[("Counted", 0x7001), ("Poison", 0x7002)]
+    }
+}
+
+impl Machine for Fragile {
+    const KIND: &'static str = "fragile";
+    type State = u64;
+    type Command = Command;
+    type Event = Event;
+    type Reply = u64;
+    type Reject = Never;
+
+    fn decide(
+        state: &u64,
+        command: Command,
+        _context: &Context<'_>,
+    ) -> Result<Decision<Self>, Never> {
+        match command {
+            Command::Count => Ok(Decision::of(vec![Event::Counted], state + 1)),
+            Command::PanicInDecide => panic!("asked to"),
+            Command::PanicInApply => Ok(Decision::of(vec![Event::Poison], 0)),
+        }
+    }
+
+    fn apply(state: u64, event: &Event) -> Result<u64, Illegal> {
+        match event {
+            Event::Counted => Ok(state + 1),
+            Event::Poison => panic!("asked to"),
+        }
+    }
+
+    fn deadline(_state: &u64) -> Option<Timestamp> {
+        None
+    }
+
+    fn due() -> Command {
+        Command::Count
+    }
+
+    fn answer_again(_state: &u64, _request: &str, _events: &[Event]) -> Again<Self> {
+        Again::Decide
+    }
+}
+
+impl Hosted for Fragile {}
+
+fn stream() -> StreamId {
+    StreamId::new("fragile", "one").unwrap()
+}
+
+#[test]
+fn a_panic_answers_crashed_and_the_next_command_folds_from_the_journal() {
+    virtually(async {
+        let (host, _log) = Rig::default().start().await;
+        let ask = |command| host.ask::<Fragile>(stream(), command, meta());
+        for (crash, counted) in [(Command::PanicInDecide, 1), (Command::PanicInApply, 3)] {
+            assert_eq!(ask(Command::Count).await.unwrap().reply, counted);
+            assert_eq!(ask(crash).await, Err(Failure::Crashed));
+            assert_eq!(ask(Command::Count).await.unwrap().reply, counted + 1);
+        }
+        // Everybody else is as before.
+        acquire(&host, "pool", "anna", 60_000).await;
+        host.health().await.unwrap();
+    });
+}
+
+#[test]
+fn commands_around_a_panic_are_answered_or_told_and_none_is_lost() {
+    virtually(async {
+        let (host, log) = Rig::default().start().await;
+        let ask = |command| host.ask::<Fragile>(stream(), command, meta());
+        // All in the mailbox at once.
+        let (before, crash, after) =
+            tokio::join!(ask(Command::Count), ask(Command::PanicInDecide), ask(Command::Count));
+        assert_eq!(before.unwrap().reply, 1, "decided before the panic: durable and answered");
+        assert_eq!(crash, Err(Failure::Crashed));
+        let counted = match after {
+            Ok(receipt) => receipt.reply,
+            Err(failure) => {
+                assert_eq!(failure, Failure::Crashed);
+                1
+            },
+        };
+        assert_eq!(ask(Command::Count).await.unwrap().reply, counted + 1);
+        let head = mainstay_journal::ReadLog::stream_head(&*log, &stream(), u64::MAX).unwrap();
+        assert_eq!(head.version, counted + 1);
+    });
+}

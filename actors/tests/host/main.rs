@@ -1,0 +1,14 @@
+//! The host: its actors over a journal on a simulated disk, mostly in virtual time.
+#![cfg(all(test, feature = "host"))]
+
+mod support;
+
+mod crashes;
+mod crowds;
+mod failures;
+mod healing;
+mod requests;
+mod restarts;
+mod sessions;
+mod undurable;
+mod wakes;
