@@ -9,11 +9,14 @@
 //! | 4 | integrity violated |
 //! | 5 | refused: in use, read-only, another format |
 
+mod audit;
 mod exit;
 mod online;
+mod replay;
 mod serve;
 mod status;
 mod table;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +43,12 @@ enum Verb {
     Serve(serve::Serve),
     /// Show health, dependencies and journal of a running server
     Status(status::Status),
+    /// Show what a journal folds to, at its end or at a position
+    Replay(replay::Replay),
+    /// Search the events of a journal
+    Audit(audit::Audit),
+    /// Check both copies of a journal, its chain and the meaning of every event
+    Verify(verify::Verify),
 }
 
 /// Where offline verbs find the journal.
@@ -66,6 +75,9 @@ pub fn run() -> ExitCode {
     let done = match cli.verb {
         Verb::Serve(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Replay(verb) => verb.run(),
+        Verb::Audit(verb) => verb.run(),
+        Verb::Verify(verb) => verb.run(),
     };
     done.unwrap_or_else(|failed| failed.tell())
 }

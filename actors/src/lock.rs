@@ -193,7 +193,8 @@ pub enum LockCommand {
         session: String,
     },
     /// The first command after a restart: leases alive at the last journaled time get time to be
-    /// renewed.
+    /// renewed, once a boot. It expires nothing first: send it once per lock, before any other
+    /// command of this boot.
     Recover {
         /// The last journaled time.
         alive_at: Timestamp,

@@ -14,7 +14,12 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-#[expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints and may fail")]
+#[expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a benchmark prints, rounds and may fail"
+)]
 fn main() {
     let mut args = std::env::args().skip(1);
     let root = args.next().unwrap_or_else(|| "throughput.journal".into());

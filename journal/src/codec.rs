@@ -186,3 +186,106 @@ pub(crate) fn leaf_bytes(epoch: u32, position: u64, record: &[u8]) -> Vec<u8> {
     leaf.extend_from_slice(record);
     leaf
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Place, decode, encode, measure, split};
+    use crate::block::Block;
+    use crate::{Append, Cursor, Draft, Envelope, Request, StreamId, Tag};
+
+    fn appends() -> impl Strategy<Value = Append> {
+        let draft = (
+            any::<u16>(),
+            any::<u16>(),
+            prop::collection::vec((any::<u8>(), "\\PC{0,20}"), 0..=4),
+            prop::collection::vec(any::<u8>(), 0..300),
+        );
+        let request = prop::option::of(("\\PC{0,30}", any::<u64>()));
+        let cause = prop::option::of((any::<u32>(), any::<u64>()));
+        let label = prop::option::of("\\PC{0,30}");
+        ("[a-z]{1,9}", "\\PC{1,40}", "\\PC{0,40}", draft, request, cause, label).prop_map(
+            |(kind, id, principal, (type_id, schema, tags, payload), request, cause, label)| {
+                let tag = |(key, value): (u8, String)| Tag { key, value: value.into() };
+                Append {
+                    activation: 0,
+                    stream: StreamId::new(&kind, &id).unwrap(),
+                    expected_version: 0,
+                    envelope: Envelope {
+                        at_us: 0,
+                        principal: principal.into(),
+                        request: request
+                            .map(|(id, fingerprint)| Request { id: id.into(), fingerprint }),
+                        correlation: label.map(Into::into),
+                        causation: cause.map(|(epoch, position)| Cursor { epoch, position }),
+                    },
+                    drafts: vec![Draft {
+                        type_id,
+                        schema,
+                        tags: tags.into_iter().map(tag).collect(),
+                        payload,
+                    }],
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_the_same(
+            append in appends(), at_us: u64, version: u64, previous: u64, position: u64, epoch: u32,
+        ) {
+            let draft = &append.drafts[0];
+            let size = measure(&append, draft).unwrap();
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &append, draft, Place { at_us, version, previous }, size);
+            prop_assert_eq!(bytes.len(), size);
+            bytes.extend_from_slice(b"next");
+            let (record, rest) = split(&bytes).unwrap();
+            prop_assert_eq!(rest, b"next");
+            let record = decode(record, epoch, position).unwrap();
+            prop_assert_eq!((record.epoch, record.position), (epoch, position));
+            prop_assert_eq!((record.at_us, record.version, record.previous), (at_us, version, previous));
+            prop_assert_eq!(record.stream, append.stream.as_str());
+            prop_assert_eq!((record.type_id, record.schema), (draft.type_id, draft.schema));
+            let envelope = &append.envelope;
+            prop_assert_eq!(record.principal, &*envelope.principal);
+            let request = envelope.request.as_ref().map(|r| (&*r.id, r.fingerprint));
+            prop_assert_eq!(record.request, request);
+            prop_assert_eq!(record.correlation, envelope.correlation.as_deref());
+            prop_assert_eq!(record.causation, envelope.causation);
+            let tags: Vec<_> = draft.tags.iter().map(|tag| (tag.key, &*tag.value)).collect();
+            prop_assert_eq!(record.tags().collect::<Vec<_>>(), tags);
+            prop_assert_eq!(record.payload, &draft.payload[..]);
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoders_panic(mut bytes: Vec<u8>, length: u32, magic: bool) {
+            if bytes.len() > 4 {
+                let head = if magic { *b"MSTB" } else { length.to_le_bytes() };
+                bytes[..4].copy_from_slice(&head);
+            }
+            let _ = split(&bytes);
+            let _ = decode(&bytes, 1, 1);
+            let _ = Block::parse(&bytes, &[0; 16]);
+            if let Some(block) = Block::trusted(&bytes) {
+                let _ = block.records().count();
+                let _ = block.record(block.header.first);
+            }
+        }
+
+        #[test]
+        fn a_changed_record_never_makes_the_decoder_panic(
+            append in appends(), at: prop::sample::Index, value: u8,
+        ) {
+            let draft = &append.drafts[0];
+            let size = measure(&append, draft).unwrap();
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &append, draft, Place { at_us: 1, version: 1, previous: 0 }, size);
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+            let _ = decode(&bytes, 1, 1);
+        }
+    }
+}

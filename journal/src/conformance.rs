@@ -330,13 +330,14 @@ fn find_agrees_with_a_scan(bench: &mut dyn Bench) {
     }
 }
 
+type Read<'r> = Box<dyn Fn(crate::Visit<'_>) -> Result<(), crate::ReadError> + 'r>;
+
 fn a_visit_can_end_early(bench: &mut dyn Bench) {
     fill(bench);
     let log = bench.log();
     let all = Query::default();
     let tagged = Query { tags: vec![(1, "acme".into())], ..Query::default() };
     let hot = stream("hot/one");
-    type Read<'r> = Box<dyn Fn(crate::Visit<'_>) -> Result<(), crate::ReadError> + 'r>;
     let reads: [Read<'_>; 6] = [
         Box::new(|visit| log.scan(1, u64::MAX, visit)),
         Box::new(|visit| log.read_stream(&hot, u64::MAX, visit)),

@@ -28,6 +28,7 @@ mod log;
 mod memory;
 mod pack;
 mod postings;
+mod reader;
 mod record;
 mod recover;
 mod segment;
@@ -35,6 +36,7 @@ mod spare;
 mod stats;
 mod store;
 mod terms;
+mod verify;
 mod view;
 mod writer;
 
@@ -49,9 +51,11 @@ pub use log::{
     Subscription, Visit,
 };
 pub use memory::MemoryLog;
+pub use reader::Reader;
 pub use record::{
     Cursor, Draft, Envelope, Head, MAX_LABEL_BYTES, MAX_RECORD_BYTES, MAX_STREAM_BYTES, MAX_TAGS,
     RecordRef, Request, StreamId, Tag, Tags,
 };
 pub use recover::Opened;
+pub use verify::{Finding, FindingKind, Meaning, Progress, Report, VerifyOptions, verify};
 pub use writer::{MAX_APPEND_BYTES, Turn, Writer};

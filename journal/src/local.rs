@@ -37,7 +37,8 @@ pub struct Options {
     pub group_records: usize,
     /// A group with this many bytes is closed. Default: 1 MiB.
     pub group_bytes: usize,
-    /// Stream heads the writer remembers, per generation of two. Default: 114,688 (at most 9 MB).
+    /// Stream heads the writer remembers, per generation of two. Default: 229,376 (at most
+    /// 17 MB in all); more streams than that in turn cost an index lookup each.
     pub heads: usize,
     /// Zeroed segment files kept ready. Default: 2.
     pub spares: usize,
@@ -62,7 +63,7 @@ impl Default for Options {
             segment_bytes: 16 << 20,
             group_records: 1024,
             group_bytes: 1 << 20,
-            heads: 114_688,
+            heads: 229_376,
             spares: 2,
             store: true,
             store_lag: 131_072,

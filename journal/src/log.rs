@@ -196,6 +196,7 @@ pub trait EventLog: ReadLog {
     ///
     /// # Errors
     /// [`Full`] gives the append back when the queue is full or the writer has ended.
+    #[expect(clippy::result_large_err, reason = "the append itself comes back")]
     fn submit(&self, append: Append) -> Result<(), Full>;
 
     /// Commits what is queued, then ends the writer and leaves every file in order. Reads go on.

@@ -76,17 +76,17 @@ pub(crate) struct Stop {
     pub(crate) position: u64,
 }
 
-/// Reads a segment's whole groups, with the store's help if there is one.
+/// Reads a segment's whole groups from where `whole` ends, with the store's help if there is one.
 pub(crate) fn examine(
     file: &Arc<dyn DiskFile>,
     journal: [u8; 16],
-    first: u64,
+    mut whole: Whole,
     second: Option<(&dyn Second, &str)>,
 ) -> io::Result<(Whole, Stop)> {
-    let mut whole = Whole { last: first - 1, ..Whole::default() };
     let mut ahead: Option<Whole> = None;
-    let mut stop = Stop { bad: None, offset: 0, group: first, position: first };
-    let mut walk = Walk::new(Arc::clone(file), journal, 0, u64::MAX, 256 * 1024);
+    let next = whole.last + 1;
+    let mut stop = Stop { bad: None, offset: whole.end, group: next, position: next };
+    let mut walk = Walk::new(Arc::clone(file), journal, whole.end, u64::MAX, 256 * 1024);
     loop {
         let state = ahead.as_ref().unwrap_or(&whole);
         let (next, chained) = (state.last + 1, (state.end > 0).then_some(state.hash));
@@ -104,11 +104,11 @@ pub(crate) fn examine(
             Step::End => Err(Bad::Short),
             Step::Bad(bad) => Err(bad),
         };
-        let (header, step) = match found {
+        let (complete, taken_in) = match found {
             Ok(taken) => taken,
             Err(bad) => {
-                let copy = second.and_then(|(second, month)| second.block_at(month, next));
-                let block = copy.as_deref().and_then(|bytes| Block::parse(bytes, &journal).ok());
+                let bytes = second.and_then(|(second, month)| second.block_at(month, next));
+                let block = bytes.as_deref().and_then(|bytes| Block::parse(bytes, &journal).ok());
                 let Some(block) = block.filter(|block| fits(block).is_ok()) else {
                     let ended = walk.header()?.is_ok_and(|header| header.is_none());
                     stop.bad = (!ended).then_some(bad);
@@ -122,14 +122,14 @@ pub(crate) fn examine(
                     u64::MAX,
                     256 * 1024,
                 );
-                let (header, mut step) = taken(&block, at_us, offset);
-                step.patches.push((offset, block.bytes.to_vec()));
-                (header, step)
+                let (complete, mut copy) = taken(&block, at_us, offset);
+                copy.patches.push((offset, block.bytes.to_vec()));
+                (complete, copy)
             },
         };
         let mut grown = ahead.take().unwrap_or_default();
-        grown.absorb(step);
-        if header {
+        grown.absorb(taken_in);
+        if complete {
             whole.absorb(grown);
         } else {
             ahead = Some(grown);
@@ -137,7 +137,7 @@ pub(crate) fn examine(
         let state = ahead.as_ref().unwrap_or(&whole);
         stop.position = state.last + 1;
         stop.offset = state.end;
-        if header {
+        if complete {
             stop.group = state.last + 1;
         }
     }
@@ -171,6 +171,11 @@ fn taken(block: &Block<'_>, last_at_us: u64, offset: u64) -> (bool, Whole) {
 }
 
 impl Whole {
+    /// Nothing yet of the segment that begins at `first`.
+    pub(crate) fn before(first: u64) -> Self {
+        Self { last: first - 1, ..Self::default() }
+    }
+
     fn absorb(&mut self, step: Self) {
         let Self { marks, patches, .. } = self;
         marks.extend(step.marks);
@@ -181,8 +186,8 @@ impl Whole {
 }
 
 /// Whether anything but zeros lies at or behind `offset`, and up to where.
-fn rest(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
-    const ZEROS: [u8; 65_536] = [0; 65_536];
+pub(crate) fn rest(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
+    static ZEROS: [u8; 65_536] = [0; 65_536];
     let mut kept = Vec::new();
     let mut zeros = 0_usize;
     let mut chunk = vec![0; ZEROS.len()];
@@ -240,14 +245,16 @@ pub(crate) fn recover(
         let path = layout.segment(&month, first);
         let io = |error| OpenError::io("read", path.clone(), error);
         let source = disk.open(&path, false).map_err(io)?;
-        let (mut whole, mut stop) = examine(&source, identity.journal, first, None).map_err(io)?;
+        let (mut whole, mut stop) =
+            examine(&source, identity.journal, Whole::before(first), None).map_err(io)?;
         let mut behind = rest(&*source, whole.end).map_err(io)?;
         if let Some(store) = store {
             // A tail that ends well is waited for a little, in case whole groups are missing.
             let torn = stop.bad.is_some() || !behind.is_empty();
             store.wait_tried(if torn { TORN_PATIENCE } else { PATIENCE });
             let second = Some((&**store as &dyn Second, month.as_str()));
-            (whole, stop) = examine(&source, identity.journal, first, second).map_err(io)?;
+            (whole, stop) =
+                examine(&source, identity.journal, Whole::before(first), second).map_err(io)?;
             behind = rest(&*source, whole.end).map_err(io)?;
         }
         check(&path, &whole, &stop, &behind, &identity.journal)?;
@@ -289,10 +296,6 @@ fn check(
     journal: &[u8; 16],
 ) -> Result<(), OpenError> {
     let (path, offset) = (path.to_path_buf(), stop.offset);
-    if let Some(Bad::Newer(found)) = stop.bad {
-        let known = crate::block::FORMAT;
-        return Err(OpenError::NewerFormat { path, found: u64::from(found), known });
-    }
     if later_group(behind, journal, stop, whole.segment) {
         let reason = stop.bad.unwrap_or(Bad::Magic).to_string();
         return Err(OpenError::Damaged { path, offset, position: stop.position, reason });

@@ -105,6 +105,11 @@ impl Segment {
         self.end.load(Ordering::Acquire)
     }
 
+    /// Reads go on in another file of the same content.
+    pub(crate) fn replace_file(&self, file: Arc<dyn DiskFile>) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+    }
+
     /// Bytes of its blocks; asks the file once if it is a sealed one.
     pub(crate) fn size_bytes(&self) -> u64 {
         match self.end() {

@@ -111,7 +111,7 @@ fn make(disk: &dyn Disk, layout: &Layout, number: u64, bytes: u64) -> io::Result
 
 /// Writes zeros from `from` up to `to`.
 pub(crate) fn fill(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 65_536] = [0; 65_536];
+    static ZEROS: [u8; 65_536] = [0; 65_536];
     let mut at = from;
     while at < to {
         let count = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());

@@ -33,9 +33,9 @@ use crate::writer::Brake;
 
 mod follow;
 mod month;
-mod run;
+pub(crate) mod run;
 
-pub(crate) use month::Month;
+pub(crate) use month::{Month, set_aside};
 
 /// Most older months whose database stays open.
 const OPEN_MONTHS: usize = 3;

@@ -253,7 +253,7 @@ impl View {
             };
             let offset = walk.offset();
             let wanted = next.max(from);
-            let bytes = self.from_second(segment, wanted, bad, offset)?;
+            let bytes = self.second_copy(segment, wanted, bad, offset)?;
             let block = Block::parse(&bytes, &self.journal).map_err(|bad| damaged(next, bad))?;
             let seek = segment.locate_after(block.header.last(), offset + bytes.len() as u64)?;
             next = block.header.last() + 1;
@@ -265,7 +265,7 @@ impl View {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn from_second(
+    fn second_copy(
         &self,
         segment: &Segment,
         position: u64,
@@ -324,7 +324,11 @@ impl View {
             && self.segments().last().is_none_or(|open| !Arc::ptr_eq(open, &oldest))
         {
             let postings = lock(&oldest.postings).take();
-            if let Some(postings) = postings {
+            let segments = self.segments();
+            let next = segments.partition_point(|segment| segment.first <= oldest.first);
+            let last = segments.get(next).map(|next| next.first - 1);
+            // One that was made while the segment still grew knows too little.
+            if let Some(postings) = postings.filter(|postings| Some(postings.upto()) == last) {
                 let _ = oldest.bloom.set(bloom_of(&postings.sorted()));
             }
         }

@@ -1,5 +1,7 @@
 //! Every journal keeps the contract.
 
+#![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
+
 use std::time::Duration;
 
 use mainstay_journal::conformance::{self, Bench, Outcomes};

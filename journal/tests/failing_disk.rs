@@ -1,5 +1,11 @@
 //! A disk that fills up, fails or is slow: what is said is true, and reads go on.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failed setup is a failed test"
+)]
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;

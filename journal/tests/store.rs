@@ -1,5 +1,11 @@
 //! Whatever happens to the store, answers are right, and it is whole again in the end.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failed setup is a failed test"
+)]
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -35,8 +35,10 @@ pub(super) struct Traffic {
     latencies: Option<Histogram<u32>>,
     /// Closed, but not handed out yet.
     ready: VecDeque<ObservationWindow>,
-    /// When the last one was closed.
+    /// When the last one was closed, or the wait for the first one began.
     closed_at: Timestamp,
+    /// Before this none is closed early.
+    early_from: Timestamp,
     /// What the last one said.
     said: Option<Observed>,
 }
@@ -52,6 +54,7 @@ impl Traffic {
             latencies: None,
             ready: VecDeque::new(),
             closed_at: Timestamp::default(),
+            early_from: Timestamp::default(),
             said: None,
         }
     }
@@ -110,7 +113,7 @@ impl Traffic {
     fn is_due(&self, observed: Observed, journaled: Option<Observed>, now: Timestamp) -> bool {
         match self.from {
             Some(from) if self.calls => {
-                let early = now >= self.closed_at.plus_ms(EARLIEST_MS);
+                let early = now >= self.early_from;
                 now >= from.plus_ms(PERIOD_MS) || (early && has_moved(observed, self.said))
             },
             Some(_) | None => journaled.is_some_and(|journaled| {
@@ -143,6 +146,7 @@ impl Traffic {
             latencies.reset();
         }
         self.closed_at = now;
+        self.early_from = now.plus_ms(EARLIEST_MS);
         self.said = Some(observed);
     }
 

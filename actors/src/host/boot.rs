@@ -12,17 +12,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::Actor;
 use mainstay_journal::{EventLog, Sink, StreamId};
 use tokio::sync::{oneshot, watch};
 
 use super::clock::Clock;
 use super::gates::{GateKeeper, Gates};
 use super::message::{Deliver, Failure, Meta};
-use super::outbox::{Outbox, Settler, ToSettler};
+use super::outbox::{MAX_IN_FLIGHT, Outbox, Settler, ToSettler};
 use super::reactor::SessionLocks;
 use super::recovery::{Recovered, recover};
-use super::registry::{Reception, Registry, Shared};
+use super::registry::{RECEPTION_MAILBOX, Reception, Registry, Shared, start};
 use super::supervisor::{Supervisor, watch_health};
 use super::timers::Timers;
 use super::views::{HEALTH, Hosted, Views};
@@ -41,7 +40,8 @@ pub(crate) async fn boot(
     readiness: &watch::Sender<Readiness>,
 ) -> Result<Doors, String> {
     let outbox = Outbox::new();
-    let sink = ToSettler(Settler(outbox.clone()).start().recipient());
+    // Each message settles at least one of at most MAX_IN_FLIGHT appends: it is never full.
+    let sink = ToSettler(start(Settler(outbox.clone()), MAX_IN_FLIGHT + 1).recipient());
     let (log, recovered) = open(open_log, Box::new(sink), readiness.clone()).await?;
     let clock = Clock::start(recovered.last_at, options.accept_clock).map_err(|e| e.to_string())?;
 
@@ -70,17 +70,19 @@ pub(crate) async fn boot(
     actix::spawn(reactor.run());
     actix::spawn(watch_health(views.clone(), registry.clone(), clock, options.recover_after_ms));
     let principal = Arc::from("system:gate");
-    let keeper = GateKeeper { gates, registry: registry.clone(), principal }.start();
+    let keeper = GateKeeper { gates, registry: registry.clone(), principal };
     Ok(Doors {
-        reception: Reception(registry.clone()).start(),
-        keeper,
-        supervisor: Supervisor { views, registry, timers }.start(),
+        reception: start(Reception(registry.clone()), RECEPTION_MAILBOX),
+        keeper: start(keeper, super::gates::MAILBOX),
+        supervisor: start(Supervisor { views, registry, timers }, SUPERVISOR_MAILBOX),
         log,
         clock,
         unreadable: recovered.unreadable,
     })
 }
 
+/// Questions that may wait for the supervisor.
+const SUPERVISOR_MAILBOX: usize = 1_024;
 /// Id of the stream with the starts.
 const BOOT: &str = "boot";
 

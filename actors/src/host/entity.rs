@@ -281,7 +281,6 @@ impl<M: Hosted> Actor for EntityActor<M> {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX);
         self.reload(context, None);
     }
 }

@@ -113,13 +113,12 @@ impl Actor for GateKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX);
         context.run_interval(TICK, |keeper, _context| keeper.tick());
     }
 }
 
 /// Permits and outcomes that may wait.
-const MAILBOX: usize = 4_096;
+pub(crate) const MAILBOX: usize = 4_096;
 
 impl Handler<Admit> for GateKeeper {
     type Result = ResponseFuture<Result<Admission, Failure<DependencyReject>>>;

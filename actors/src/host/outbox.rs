@@ -109,11 +109,6 @@ pub(crate) struct Settler(pub(crate) Rc<Outbox>);
 
 impl Actor for Settler {
     type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        // Each message settles at least one of at most MAX_IN_FLIGHT appends: it is never full.
-        context.set_mailbox_capacity(MAX_IN_FLIGHT + 1);
-    }
 }
 
 /// One group's outcomes.

@@ -14,7 +14,7 @@ use actix::{Actor, Addr, Context, Handler};
 use mainstay_journal::StreamId;
 
 use super::clock::Clock;
-use super::entity::{EntityActor, Mail, Wake};
+use super::entity::{EntityActor, MAILBOX, Mail, Wake};
 use super::message::{Deliver, Failure, answer};
 use super::outbox::Outbox;
 use super::timers::Timers;
@@ -116,7 +116,8 @@ impl Registry {
         let shared = self.shared.clone();
         let spawn = |stream: &StreamId| {
             let mail = Rc::new(Mail::default());
-            let address = EntityActor::new(stream.clone(), shared, mail.clone()).start();
+            let actor = EntityActor::new(stream.clone(), shared, mail.clone());
+            let address = start(actor, MAILBOX);
             Slot { address, mail }
         };
         let room = self.room::<M>();
@@ -148,18 +149,22 @@ impl Registry {
     }
 }
 
+/// Starts an actor whose mailbox has its bound from the first message on: `started` runs later.
+pub(crate) fn start<A: Actor<Context = Context<A>>>(actor: A, mailbox: usize) -> Addr<A> {
+    A::create(|context| {
+        context.set_mailbox_capacity(mailbox);
+        actor
+    })
+}
+
 /// Takes commands from other threads.
 pub(crate) struct Reception(pub(crate) Rc<RefCell<Registry>>);
 
 /// Commands that may wait for the registry.
-const RECEPTION_MAILBOX: usize = 4_096;
+pub(crate) const RECEPTION_MAILBOX: usize = 4_096;
 
 impl Actor for Reception {
     type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(RECEPTION_MAILBOX);
-    }
 }
 
 impl<M: Hosted> Handler<Deliver<M>> for Reception {

@@ -163,7 +163,7 @@ impl Store {
         };
         if !known {
             let mark = self.broken(&month, guarded(|| month.mark()))?;
-            if mark > 0 && !self.mark_fits(view, segments, &month, mark, durable) {
+            if mark > 0 && !Self::mark_fits(view, segments, &month, mark, durable) {
                 self.give_up(&month.name, "it does not hold what the segments hold");
                 self.update(|state| state.rebuilding = true);
                 return Err(Halt::Broken(format!("store {} is made again", segment.month)));
@@ -176,14 +176,7 @@ impl Store {
     }
 
     /// Whether the block at the mark is the segments' block too.
-    fn mark_fits(
-        &self,
-        view: &View,
-        segments: &Segments,
-        month: &Month,
-        mark: u64,
-        durable: u64,
-    ) -> bool {
+    fn mark_fits(view: &View, segments: &Segments, month: &Month, mark: u64, durable: u64) -> bool {
         let index = segments.partition_point(|segment| segment.first <= mark);
         let segment = index.checked_sub(1).and_then(|index| segments.get(index));
         let Some(segment) = segment.filter(|segment| segment.month == month.name) else {

@@ -155,6 +155,15 @@ impl Month {
         Ok(Some(bytes))
     }
 
+    /// The bytes of the block that begins at `first`; unchecked.
+    pub(crate) fn exact(&self, first: u64) -> sled::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        for chunk in self.blocks.range(block_key(first, 0)..=block_key(first, u16::MAX)) {
+            bytes.extend_from_slice(&chunk?.1);
+        }
+        Ok((!bytes.is_empty()).then_some(bytes))
+    }
+
     /// Hands everything to the disk.
     pub(crate) fn flush(&self) -> sled::Result<()> {
         self.db.flush()?;

@@ -127,13 +127,12 @@ pub(crate) fn offsets(
     segment: &Segment,
     terms: &[u64],
 ) -> Result<Option<Vec<u32>>, String> {
-    let chunks = match segment.run_chunks.get() {
-        Some(chunks) => *chunks,
-        None => {
-            let Some((_, chunks, bloom)) = filter(month, segment.first)? else { return Ok(None) };
-            let _ = segment.bloom.set(bloom);
-            *segment.run_chunks.get_or_init(|| chunks)
-        },
+    let chunks = if let Some(chunks) = segment.run_chunks.get() {
+        *chunks
+    } else {
+        let Some((_, chunks, bloom)) = filter(month, segment.first)? else { return Ok(None) };
+        let _ = segment.bloom.set(bloom);
+        *segment.run_chunks.get_or_init(|| chunks)
     };
     let mut found = Vec::new();
     for term in terms {

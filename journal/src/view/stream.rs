@@ -87,12 +87,12 @@ impl View {
         visit: Visit<'_>,
     ) -> Result<(), ReadError> {
         let segments = self.segments();
-        let mut held = Vec::new();
+        let mut copies = Vec::new();
         let Head { mut version, mut position } = head;
         while version > 0 {
             let previous = self.fetch(&segments, position, |record| {
                 let right = record.stream == stream.as_str() && record.version == version;
-                held.push(Held::of(&record));
+                copies.push(Held::of(&record));
                 right.then_some(record.previous)
             })?;
             let Some(previous) = previous.filter(|previous| *previous < position) else {
@@ -100,8 +100,8 @@ impl View {
             };
             (version, position) = (version - 1, previous);
         }
-        for held in held.iter().rev() {
-            if held.with(&mut *visit).is_break() {
+        for copy in copies.iter().rev() {
+            if copy.with(&mut *visit).is_break() {
                 break;
             }
         }

@@ -1,0 +1,271 @@
+//! The payload layouts are frozen: one event of each type as bytes, and what any bytes may do.
+
+use std::collections::BTreeMap;
+
+use mainstay_actors::codec::{CodecError, Payload};
+use mainstay_actors::dependency::*;
+use mainstay_actors::health::Level;
+use mainstay_actors::lock::{
+    Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
+    LeaseRevoked, LeftBecause, LockEvent, Mode as LockMode, Range, RangeUnit, RefusalRecorded,
+    WaiterLeft, WaiterQueued,
+};
+use mainstay_actors::rate::{Rate, Score};
+use mainstay_actors::session::{
+    EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
+};
+use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, ReactorAdvanced, SystemEvent};
+use mainstay_actors::time::Timestamp;
+use proptest::prelude::*;
+
+use crate::breaker_world::settings;
+use crate::support::recoded;
+
+const T: Timestamp = Timestamp::from_micros(1_000_000);
+const U: Timestamp = Timestamp::from_micros(2_000_000);
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn system() -> Vec<SystemEvent> {
+    let fact = DependencyFact {
+        name: text("db"),
+        weight: 30,
+        score: Some(Score::points(1)),
+        mode: Mode::Open,
+    };
+    vec![
+        Booted { boot: 3, version: text("0.1.0"), at: T }.into(),
+        LevelChanged {
+            from: Level::Optimal,
+            to: Level::Limited,
+            at: T,
+            score: Score::points(65),
+            known_weight: 100,
+            cause: text("db is open"),
+            dependencies: vec![fact],
+        }
+        .into(),
+        ReactorAdvanced { position: 7 }.into(),
+    ]
+}
+
+fn dependency() -> Vec<DependencyEvent> {
+    let observed = Observed {
+        calls: 20,
+        failures: 10,
+        slow: 0,
+        failure_rate: Some(Rate::from_ten_thousandths(5_000)),
+        slow_rate: None,
+    };
+    let evidence = |cause| Evidence {
+        cause,
+        observed,
+        threshold: Some(Rate::from_ten_thousandths(5_000)),
+        consecutive_failures: 2,
+    };
+    let manual = || Cause::Manual { reason: text("test") };
+    let second = Second { calls: 20, failures: 10, slow: 0, ignored: 1 };
+    let window = ObservationWindow {
+        from: T,
+        seconds: vec![second],
+        longest_failure_run: 4,
+        injected: 0,
+        latencies: Latencies::default(),
+        observed,
+    };
+    vec![
+        DependencyConfigured { configuration: 1, settings: settings(BreakerSettings::default()) }
+            .into(),
+        DependencyRetired { at: T }.into(),
+        BreakerOpened {
+            generation: 1,
+            at: T,
+            until: U,
+            attempt: 1,
+            evidence: evidence(Cause::FailureRate),
+            configuration: 1,
+        }
+        .into(),
+        BreakerHalfOpened { generation: 2, at: T, until: U, cause: Cause::Timer }.into(),
+        BreakerClosed { generation: 3, at: T, evidence: evidence(manual()) }.into(),
+        BreakerForced {
+            generation: 4,
+            to: Mode::MetricsOnly,
+            at: T,
+            until: None,
+            reason: text("test"),
+        }
+        .into(),
+        ThresholdCrossed { generation: 4, at: T, evidence: evidence(Cause::SlowRate) }.into(),
+        WindowObserved { generation: 4, at: T, configuration: 1, window }.into(),
+    ]
+}
+
+fn session() -> Vec<SessionEvent> {
+    let attributes = BTreeMap::from([(text("cart"), Sealed::plain(b"3"))]);
+    let changes = BTreeMap::from([(text("a"), None), (text("b"), Some(Sealed::plain(b"4")))]);
+    vec![
+        SessionCreated {
+            tenant: text("t"),
+            subject: text("s"),
+            ttl_ms: 60_000,
+            at: T,
+            idle_until: U,
+            ends_at: Some(U),
+            attributes,
+        }
+        .into(),
+        SessionTouched { at: T, idle_until: U }.into(),
+        SessionPatched { revision: 2, at: T, idle_until: U, changes }.into(),
+        SessionEnded { reason: EndReason::MaxAge, at: T }.into(),
+    ]
+}
+
+fn lock() -> Vec<LockEvent> {
+    let claim = Claim {
+        owner: text("ann"),
+        session: Some(text("t/1")),
+        mode: LockMode::Shared,
+        range: Some(Range { unit: RangeUnit::Dates, from: -1, to: 300 }),
+        ttl_ms: 10_000,
+        delay_ms: 0,
+        request: Some(text("r1")),
+    };
+    vec![
+        LeaseGranted { token: 5, claim: claim.clone(), expires_at: U, claim_by: Some(T) }.into(),
+        LeaseRenewed { token: 5, expires_at: U, ttl_ms: 500 }.into(),
+        LeaseClaimed { token: 5 }.into(),
+        LeaseReleased { token: 5, session: None }.into(),
+        LeaseExpired { token: 5, unclaimed: true, delayed_until: Some(U) }.into(),
+        LeaseRevoked { token: 5, reason: text("stuck") }.into(),
+        LeaseExtended { boot: 2, leases: vec![(5, U)], claim_by: T }.into(),
+        WaiterQueued { claim, deadline: U }.into(),
+        WaiterLeft { request: text("r1"), why: LeftBecause::SessionEnded }.into(),
+        RefusalRecorded { token: 5, owner: text("eve"), command: text("renew"), at: T }.into(),
+    ]
+}
+
+fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {
+    let catalogue: Vec<_> = events.iter().map(|event| (event.name(), event.type_id().0)).collect();
+    assert_eq!(catalogue, E::catalogue(), "one of each type, in order");
+    let line = |event: &E| {
+        assert_eq!(*event, recoded(event));
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes).expect("it can be written");
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex.concat();
+        let (type_id, schema) = event.type_id();
+        format!("{type_id:04x} v{schema} {} {hex}\n", event.name())
+    };
+    events.iter().map(line).collect()
+}
+
+#[test]
+fn the_layout_of_each_event_is_frozen() {
+    let bytes = lines(&system()) + &lines(&dependency()) + &lines(&session()) + &lines(&lock());
+    assert_eq!(bytes, include_str!("payloads.txt"), "\n{bytes}");
+}
+
+#[test]
+fn sealed_values_lie_in_the_payload_as_they_are() {
+    let mut bytes = Vec::new();
+    session()[0].encode(&mut bytes).expect("it can be written");
+    assert!(bytes.ends_with(&[4, b'c', b'a', b'r', b't', 2, 0, b'3']));
+}
+
+#[test]
+fn an_unknown_type_or_schema_is_named() {
+    let unknown = CodecError::Unknown { type_id: 0x0301, schema: 2 };
+    assert_eq!(LockEvent::decode(0x0301, 2, &[]), Err(unknown));
+    assert!(SessionEvent::decode(0x0301, 1, &[]).is_err());
+}
+
+#[test]
+fn a_payload_with_bytes_left_over_is_refused() {
+    let mut bytes = Vec::new();
+    lock()[2].encode(&mut bytes).expect("it can be written");
+    bytes.push(0);
+    let error = LockEvent::decode(0x0303, 1, &bytes).expect_err("a no");
+    assert_eq!(error.to_string(), "event LeaseClaimed: 1 bytes left over");
+}
+
+#[test]
+fn a_length_that_cannot_be_claims_no_memory() {
+    // A string of 2^63 bytes, and one of 2 MiB.
+    for length in [&[0xfd, 0, 0, 0, 0, 0, 0, 0, 0x80][..], &[0xfc, 0, 0, 0x20, 0]] {
+        assert!(SessionEvent::decode(0x0201, 1, length).is_err());
+        let mut forced = vec![1, 3, 1, 0];
+        forced.extend(length);
+        assert!(DependencyEvent::decode(0x0106, 1, &forced).is_err());
+        let mut observed = vec![1, 1, 1, 1, 0, 0, 0];
+        observed.extend(length);
+        assert!(DependencyEvent::decode(0x0108, 1, &observed).is_err());
+    }
+}
+
+fn decode_all(bytes: &[u8]) {
+    for (_, id) in SystemEvent::catalogue() {
+        drop(SystemEvent::decode(*id, 1, bytes));
+    }
+    for (_, id) in SessionEvent::catalogue() {
+        drop(SessionEvent::decode(*id, 1, bytes));
+    }
+    for (_, id) in LockEvent::catalogue() {
+        drop(LockEvent::decode(*id, 1, bytes));
+    }
+    for (_, id) in DependencyEvent::catalogue() {
+        if let Ok(event) = DependencyEvent::decode(*id, 1, bytes) {
+            drop(format!("{event:?} {}", serde_json::to_string(&event).expect("json")));
+        }
+    }
+}
+
+/// A window event around these bytes as its histogram.
+fn with_latencies(latencies: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![4, 1, 1, 1, 0, 0, 0];
+    let length = u16::try_from(latencies.len()).expect("short").to_le_bytes();
+    bytes.push(0xfb);
+    bytes.extend(length);
+    bytes.extend(latencies);
+    bytes.extend([0, 0, 0, 0, 0]);
+    bytes
+}
+
+fn header(payload_bytes: u32) -> Vec<u8> {
+    let mut header = 0x1c84_9313_u32.to_be_bytes().to_vec();
+    header.extend(payload_bytes.to_be_bytes());
+    header.extend([0, 0, 0, 0, 0, 0, 0, 2]);
+    header.extend(1_u64.to_be_bytes());
+    header.extend(3_600_000_000_u64.to_be_bytes());
+    header.extend(1.0_f64.to_be_bytes());
+    header
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_an_event_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        decode_all(&bytes);
+    }
+
+    #[test]
+    fn a_damaged_event_is_an_event_or_an_error(which in 0_usize..8, at in 0_usize..100, byte in any::<u8>()) {
+        let mut bytes = Vec::new();
+        dependency()[which].encode(&mut bytes).expect("it can be written");
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        decode_all(&bytes);
+    }
+
+    #[test]
+    fn any_histogram_can_be_shown(payload in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let length = u32::try_from(payload.len()).expect("short");
+        for latencies in [payload.clone(), [header(length), payload.clone()].concat(), [header(u32::MAX), payload].concat()] {
+            let event = DependencyEvent::decode(0x0108, 1, &with_latencies(&latencies)).expect("it is well-formed");
+            drop(serde_json::to_string(&event).expect("json"));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What a session may hold, and what a subject must not look like.
+
+use std::collections::BTreeMap;
+
+use mainstay_actors::session::{
+    MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, Sealed, Session, SessionCommand, SessionReject,
+};
+
+use crate::session_rules::{create_with, live, patch};
+use crate::support::Entity;
+
+fn of(tenant: &str, subject: &str) -> Option<SessionReject> {
+    let create = SessionCommand::Create {
+        tenant: tenant.to_owned(),
+        subject: subject.to_owned(),
+        ttl_ms: 60_000,
+        max_age_ms: None,
+        attributes: BTreeMap::new(),
+    };
+    Entity::<Session>::given().when(create).reply?.err()
+}
+
+fn field(command: SessionCommand) -> &'static str {
+    match Entity::<Session>::given().when(command).reject() {
+        SessionReject::OutOfRange { field, .. } => field,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn tenants_are_plain_names() {
+    for tenant in ["default", "Hotel-1.eu_west", &"t".repeat(200)] {
+        assert_eq!(of(tenant, "guest"), None, "{tenant}");
+    }
+    for tenant in ["", "a/b", "a b", "ä", "a:b", &"t".repeat(201)] {
+        let reject = of(tenant, "guest");
+        assert!(
+            matches!(reject, Some(SessionReject::OutOfRange { field: "tenant", .. })),
+            "{tenant}"
+        );
+    }
+}
+
+#[test]
+fn subjects_are_printable() {
+    for subject in ["guest-7", "Zoë's 3rd id", "x@y", "@handle", &"s".repeat(200)] {
+        assert_eq!(of("default", subject), None, "{subject}");
+    }
+    for subject in ["", "a\nb", "a\u{7f}", &"s".repeat(201)] {
+        let reject = of("default", subject);
+        let refused = matches!(reject, Some(SessionReject::OutOfRange { field: "subject", .. }));
+        assert!(refused, "{subject:?}");
+    }
+}
+
+#[test]
+fn an_e_mail_address_is_no_subject() {
+    for subject in ["ann@example.org", "mailto:ann@example.org", "a.b+c@mail.example.co"] {
+        let what = "an e-mail address";
+        assert_eq!(of("default", subject), Some(SessionReject::PersonalSubject { what }));
+    }
+}
+
+#[test]
+fn a_phone_number_is_no_subject() {
+    for subject in
+        ["+34600111222", "+1 (555) 010-9999", "600 111 222", "5491155551234", "0034.600.111222"]
+    {
+        let what = "a phone number";
+        let expected = Some(SessionReject::PersonalSubject { what });
+        assert_eq!(of("default", subject), expected, "{subject}");
+    }
+    for subject in ["12345678", "guest 600111222", "+12", "1234567890123456", "0x600111222333"] {
+        assert_eq!(of("default", subject), None, "{subject}");
+    }
+}
+
+#[test]
+fn times_have_limits() {
+    assert_eq!(field(create_with(999, None, &[])), "ttl_ms");
+    assert_eq!(field(create_with(2_592_000_001, None, &[])), "ttl_ms");
+    assert_eq!(field(create_with(60_000, Some(999), &[])), "max_age_ms");
+    assert_eq!(field(create_with(60_000, Some(31_622_400_001), &[])), "max_age_ms");
+}
+
+#[test]
+fn attributes_are_bounded_in_number_and_size() {
+    let many: Vec<String> = (0..=MAX_ATTRIBUTES).map(|n| format!("a{n}")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(field(create_with(60_000, None, &many)), "attributes");
+    let mut session = Entity::<Session>::given();
+    session.when(create_with(60_000, None, &many[1..]));
+    let one_more = patch(None, &[("new", Some("1"))]);
+    let full = session.when(one_more).reject();
+    assert!(matches!(full, SessionReject::OutOfRange { field: "attributes", .. }));
+    let swapped = patch(None, &[("new", Some("1")), (many[1].0, None)]);
+    assert_eq!(session.when(swapped).names(), "SessionPatched");
+    assert_eq!(live(&session).attributes.len(), MAX_ATTRIBUTES);
+}
+
+#[test]
+fn names_and_scheme_bytes_count_in_the_size() {
+    let fits = "v".repeat(MAX_ATTRIBUTE_BYTES - 5);
+    let mut session = Entity::<Session>::given();
+    let created = session.when(create_with(60_000, None, &[("name", &fits)]));
+    assert_eq!(created.names(), "SessionCreated");
+    let longer = format!("{fits}v");
+    assert_eq!(field(create_with(60_000, None, &[("name", &longer)])), "attributes");
+    let reject = session.when(patch(None, &[("name", Some(&longer))])).reject();
+    assert!(matches!(reject, SessionReject::OutOfRange { field: "attributes", .. }));
+}
+
+#[test]
+fn attribute_names_have_limits() {
+    for name in ["", "a\nb", &"n".repeat(201)] {
+        assert_eq!(field(create_with(60_000, None, &[(name, "1")])), "attribute name");
+    }
+}
+
+#[test]
+fn a_value_shows_its_length_only() {
+    let value = Sealed::plain(b"secret");
+    assert_eq!(format!("{value:?}"), "Sealed(7 bytes)");
+    assert_eq!(serde_json::to_string(&value).expect("json"), r#"{"size_bytes":7}"#);
+    assert!(serde_json::from_str::<Sealed>("\"secret\"").is_err());
+    let mut session = Entity::<Session>::given();
+    session.when(create_with(60_000, None, &[("pin", "secret")]));
+    let shown =
+        format!("{:?} {}", session.state, serde_json::to_string(&session.state).expect("json"));
+    assert!(!shown.contains("secret"));
+}

@@ -1,0 +1,285 @@
+//! Sessions: tables, ends, revisions, coalesced touches.
+
+use std::collections::BTreeMap;
+
+use mainstay_actors::codec::Payload;
+use mainstay_actors::machine::{Again, Machine};
+use mainstay_actors::session::{
+    EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded, SessionEvent,
+    SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched,
+};
+
+use crate::support::{Entity, Then, at};
+
+pub(crate) fn create() -> SessionCommand {
+    create_with(60_000, None, &[("cart", "3")])
+}
+
+pub(crate) fn create_with(
+    ttl_ms: u64,
+    max_age_ms: Option<u64>,
+    attributes: &[(&str, &str)],
+) -> SessionCommand {
+    let attributes = attributes.iter();
+    SessionCommand::Create {
+        tenant: "default".to_owned(),
+        subject: "guest-7".to_owned(),
+        ttl_ms,
+        max_age_ms,
+        attributes: attributes.map(|(name, value)| ((*name).to_owned(), sealed(value))).collect(),
+    }
+}
+
+pub(crate) fn sealed(value: &str) -> Sealed {
+    Sealed::plain(value.as_bytes())
+}
+
+pub(crate) fn patch(if_revision: Option<u64>, changes: &[(&str, Option<&str>)]) -> SessionCommand {
+    let changes = changes.iter().map(|(name, value)| ((*name).to_owned(), value.map(sealed)));
+    SessionCommand::Patch { if_revision, changes: changes.collect() }
+}
+
+pub(crate) fn live(session: &Entity<Session>) -> &Live {
+    match &session.state {
+        SessionState::Live(live) => live,
+        other => panic!("not live: {other:?}"),
+    }
+}
+
+fn created() -> Entity<Session> {
+    let mut session = Entity::given();
+    session.when(create());
+    session
+}
+
+fn states() -> Vec<(&'static str, Entity<Session>)> {
+    let mut run_out = created();
+    run_out.wait_ms(60_000);
+    let mut ended = created();
+    ended.when(SessionCommand::End);
+    vec![("absent", Entity::given()), ("live", created()), ("run out", run_out), ("ended", ended)]
+}
+
+fn ruling(then: &Then<Session>) -> String {
+    let reply = match &then.reply {
+        Some(Ok(SessionReply::Shown(_))) => "shown",
+        Some(Ok(SessionReply::Kept { .. })) => "kept",
+        Some(Ok(SessionReply::Ended)) => "ended",
+        Some(Ok(SessionReply::Done)) => "done",
+        Some(Err(SessionReject::NotFound)) => "not found",
+        Some(Err(SessionReject::Exists)) => "exists",
+        Some(Err(SessionReject::Stale { .. })) => "stale",
+        other => panic!("{other:?}"),
+    };
+    format!("{} {reply}", then.names())
+}
+
+#[test]
+fn every_state_and_command_has_one_ruling() {
+    let mut table = String::new();
+    for (name, session) in states() {
+        for command in [
+            create(),
+            SessionCommand::Touch,
+            patch(None, &[("cart", Some("4"))]),
+            patch(Some(9), &[("cart", Some("4"))]),
+            patch(None, &[]),
+            SessionCommand::End,
+            SessionCommand::Show,
+            SessionCommand::Due,
+        ] {
+            let then = session.clone().when(command);
+            table.push_str(&format!("{name}: {}\n", ruling(&then)));
+        }
+    }
+    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due.
+    let expected = "\
+absent: SessionCreated shown
+absent: - not found
+absent: - not found
+absent: - not found
+absent: - not found
+absent: - not found
+absent: - not found
+absent: - done
+live: - exists
+live: - kept
+live: SessionPatched kept
+live: - stale
+live: - kept
+live: SessionEnded ended
+live: - shown
+live: - done
+run out: - exists
+run out: - not found
+run out: - not found
+run out: - not found
+run out: - not found
+run out: - not found
+run out: - not found
+run out: SessionEnded done
+ended: - exists
+ended: - not found
+ended: - not found
+ended: - not found
+ended: - not found
+ended: - not found
+ended: - not found
+ended: - done
+";
+    assert_eq!(table, expected, "\n{table}");
+}
+
+#[test]
+fn every_state_and_event_has_one_ruling() {
+    let changes = BTreeMap::new();
+    let events: [SessionEvent; 5] = [
+        SessionCreated {
+            tenant: "default".to_owned(),
+            subject: "guest-7".to_owned(),
+            ttl_ms: 1_000,
+            at: at(0),
+            idle_until: at(1_000),
+            ends_at: None,
+            attributes: BTreeMap::new(),
+        }
+        .into(),
+        SessionTouched { at: at(0), idle_until: at(1_000) }.into(),
+        SessionPatched { revision: 2, at: at(0), idle_until: at(1_000), changes: changes.clone() }
+            .into(),
+        SessionPatched { revision: 3, at: at(0), idle_until: at(1_000), changes }.into(),
+        SessionEnded { reason: EndReason::Idle, at: at(1_000) }.into(),
+    ];
+    let mut table = String::new();
+    for (name, session) in states() {
+        let legal = events.iter().map(|event| {
+            let legal = Session::apply(session.state.clone(), event).is_ok();
+            if legal { event.name() } else { "-" }
+        });
+        table.push_str(&format!("{name}: {}\n", legal.collect::<Vec<_>>().join(" ")));
+    }
+    let expected = "\
+absent: SessionCreated - - - -
+live: - SessionTouched SessionPatched - SessionEnded
+run out: - SessionTouched SessionPatched - SessionEnded
+ended: - - - - -
+";
+    assert_eq!(table, expected, "\n{table}");
+}
+
+#[test]
+fn a_session_that_has_run_out_is_not_readable_swept_or_not() {
+    let mut session = created();
+    session.wait_ms(59_999);
+    assert!(matches!(session.when(SessionCommand::Show).ok(), SessionReply::Shown(_)));
+    session.wait_ms(1);
+    assert_eq!(session.when(SessionCommand::Show).reject(), SessionReject::NotFound);
+    session.due();
+    assert_eq!(session.when(SessionCommand::Show).reject(), SessionReject::NotFound);
+}
+
+#[test]
+fn it_ends_at_the_moment_it_ran_out_however_late_the_timer_is() {
+    let mut session = created();
+    session.wait_ms(3_600_000);
+    session.due();
+    let ended = SessionState::Ended { reason: EndReason::Idle, at: at(60_000) };
+    assert_eq!(session.state, ended);
+    assert_eq!(Session::deadline(&session.state), None);
+}
+
+#[test]
+fn the_absolute_age_ends_it_whatever_happens() {
+    let mut session = Entity::<Session>::given();
+    session.when(create_with(60_000, Some(100_000), &[]));
+    for _ in 0..9 {
+        session.wait_ms(11_000);
+        session.when(SessionCommand::Touch);
+    }
+    let kept = session.when(SessionCommand::Touch).ok();
+    assert_eq!(kept, SessionReply::Kept { revision: 1, expires_at: at(100_000) });
+    assert_eq!(session.next_deadline().names(), "SessionEnded");
+    let ended = SessionState::Ended { reason: EndReason::MaxAge, at: at(100_000) };
+    assert_eq!(session.state, ended);
+}
+
+#[test]
+fn a_touch_is_journaled_once_a_tenth_of_the_ttl_has_passed() {
+    let mut session = created();
+    session.wait_ms(5_999);
+    let then = session.when(SessionCommand::Touch);
+    assert_eq!(then.names(), "-");
+    let journaled = SessionReply::Kept { revision: 1, expires_at: at(60_000) };
+    assert_eq!(then.ok(), journaled, "only journaled touches count");
+    session.wait_ms(1);
+    let then = session.when(SessionCommand::Touch);
+    assert_eq!(then.names(), "SessionTouched");
+    assert_eq!(then.ok(), SessionReply::Kept { revision: 1, expires_at: at(66_000) });
+}
+
+#[test]
+fn a_patch_counts_as_a_touch_and_raises_the_revision() {
+    let mut session = created();
+    session.wait_ms(1_000);
+    let kept = session.when(patch(None, &[("cart", None), ("room", Some("12"))])).ok();
+    assert_eq!(kept, SessionReply::Kept { revision: 2, expires_at: at(61_000) });
+    let names: Vec<_> = live(&session).attributes.keys().collect();
+    assert_eq!(names, ["room"]);
+    assert_eq!(live(&session).attributes["room"].as_plain(), Some(b"12".as_slice()));
+}
+
+#[test]
+fn of_two_concurrent_patches_one_wins_and_the_other_learns_the_revision() {
+    let mut session = created();
+    let one = session.when(patch(Some(1), &[("cart", Some("4"))]));
+    assert_eq!(one.names(), "SessionPatched");
+    let other = session.when(patch(Some(1), &[("cart", Some("5"))]));
+    assert_eq!(other.reject(), SessionReject::Stale { current: 2 });
+}
+
+#[test]
+fn a_touch_does_not_change_the_revision() {
+    let mut session = created();
+    session.wait_ms(10_000);
+    session.when(SessionCommand::Touch);
+    assert_eq!(live(&session).revision, 1);
+}
+
+fn again(session: &Entity<Session>, events: &[SessionEvent]) -> Again<Session> {
+    Session::answer_again(&session.state, "r1", events)
+}
+
+#[test]
+fn a_retried_create_gets_the_session_as_it_was_created() {
+    let mut session = Entity::<Session>::given();
+    let first = session.when(create());
+    let events = first.events.clone();
+    session.when(patch(None, &[("cart", Some("4"))]));
+    assert_eq!(again(&session, &events), Again::Reply(Ok(first.ok())));
+    session.when(SessionCommand::End);
+    assert_eq!(again(&session, &events), Again::Reply(Err(SessionReject::Exists)));
+}
+
+#[test]
+fn a_retried_patch_or_end_gets_its_first_answer() {
+    let mut session = created();
+    let patched = session.when(patch(Some(1), &[("cart", Some("4"))]));
+    let events = patched.events.clone();
+    let first = patched.ok();
+    session.when(patch(None, &[("cart", Some("5"))]));
+    assert_eq!(again(&session, &events), Again::Reply(Ok(first.clone())));
+    let ended = session.when(SessionCommand::End);
+    assert_eq!(again(&session, &events), Again::Reply(Ok(first)));
+    assert_eq!(again(&session, &ended.events), Again::Reply(Ok(SessionReply::Ended)));
+}
+
+#[test]
+fn touches_and_what_only_time_did_are_decided_again() {
+    let mut session = created();
+    session.wait_ms(10_000);
+    let touched = session.when(SessionCommand::Touch);
+    assert_eq!(again(&session, &touched.events), Again::Decide);
+    assert_eq!(again(&session, &[]), Again::Decide);
+    let swept = session.next_deadline();
+    assert_eq!(again(&session, &swept.events), Again::Decide);
+}

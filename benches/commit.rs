@@ -1,0 +1,99 @@
+//! How fast is a durable command, beside the limit of the disk?
+//!
+//! ```text
+//!   clients (256 in flight) ─► host ─► journal        P1: acquire + release on distinct locks
+//!                                └──► raw file        P3: patches of one session
+//! ```
+//!
+//! The limit is the same actor path over a CRC-framed append file with one `fdatasync` a group: no
+//! blocks, no chain, no index, no second copy. Both run in turn, in the same minutes, on the same
+//! disk; quote the ratio. See `benches/README.md`.
+
+#[path = "support/raw.rs"]
+mod raw;
+#[path = "support/run.rs"]
+mod run;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay::actors::host::{Host, HostOptions, OpenLog};
+use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
+
+use crate::raw::RawLog;
+use crate::run::{Figures, Load, drive, sync_p50_us};
+
+fn main() {
+    let flag = |name: &str, default: u64| {
+        let mut arguments = std::env::args().skip_while(|it| it != name);
+        arguments.nth(1).and_then(|it| it.parse().ok()).unwrap_or(default)
+    };
+    let seconds = Duration::from_secs(flag("--seconds", 5));
+    let rounds = flag("--rounds", 5);
+    let locks = flag("--locks", 10_000);
+    let in_flight = usize::try_from(flag("--in-flight", 256)).unwrap();
+    let dir = std::env::args().skip_while(|it| it != "--dir").nth(1);
+    let scratch = match dir {
+        Some(dir) => tempfile::tempdir_in(dir),
+        None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")),
+    };
+    let scratch = scratch.unwrap();
+
+    println!("disk: fdatasync p50 {} us (16 KiB appends)", sync_p50_us(scratch.path()));
+    println!("{rounds} rounds of {} s each, {in_flight} in flight\n", seconds.as_secs());
+    for (title, load) in [
+        (format!("P1  acquire + release, {locks} locks"), Load::Locks { locks }),
+        ("P3  patches of one session".to_owned(), Load::OneSession),
+    ] {
+        println!("{title}");
+        println!("| journal | commands/s | p50 ms | p99 ms | lag of the store |");
+        println!("|---|---|---|---|---|");
+        let mut figures: [Vec<Figures>; 3] = Default::default();
+        for round in 0..rounds {
+            for (index, journal) in JOURNALS.iter().enumerate() {
+                let path = scratch.path().join(format!("{round}-{index}"));
+                std::fs::create_dir_all(&path).unwrap();
+                let host = host(journal, &path);
+                figures[index].push(drive(&host, load, in_flight, seconds));
+                run::close(host);
+                std::fs::remove_dir_all(&path).unwrap();
+            }
+        }
+        let medians = figures.map(|rounds| run::median(&rounds));
+        for (journal, it) in JOURNALS.iter().zip(&medians) {
+            let Figures { per_second, p50_ms, p99_ms, lag } = it;
+            println!("| {journal} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {lag} |");
+        }
+        let [ours, limit, _] = medians;
+        println!(
+            "\nratio to the raw file: {:.2} of its commands/s, {:.2} × its p99\n",
+            ours.per_second / limit.per_second,
+            ours.p99_ms / limit.p99_ms
+        );
+    }
+    println!("disk: fdatasync p50 {} us (16 KiB appends)", sync_p50_us(scratch.path()));
+}
+
+const JOURNALS: [&str; 3] = ["segments + sled", "raw file", "no disk"];
+
+fn host(journal: &str, path: &Path) -> Host {
+    let path = path.to_owned();
+    let open: OpenLog = match journal {
+        "segments + sled" => Box::new(move |mut sink| {
+            let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
+            let log =
+                LocalLog::open(&path, &Options::default(), sink).map_err(|e| e.to_string())?;
+            Ok(Arc::new(log) as Arc<dyn EventLog>)
+        }),
+        "raw file" => Box::new(move |sink| {
+            let log = RawLog::open(&path.join("raw"), sink).map_err(|e| e.to_string())?;
+            Ok(Arc::new(log) as Arc<dyn EventLog>)
+        }),
+        _ => Box::new(move |mut sink| {
+            let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
+            Ok(Arc::new(MemoryLog::immediate(sink)) as Arc<dyn EventLog>)
+        }),
+    };
+    Host::open(open, HostOptions::default()).unwrap()
+}
