@@ -23,6 +23,8 @@ use std::sync::{Arc, OnceLock};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::error::JsonPayloadError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, scope};
@@ -165,8 +167,12 @@ impl Server {
 
 fn routes(config: &mut ServiceConfig, host: &Host, app: &App) {
     let json = JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(|error, _request| {
-        let status = error.status_code();
-        let problem = if status.as_u16() == 400 {
+        // The framework calls another content type a bad request.
+        let status = match &error {
+            JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            other => other.status_code(),
+        };
+        let problem = if status == StatusCode::BAD_REQUEST {
             Problem::bad(error.to_string())
         } else {
             Problem::of_status(status)
@@ -244,7 +250,7 @@ async fn from_here(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
     let refused = Problem::new(
-        actix_web::http::StatusCode::FORBIDDEN,
+        StatusCode::FORBIDDEN,
         "foreign-host",
         "Host and Origin must name this machine: localhost, 127.0.0.1 or [::1]",
     );

@@ -123,14 +123,18 @@ async fn recover(host: &Host) -> Result<(), String> {
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let mut readiness = host.watch();
-    while readiness.changed().await.is_ok() {
-        match &*readiness.borrow() {
+    loop {
+        // Before the first wait, too: a small journal is open before anyone watches.
+        match &*readiness.borrow_and_update() {
             Readiness::Recovering { done, total } => {
                 bar.set_length(*total);
                 bar.set_position(*done);
             },
             Readiness::Ready | Readiness::Failed { .. } | Readiness::Draining => break,
             Readiness::Opening => {},
+        }
+        if readiness.changed().await.is_err() {
+            break;
         }
     }
     bar.finish_and_clear();

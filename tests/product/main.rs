@@ -1,0 +1,19 @@
+//! The whole product: the built program, real sockets, real files, real kills.
+//!
+//! One test binary, so that it is linked once. Every server listens on a free port of loopback,
+//! keeps its data in a directory of its own, and is killed by its own process id.
+#![cfg(test)]
+
+mod support;
+
+mod bad_input;
+mod dependencies;
+mod events;
+mod idempotency;
+mod locks;
+mod openings;
+mod probes;
+mod problems;
+mod sessions;
+mod survival;
+mod verbs;

@@ -1,0 +1,9 @@
+//! What the tests share: a running server, a client of it, and bounded waiting.
+
+mod client;
+mod server;
+mod wait;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use server::{Ended, Server, run};
+pub(crate) use wait::until;

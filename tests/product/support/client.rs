@@ -1,0 +1,149 @@
+//! A small HTTP client: JSON in, JSON out, every status an answer.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::{HeaderMap, Request};
+
+/// A client of one server, with its own connections.
+#[derive(Clone)]
+pub(crate) struct Client {
+    address: SocketAddr,
+    agent: ureq::Agent,
+}
+
+/// An answer of any status.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    /// The body as JSON; `Null` if it is none.
+    pub(crate) body: Value,
+}
+
+impl Client {
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(30)))
+            .http_status_as_error(false)
+            .build();
+        Self { address, agent: config.into() }
+    }
+
+    /// Sends a request; `None` when the server is gone.
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Option<Answer> {
+        let url = format!("http://{}{path}", self.address);
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answered = match body {
+            Some(body) => self.agent.run(request.body(body).unwrap()),
+            None => self.agent.run(request.body(()).unwrap()),
+        };
+        let mut answered = answered.ok()?;
+        let bytes = answered.body_mut().read_to_vec().ok()?;
+        Some(Answer {
+            status: answered.status().as_u16(),
+            headers: answered.headers().clone(),
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        })
+    }
+
+    /// Sends JSON; `None` when the server is gone.
+    pub(crate) fn try_json(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Option<Answer> {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        self.try_send(method, path, &headers, Some(body.to_string().as_bytes()))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.try_send("GET", path, &[], None).unwrap()
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.try_send("DELETE", path, &[], None).unwrap()
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.try_json("POST", path, &[], body).unwrap()
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
+        self.try_json("PUT", path, &[], body).unwrap()
+    }
+
+    /// POST under an `Idempotency-Key`.
+    pub(crate) fn post_as(&self, key: &str, path: &str, body: &Value) -> Answer {
+        self.try_json("POST", path, &[("idempotency-key", key)], body).unwrap()
+    }
+
+    /// Sends bytes as they are; gives the status line and all that follows.
+    pub(crate) fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Answer {
+    /// The answer, which must have this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// The problem, which must have this status and type.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, kind: &str) -> Value {
+        let body = self.expect_problem();
+        assert_eq!((&body["status"], &body["type"]), (&status.into(), &kind.into()), "{body}");
+        body
+    }
+
+    /// A problem as RFC 9457 wants it, of whatever status.
+    #[track_caller]
+    pub(crate) fn expect_problem(self) -> Value {
+        assert!(self.status >= 400, "{} {}", self.status, self.body);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(self.body["status"], self.status, "{}", self.body);
+        for member in ["type", "title", "detail"] {
+            let text = self.body[member].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "no {member}: {}", self.body);
+        }
+        self.body
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// A number in the body.
+    #[track_caller]
+    pub(crate) fn number(&self, member: &str) -> u64 {
+        self.body[member].as_u64().unwrap_or_else(|| panic!("no {member}: {}", self.body))
+    }
+
+    /// A text in the body.
+    #[track_caller]
+    pub(crate) fn text(&self, member: &str) -> String {
+        self.body[member].as_str().unwrap_or_else(|| panic!("no {member}: {}", self.body)).to_owned()
+    }
+}

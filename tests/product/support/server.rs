@@ -1,0 +1,132 @@
+//! The built program as a child process.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Client, until};
+
+/// How long a debug build may take to open a small journal, in seconds.
+const START_SECONDS: u64 = 60;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MAINSTAY")) {
+        command.env_remove(name);
+    }
+    command.env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// A server in a process of its own; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    talk: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    /// Serves a data directory on a free port and waits until it is ready.
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// As [`Server::start`], with more arguments.
+    pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
+        let mut command = program();
+        command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).args(more);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (tell, told) = mpsc::channel();
+        // Reads to the end, so that the server never blocks on a full pipe.
+        let talk = std::thread::spawn(move || {
+            let mut all = String::new();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("ready on http://") {
+                    drop(tell.send(address.trim().to_owned()));
+                }
+                all.push_str(&line);
+                all.push('\n');
+            }
+            all
+        });
+        let told = told.recv_timeout(Duration::from_secs(START_SECONDS));
+        let Ok(address) = told else {
+            drop(child.kill());
+            drop(child.wait());
+            panic!("the server did not start:\n{}", talk.join().unwrap());
+        };
+        Self { child, address: address.parse().unwrap(), talk: Some(talk) }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client of this server.
+    pub(crate) fn client(&self) -> Client {
+        Client::of(self.address)
+    }
+
+    /// `kill -9`: no handler runs, nothing is flushed. Returns what it has said.
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.talk.take().unwrap().join().unwrap()
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        until(30, "the server to stop", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program to its end, which must come within 30 s.
+pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
+    let mut command = program();
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdout = all_of(child.stdout.take().unwrap());
+    let stderr = all_of(child.stderr.take().unwrap());
+    for _ in 0..3_000 {
+        if let Some(status) = child.try_wait().unwrap() {
+            let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+            return Ended { code: status.code().unwrap_or(-1), stdout, stderr };
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(child.kill());
+    drop(child.wait());
+    panic!("{command:?} did not end:\n{}", stderr.join().unwrap());
+}
+
+fn all_of(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    })
+}

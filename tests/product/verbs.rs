@@ -1,0 +1,105 @@
+//! The command line: exit codes and texts.
+
+use tempfile::tempdir;
+
+use crate::support::{Server, run};
+
+#[test]
+fn every_verb_explains_itself() {
+    let help = run(["--help"]);
+    assert_eq!(help.code, 0);
+    let verbs: Vec<&str> = help
+        .stdout
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect();
+    assert!(verbs.contains(&"serve") && verbs.contains(&"status"), "{verbs:?}");
+    for verb in verbs {
+        let help = run([verb, "--help"]);
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{verb}");
+        assert!(help.stdout.contains("Usage: mainstay"), "{verb}: {}", help.stdout);
+    }
+}
+
+#[test]
+fn an_unknown_verb_or_flag_is_a_usage_error() {
+    for arguments in [&["sevre"][..], &["serve", "--liste", "x"], &["status", "extra"], &[]] {
+        let ended = run(arguments);
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stdout.is_empty() && !ended.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn status_without_a_server_says_how_to_start_one() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ended = run(["status", "--server", &format!("http://{nobody}")]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stderr.contains("mainstay serve"), "{}", ended.stderr);
+    let ended = run(["status", "--server", "http://user:secret@127.0.0.1:1"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
+}
+
+#[test]
+fn status_shows_a_running_server_to_people_and_to_programs() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let url = format!("http://{}", server.address());
+    let shown = run(["status", "--server", &url]);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(shown.stdout.starts_with("OPTIMAL  score 100"), "{}", shown.stdout);
+    let json = run(["status", "--json", "--server", &url]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["health"]["level"], "OPTIMAL");
+    assert_eq!(json["readiness"]["status"], "ready");
+}
+
+#[test]
+fn a_bad_configuration_names_file_line_column_and_the_nearest_key() {
+    let data = tempdir().unwrap();
+    let file = data.path().join("mainstay.toml");
+    let path = file.to_str().unwrap();
+    for (text, place, says) in [
+        ("[server]\nlisten = \"127.0.0.1:0\"\ndate = \"x\"\n", ":3:1", "`data`"),
+        ("[[dependency]]\nname = \"db\"\nwieght = 3\n", ":3:1", "`weight`"),
+        ("[server]\nlisten = \n", ":2:", ""),
+        ("[[dependency]]\nname = \"db\"\nweight = \"heavy\"\n", ":3:10", "heavy"),
+        ("[[dependency]]\nname = \"db\"\nevery = \"soon\"\n", ":3:9", "soon"),
+        ("[[dependency]]\nname = \"db\"\nprobe = \"tcp://a:b@c:1\"\n", ":3:9", "credentials"),
+        ("[[dependency]]\nname = \"db\"\n[[dependency]]\nname = \"db\"\n", "", "db"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let ended = run(["serve", "--dry-run", "--config", path]);
+        assert_eq!(ended.code, 2, "{text}: {}", ended.stderr);
+        let wanted = format!("{path}{place}");
+        assert!(ended.stderr.contains(&wanted), "{text}: {}", ended.stderr);
+        assert!(ended.stderr.contains(says), "{text}: {}", ended.stderr);
+    }
+    std::fs::remove_file(&file).unwrap();
+    let ended = run(["serve", "--dry-run", "--config", path]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains(path), "{}", ended.stderr);
+}
+
+#[test]
+fn a_good_configuration_passes_a_dry_run() {
+    let data = tempdir().unwrap();
+    let file = data.path().join("mainstay.toml");
+    std::fs::write(&file, "[[dependency]]\nname = \"db\"\nprobe = \"tcp://db:5432\"\n").unwrap();
+    let ended = run(["serve", "--dry-run", "--config", file.to_str().unwrap()]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout.contains("dependencies: 1"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_public_address_is_refused() {
+    let data = tempdir().unwrap();
+    let ended =
+        run(["serve", "--listen", "0.0.0.0:0", "--data", data.path().join("d").to_str().unwrap()]);
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    assert!(ended.stderr.contains("loopback"), "{}", ended.stderr);
+}
