@@ -157,7 +157,8 @@ impl Host {
     /// [`Host::ready`].
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// The thread or its runtime cannot be started.
+    #[expect(clippy::missing_panics_doc, reason = "the panic is on the new thread, and an error here")]
     pub fn open(open_log: OpenLog, options: HostOptions) -> std::io::Result<Self> {
         let host = Self::new();
         let running = host.clone();
@@ -167,7 +168,7 @@ impl Host {
             let system = System::with_tokio_rt(|| {
                 let mut builder = tokio::runtime::Builder::new_current_thread();
                 builder.enable_all().max_blocking_threads(BLOCKING_THREADS);
-                #[expect(clippy::expect_used, reason = "without a runtime there is no host")]
+                #[expect(clippy::expect_used, reason = "fails the start: see `Errors`")]
                 builder.build().expect("start the host's runtime")
             });
             system.block_on(async move {

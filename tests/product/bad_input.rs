@@ -265,7 +265,8 @@ fn queries_that_cannot_be_are_refused() {
         assert!(!problem["detail"].as_str().unwrap().is_empty(), "{query}");
     }
     client.get("/api/v1/events?after=2-1").problem(410, "/problems/other-epoch");
-    let nearest = client.get("/api/v1/events?type=LeaseGrunted").problem(400, "/problems/bad-request");
+    let nearest =
+        client.get("/api/v1/events?type=LeaseGrunted").problem(400, "/problems/bad-request");
     assert!(nearest["detail"].as_str().unwrap().contains("LeaseGranted"), "{nearest}");
     for path in ["/api/v1/locks?active=false", "/api/v1/locks?limit=0", "/api/v1/sessions"] {
         client.get(path).problem(400, "/problems/bad-request");

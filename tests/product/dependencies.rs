@@ -44,10 +44,10 @@ fn a_dependency_is_registered_listed_shown_and_reconfigured() {
     assert_eq!(shown.body["settings"]["breaker"]["half_open_permits"], 5);
     register(&client, "db", 31);
     let shown = client.get("/api/v1/dependencies/db").expect(200);
-    assert_eq!((&shown.body["settings"]["weight"], &shown.body["configuration"]), (
-        &json!(31),
-        &json!(2)
-    ));
+    assert_eq!(
+        (&shown.body["settings"]["weight"], &shown.body["configuration"]),
+        (&json!(31), &json!(2))
+    );
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn health_is_the_weighted_mean_and_names_its_cause() {
     assert_eq!(dependencies.len(), 4);
     let changed = client.get("/api/v1/events?type=LevelChanged").expect(200);
     let changed = &changed.body["events"][0];
-    assert_eq!((&changed["data"]["from"], &changed["data"]["to"]), (
-        &json!("OPTIMAL"),
-        &json!("DEGRADED")
-    ));
+    assert_eq!(
+        (&changed["data"]["from"], &changed["data"]["to"]),
+        (&json!("OPTIMAL"), &json!("DEGRADED"))
+    );
 }
 
 #[test]

@@ -248,12 +248,13 @@ impl<M: Hosted> EntityActor<M> {
             events,
             answers,
         };
-        self.shared.outbox.submit(append, Box::new(pending)).map_err(|_full| {
-            // The state has events that were never sent: the next command folds it anew.
-            entity.submitted -= 1;
-            entity.lost = Some(Lost::Refused(Refusal::Superseded));
-            Failure::Busy("the journal's queue")
-        })
+        if self.shared.outbox.submit(append, Box::new(pending)) {
+            return Ok(());
+        }
+        // The state has events that were never sent: the next command folds it anew.
+        entity.submitted -= 1;
+        entity.lost = Some(Lost::Refused(Refusal::Superseded));
+        Err(Failure::Busy("the journal's queue"))
     }
 
     /// Sees to it that the deadline queue knows the entity's next deadline.

@@ -144,6 +144,9 @@ impl Answer {
     /// A text in the body.
     #[track_caller]
     pub(crate) fn text(&self, member: &str) -> String {
-        self.body[member].as_str().unwrap_or_else(|| panic!("no {member}: {}", self.body)).to_owned()
+        self.body[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member}: {}", self.body))
+            .to_owned()
     }
 }

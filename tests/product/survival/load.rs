@@ -70,7 +70,8 @@ pub(super) fn load_until_it_dies(
                 }
                 for step in 0.. {
                     let seed = round * 7_919 + number * 104_729 + step * 31;
-                    if work(&client, &mut ledger, seed, &format!("{round}-{number}-{step}")).is_none()
+                    if work(&client, &mut ledger, seed, &format!("{round}-{number}-{step}"))
+                        .is_none()
                     {
                         break;
                     }
