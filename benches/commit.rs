@@ -34,8 +34,9 @@ use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
 use crate::raw::RawLog;
 use crate::run::{Figures, Load, drive, sync_p50_us};
 
+// As in the program: see `src/main.rs`.
 #[global_allocator]
-static A: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let flag = |name: &str, default: u64| {
