@@ -9,6 +9,16 @@
 //! blocks, no chain, no index, no second copy. Both run in turn, in the same minutes, on the same
 //! disk; quote the ratio. See `benches/README.md`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a benchmark measures time, prints figures, and stops when it cannot go on"
+)]
+
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/run.rs"]

@@ -79,7 +79,7 @@ pub fn run() -> ExitCode {
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
     };
-    done.unwrap_or_else(|failed| failed.tell())
+    done.unwrap_or_else(Failed::tell)
 }
 
 /// The configuration file if one is named, else the defaults; both under the environment.

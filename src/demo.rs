@@ -8,6 +8,8 @@
 //! Weights are those of the retail framework: LLM API 50, database 30, Redis 15, S3 5; none has a
 //! critical cap, so the score is pure arithmetic.
 
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -124,9 +126,12 @@ enum Weather {
     Down,
 }
 
+/// From a second to a second, and how it is then.
+type Stretch = (u64, u64, Weather);
+
 /// Period and bad stretches of each dependency, in seconds: they overlap differently each round,
 /// so that every level is seen within some minutes.
-const WEATHER: [(&str, u64, &[(u64, u64, Weather)]); 4] = [
+const WEATHER: [(&str, u64, &[Stretch]); 4] = [
     ("llm-api", 97, &[(40, 52, Weather::Failing), (70, 78, Weather::Slow)]),
     ("database", 71, &[(25, 33, Weather::Slow), (50, 60, Weather::Down)]),
     ("redis", 43, &[(15, 21, Weather::Down)]),

@@ -55,10 +55,10 @@ impl Probes {
         let mut probes = Self { stop: Some(stop), threads: Vec::new() };
         for dependency in dependencies {
             let Some(target) = &dependency.probe else { continue };
-            let prober = Prober::new(dependency, target)?;
+            let endpoint = Prober::new(dependency, target)?;
             let (host, stopped, every) = (host.clone(), stopped.clone(), dependency.every);
             let name = dependency.name.clone();
-            let run = move || probe_until(&stopped, every.as_duration(), &prober, &host, &name);
+            let run = move || probe_until(&stopped, every.as_duration(), &endpoint, &host, &name);
             let thread = std::thread::Builder::new().name("mainstay-probe".to_owned());
             probes.threads.push(thread.spawn(run)?);
         }

@@ -60,12 +60,11 @@ impl App {
         let internal = |error: &dyn std::fmt::Display| {
             Problem::internal(format!("the data directory's secret: {error}"))
         };
-        let secret = match self.secret.get() {
-            Some(secret) => secret,
-            None => {
-                let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
-                self.secret.get_or_init(|| secret)
-            },
+        let secret = if let Some(secret) = self.secret.get() {
+            secret
+        } else {
+            let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
+            self.secret.get_or_init(|| secret)
         };
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|error| internal(&error))?;
         for part in [tenant, key] {

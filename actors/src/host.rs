@@ -44,7 +44,8 @@ pub use supervisor::{DependencyView, HealthView, Occupancy};
 pub use views::{Hosted, Views, tags};
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use actix::prelude::SendError;
 use actix::{Addr, Arbiter, ArbiterHandle, System};
@@ -138,6 +139,7 @@ struct Inside {
     readiness: watch::Sender<Readiness>,
     arbiter: OnceLock<ArbiterHandle>,
     closed: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A handle to a running host; clone it freely, use it from any thread.
@@ -157,7 +159,11 @@ impl Host {
     /// [`Host::ready`].
     ///
     /// # Errors
-    /// The thread cannot be started.
+    /// The thread or its runtime cannot be started.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the panic is on the new thread, and an error here"
+    )]
     pub fn open(open_log: OpenLog, options: HostOptions) -> std::io::Result<Self> {
         let host = Self::new();
         let running = host.clone();
@@ -167,7 +173,7 @@ impl Host {
             let system = System::with_tokio_rt(|| {
                 let mut builder = tokio::runtime::Builder::new_current_thread();
                 builder.enable_all().max_blocking_threads(BLOCKING_THREADS);
-                #[expect(clippy::expect_used, reason = "without a runtime there is no host")]
+                #[expect(clippy::expect_used, reason = "fails the start: see `Errors`")]
                 builder.build().expect("start the host's runtime")
             });
             system.block_on(async move {
@@ -178,7 +184,8 @@ impl Host {
                 drop(closed.wait_for(|closed| *closed).await);
             });
         };
-        std::thread::Builder::new().name("mainstay-host".to_owned()).spawn(work)?;
+        let thread = std::thread::Builder::new().name("mainstay-host".to_owned()).spawn(work)?;
+        *host.inside.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         is_up.recv().map_err(|_| std::io::Error::other("the host's thread did not start"))?;
         Ok(host)
     }
@@ -197,6 +204,7 @@ impl Host {
             readiness: watch::Sender::new(Readiness::Opening),
             arbiter: OnceLock::new(),
             closed: watch::Sender::new(false),
+            thread: Mutex::default(),
         };
         Self { inside: Arc::new(inside) }
     }
@@ -383,13 +391,17 @@ impl Host {
         });
     }
 
-    /// Drains, closes the journal and ends the host's thread.
+    /// Drains, closes the journal and ends the host's thread; the data directory is free then.
     pub async fn close(self) {
         self.drain();
         if let Some(log) = self.log() {
             drop(tokio::task::spawn_blocking(move || log.close()).await);
         }
         self.inside.closed.send_replace(true);
+        let thread = self.inside.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
     }
 }
 

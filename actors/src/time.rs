@@ -40,7 +40,9 @@ impl Timestamp {
     /// # Errors
     /// The text is no RFC 3339 moment after 1970.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let moment: jiff::Timestamp = text.parse().map_err(|error| format!("{error}"))?;
+        let moment: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| format!("{text:?} is no time; write it as 2026-11-22T03:12:00Z"))?;
         u64::try_from(moment.as_microsecond())
             .map(Self)
             .map_err(|_| format!("{text} lies before 1970"))

@@ -84,7 +84,8 @@ pub struct LocalLog {
     store: Option<Arc<Store>>,
     identity: Identity,
     opened: Opened,
-    _lock: Arc<Box<dyn Held>>,
+    /// The directory is ours until this is dropped.
+    held: Mutex<Option<Arc<Box<dyn Held>>>>,
 }
 
 impl LocalLog {
@@ -176,7 +177,7 @@ impl LocalLog {
             store,
             identity,
             opened: recovered.opened,
-            _lock: held,
+            held: Mutex::new(Some(held)),
         };
         Ok((log, writer))
     }
@@ -191,14 +192,15 @@ impl LocalLog {
         &self.opened
     }
 
-    /// Commits what is queued, then ends the writer and the store. Later appends come back as
-    /// [`Full`]; reads go on, from the segments. Dropping does the same. With a writer driven by
-    /// hand, its next turns do it.
+    /// Commits what is queued, then ends the writer and the store and gives the directory free.
+    /// Later appends come back as [`Full`]; reads go on, from the segments. Dropping does the same.
+    /// With a writer driven by hand, its next turns do it.
     pub fn close(&self) {
         let _ = self.queue.send(Job::Close);
         if let Some(thread) = lock(&self.writer).take() {
             let _ = thread.join();
             self.end_store();
+            drop(lock(&self.held).take());
         }
     }
 

@@ -1,5 +1,6 @@
 //! `mainstay replay`: what a journal folds to.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -71,11 +72,11 @@ impl Replay {
 
 /// Opens a journal to read it; the error names the way out.
 pub(super) fn open(data: &Path) -> Result<Reader, Failed> {
-    Reader::open(data).map_err(refusal)
+    Reader::open(data).map_err(|error| refusal(&error))
 }
 
 /// A journal that cannot be opened, as an exit code.
-pub(super) fn refusal(error: OpenError) -> Failed {
+pub(super) fn refusal(error: &OpenError) -> Failed {
     match error {
         OpenError::Damaged { .. } => Failed::integrity(error.to_string()),
         OpenError::Io { .. } => Failed::work(error.to_string()),
@@ -165,13 +166,13 @@ fn shown(replayed: &Replayed) -> String {
     let mut out = format!("position {end}, {at}\n\n");
     if let Some(health) = world.system.get("health") {
         let since = health.since.map_or_else(String::new, |since| format!(" since {since}"));
-        out.push_str(&format!("{}{since}\n\n", health.level));
+        let _ = write!(out, "{}{since}\n\n", health.level);
     }
     let mut rows = table(&["dependency", "weight", "score", "state", "since"]);
     for (name, state) in &world.dependencies {
         if let Some(it) = DependencyView::of(name, state) {
             let score = it.score.map_or_else(|| "unknown".to_owned(), |s| s.shown().to_string());
-            let since = it.since.to_string();
+            let since = it.since.map_or_else(String::new, |since| since.to_string());
             rows.add_row([it.name, it.weight.to_string(), score, it.state.to_string(), since]);
         }
     }
@@ -181,11 +182,12 @@ fn shown(replayed: &Replayed) -> String {
     }
     out.push_str(&held(world));
     let live = world.sessions.values().filter(|it| matches!(it, SessionState::Live(_))).count();
-    out.push_str(&format!(
+    let _ = write!(
+        out,
         "sessions  {live} live, {} in all\nlocks     {} in all\n",
         world.sessions.len(),
         world.locks.len()
-    ));
+    );
     out
 }
 

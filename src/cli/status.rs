@@ -1,5 +1,8 @@
 //! `mainstay status`: health, dependencies and journal of a running server.
 
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
+
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -109,9 +112,10 @@ fn journal(journal: &Value, occupancy: &Value) -> String {
         text(&journal["segments"]),
     );
     if let Some(reason) = journal["refusing"].as_str() {
-        out.push_str(&format!("          refuses writes: {reason}\n"));
+        let _ = writeln!(out, "          refuses writes: {reason}");
     }
-    out.push_str(&format!(
+    let _ = write!(
+        out,
         "sync      p50 {} us, p99 {} us, {} appends queued\nactors    {} sessions, {} locks ({} \
          held), {} dependencies\n",
         text(&journal["sync_p50_us"]),
@@ -120,7 +124,7 @@ fn journal(journal: &Value, occupancy: &Value) -> String {
         text(&occupancy["sessions"]),
         text(&occupancy["locks"]),
         text(&occupancy["held_locks"]),
-        text(&occupancy["dependencies"]),
-    ));
+        text(&occupancy["dependencies"])
+    );
     out
 }

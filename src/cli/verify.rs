@@ -1,5 +1,6 @@
 //! `mainstay verify`: both copies, the chain, and the meaning of every event.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,7 +46,8 @@ impl Verify {
         };
         let mut world = World::default();
         let mut meaning = |record: mainstay_journal::RecordRef<'_>| fold(&mut world, &record);
-        let report = verify(&self.data.data, &options, &mut tell, &mut meaning).map_err(refusal)?;
+        let report = verify(&self.data.data, &options, &mut tell, &mut meaning)
+            .map_err(|error| refusal(&error))?;
         bar.finish_and_clear();
         let mut stdout = io::stdout().lock();
         if self.json {
@@ -76,22 +78,19 @@ fn shown(report: &Report, data: &Path) -> String {
     let mut out = String::new();
     for finding in &report.findings {
         let healed = if finding.repaired { " (repaired)" } else { "" };
-        out.push_str(&format!(
-            "{:?}: {}: {}{healed}\n",
-            finding.kind,
-            place(finding, data),
-            finding.text
-        ));
+        let _ =
+            writeln!(out, "{:?}: {}: {}{healed}", finding.kind, place(finding, data), finding.text);
     }
     let store = if report.store_checked { "both copies" } else { "segments only" };
-    out.push_str(&format!(
-        "{} events in {} blocks and {} segments up to {}: {store}, {} findings\n",
+    let _ = writeln!(
+        out,
+        "{} events in {} blocks and {} segments up to {}: {store}, {} findings",
         report.records,
         report.blocks,
         report.segments,
         report.head,
         report.findings.len()
-    ));
+    );
     out
 }
 

@@ -63,7 +63,7 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
         text.as_ref()
             .map(parse)
             .transpose()
-            .map_err(|reason| bad(field, format!("{field} must be an RFC 3339 time: {reason}")))
+            .map_err(|reason| bad(field, format!("{field}: {reason}")))
     };
     let stream = query.stream.as_deref().map(|name| {
         StreamId::parse(name)

@@ -24,7 +24,8 @@ fn make(data: &Path, path: &Path) -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut secret)?;
     let draft = data.join(format!("secret.{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).mode(0o600).open(&draft)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(&secret)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;

@@ -219,7 +219,7 @@ async fn send(
     Ok(answer(StatusCode::OK, tenant, id, &receipt))
 }
 
-/// The reply with its durable place, and the revision as ETag.
+/// The reply with its durable place, and the revision as `ETag`.
 fn answer(
     status: StatusCode,
     tenant: &str,

@@ -113,7 +113,7 @@ fn fill(views: &mut Views, recovered: &Recovered) {
     }
     for (name, state) in &recovered.world.locks {
         if let Some(stream) = StreamId::new(Lock::KIND, name) {
-            views.recover_lock(stream, state.clone());
+            views.recover_lock(&stream, state.clone());
         }
     }
     let head = recovered.head;

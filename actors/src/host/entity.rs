@@ -248,13 +248,14 @@ impl<M: Hosted> EntityActor<M> {
             events,
             answers,
         };
-        self.shared.outbox.submit(append, Box::new(pending)).map_err(|_full| {
-            // The state has events that were never sent: the next command folds it anew.
-            entity.submitted -= 1;
-            entity.lost = Some(Lost::Refused(Refusal::Superseded));
-            look_again::<M>(&self.shared, &self.stream);
-            Failure::Busy("the journal's queue")
-        })
+        if self.shared.outbox.submit(append, Box::new(pending)) {
+            return Ok(());
+        }
+        // The state has events that were never sent: the next command folds it anew.
+        entity.submitted -= 1;
+        entity.lost = Some(Lost::Refused(Refusal::Superseded));
+        look_again::<M>(&self.shared, &self.stream);
+        Err(Failure::Busy("the journal's queue"))
     }
 
     /// Sees to it that the deadline queue knows the entity's next deadline.

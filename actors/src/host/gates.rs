@@ -31,22 +31,22 @@ const TICK: Duration = Duration::from_millis(250);
 pub(crate) struct Gates {
     clock: Clock,
     boot: u64,
-    gates: BTreeMap<String, Gate>,
+    by_name: BTreeMap<String, Gate>,
 }
 
 impl Gates {
     pub(crate) fn new(clock: Clock, boot: u64) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self { clock, boot, gates: BTreeMap::new() }))
+        Rc::new(RefCell::new(Self { clock, boot, by_name: BTreeMap::new() }))
     }
 
     /// Follows a dependency's durable state; a retired one loses its gate.
     pub(crate) fn sync(&mut self, name: &str, state: &DependencyState) {
         if state.settings.is_none() || state.retired {
-            self.gates.remove(name);
+            self.by_name.remove(name);
             return;
         }
         let boot = self.boot;
-        let gate = self.gates.entry(name.to_owned()).or_insert_with(|| Gate::new(boot));
+        let gate = self.by_name.entry(name.to_owned()).or_insert_with(|| Gate::new(boot));
         gate.sync(state, self.clock.now());
     }
 }
@@ -98,7 +98,7 @@ impl GateKeeper {
         {
             let gates = &mut *self.gates.borrow_mut();
             let now = gates.clock.now();
-            for (name, gate) in &mut gates.gates {
+            for (name, gate) in &mut gates.by_name {
                 due.extend(gate.tick(now).into_iter().map(|command| (name.clone(), command)));
             }
         }
@@ -129,7 +129,7 @@ impl Handler<Admit> for GateKeeper {
         let admit = move |gates: &Rc<RefCell<Gates>>, name: &str| {
             let gates = &mut *gates.borrow_mut();
             let now = gates.clock.now();
-            gates.gates.get_mut(name).map(|gate| gate.admit(now)).ok_or_else(unknown)
+            gates.by_name.get_mut(name).map(|gate| gate.admit(now)).ok_or_else(unknown)
         };
         Box::pin(async move {
             let admission = admit(&gates, &name)?;
@@ -156,7 +156,7 @@ impl Handler<Record> for GateKeeper {
         {
             let gates = &mut *self.gates.borrow_mut();
             let now = gates.clock.now();
-            let gate = gates.gates.get_mut(&name).ok_or_else(unknown)?;
+            let gate = gates.by_name.get_mut(&name).ok_or_else(unknown)?;
             for report in reports {
                 verdicts.extend(gate.record(report, now));
             }

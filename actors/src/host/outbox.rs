@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, Recipient};
-use mainstay_journal::{Append, EventLog, Full, Outcome, Sink};
+use mainstay_journal::{Append, EventLog, Outcome, Sink};
 use tokio::sync::Notify;
 
 use super::views::Views;
@@ -27,9 +27,12 @@ pub(crate) trait Pending {
     fn settle(self: Box<Self>, epoch: u32, outcome: Outcome, views: &mut Views);
 }
 
+/// The journal, and the views of what becomes durable in it.
+type Opened = (Arc<dyn EventLog>, Rc<RefCell<Views>>);
+
 /// The queue of pending appends; shared on the arbiter.
 pub(crate) struct Outbox {
-    opened: OnceCell<(Arc<dyn EventLog>, Rc<RefCell<Views>>)>,
+    opened: OnceCell<Opened>,
     pending: RefCell<VecDeque<Box<dyn Pending>>>,
     submitted: Cell<u64>,
     settled: Cell<u64>,
@@ -39,7 +42,10 @@ pub(crate) struct Outbox {
 impl std::fmt::Debug for Outbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (submitted, settled) = (self.submitted.get(), self.settled.get());
-        f.debug_struct("Outbox").field("submitted", &submitted).field("settled", &settled).finish()
+        f.debug_struct("Outbox")
+            .field("submitted", &submitted)
+            .field("settled", &settled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,12 +76,15 @@ impl Outbox {
     }
 
     /// Hands an append to the writer; `pending` is settled with its outcome.
-    pub(crate) fn submit(&self, append: Append, pending: Box<dyn Pending>) -> Result<(), Full> {
-        let Some(log) = self.log() else { return Err(Full(append)) };
-        log.submit(append)?;
+    /// False if the journal is closed or its queue is full; nothing was sent then.
+    #[must_use]
+    pub(crate) fn submit(&self, append: Append, pending: Box<dyn Pending>) -> bool {
+        if self.log().is_none_or(|log| log.submit(append).is_err()) {
+            return false;
+        }
         self.pending.borrow_mut().push_back(pending);
         self.submitted.set(self.submitted.get() + 1);
-        Ok(())
+        true
     }
 
     /// Waits until everything that was submitted before this call is settled.

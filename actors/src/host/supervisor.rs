@@ -54,8 +54,8 @@ pub struct DependencyView {
     pub score: Option<Score>,
     /// The breaker's state.
     pub state: Mode,
-    /// Since when.
-    pub since: Timestamp,
+    /// Since when; absent before its first transition.
+    pub since: Option<Timestamp>,
     /// When time ends that state, if it does.
     pub until: Option<Timestamp>,
     /// Of the sliding window at the last observation.
@@ -77,7 +77,7 @@ impl DependencyView {
             weight: settings.weight,
             score: state.score(),
             state: state.breaker.mode,
-            since: state.breaker.since,
+            since: (state.breaker.generation > 0).then_some(state.breaker.since),
             until: state.breaker.until,
             failure_rate: observed.failure_rate,
             slow_rate: observed.slow_rate,

@@ -101,10 +101,10 @@ impl Views {
     }
 
     /// Takes a lock's durable state from recovery.
-    pub(crate) fn recover_lock(&mut self, stream: StreamId, state: LockState) {
+    pub(crate) fn recover_lock(&mut self, stream: &StreamId, state: LockState) {
         if !state.grants.is_empty() || !state.waiters.is_empty() {
             self.locks.insert(stream.clone(), state);
-            self.index_sessions(&stream);
+            self.index_sessions(stream);
         }
     }
 

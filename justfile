@@ -1,0 +1,47 @@
+# The one door. `just` lists what there is.
+
+[private]
+default:
+    @just --list --unsorted
+
+# The server on 127.0.0.1:7070 with its data in ./mainstay-data
+run *ARGS:
+    cargo run --release -- serve {{ ARGS }}
+
+# The server with a simulated retail service
+demo:
+    cargo run --release -- serve --demo
+
+# Every test; arguments go to cargo test
+test *ARGS:
+    cargo test {{ ARGS }}
+
+# The same tests with nextest, one process each; doc tests are not among them
+nextest *ARGS:
+    cargo nextest run {{ ARGS }}
+
+# Format and lints, as CI wants them
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The core compiles without actix, tokio and the journal; the library without the server
+pure:
+    cargo check -p mainstay-actors --no-default-features
+    cargo check --no-default-features
+
+# The API's documentation, warnings are errors
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+
+# Licences, banned crates, sources, advisories
+deny:
+    cargo deny --all-features check
+
+# The benchmarks; benches/README.md says how to read them
+bench *ARGS:
+    cargo bench {{ ARGS }}
+
+# All that CI does
+verify:
+    bash .ci/run
