@@ -7,6 +7,8 @@
 mod support;
 
 mod bad_input;
+mod damage;
+mod demo;
 mod dependencies;
 mod events;
 mod idempotency;
