@@ -16,6 +16,7 @@ mod locks;
 mod openings;
 mod probes;
 mod problems;
+mod races;
 mod sessions;
 mod survival;
 mod verbs;
