@@ -1,6 +1,7 @@
 //! What each verb prints, word for word, over a small journal that is the same each time.
 //!
 //! `TRYCMD=overwrite cargo test --test golden` writes the files anew; read the diff in review.
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

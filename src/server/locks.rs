@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpResponse, get, post};
-use mainstay_actors::host::{Host, Receipt};
+use mainstay_actors::host::{Host, Meta, Receipt};
 use mainstay_actors::lock::{
     Claim, Lock, LockCommand, LockReject, LockReply, Mode, Range, RangeUnit,
 };
@@ -112,9 +112,11 @@ pub(crate) async fn acquire(
     if let Some(session) = session
         && alive(&host, &caller, &session).await.is_err()
     {
-        // It ended between the check and the grant: the lease goes before its reply does.
+        // It ended between the check and the grant: the lease goes before its reply does. Under a
+        // request of its own: the key belongs to the acquire, and would be refused as reused.
         let end = LockCommand::SessionEnded { session };
-        host.ask::<Lock>(stream, end, caller.meta(&())).await?;
+        let meta = Meta { request: None, ..caller.meta(&()) };
+        host.ask::<Lock>(stream, end, meta).await?;
         return Err(LockReject::SessionEnded.into());
     }
     Ok(Json(shown(&granted)))

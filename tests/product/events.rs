@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::support::{Client, Server};
+use crate::support::{Client, Server, until};
 
 fn events(client: &Client, query: &str) -> Vec<Value> {
     let page = client.get(&format!("/api/v1/events?{query}")).expect(200);
@@ -101,4 +101,31 @@ fn a_drained_server_ends_well_and_its_journal_is_whole() {
     assert!(server.stop().success());
     let server = Server::start(data.path());
     assert_eq!(events(&server.client(), "type=LeaseGranted").len(), 3);
+}
+
+#[test]
+fn a_server_stops_in_time_though_somebody_waits_for_a_lock() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    load(&client);
+    let waiting = {
+        let client = server.client();
+        let body = json!({ "owner": "dora", "ttl_ms": 60_000, "wait_ms": 600_000 });
+        std::thread::spawn(move || {
+            let key = [("idempotency-key", "k")];
+            client.try_json("POST", "/api/v1/locks/a/acquire", &key, &body)
+        })
+    };
+    until(10, "the waiter", || {
+        let shown = client.get("/api/v1/locks/a").expect(200);
+        (shown.body["waiters"][0]["owner"] == "dora").then_some(())
+    });
+    // Waits at most 30 s.
+    assert!(server.stop().success());
+    drop(waiting.join().unwrap());
+    // The wait is durable: the same key waits on after the restart.
+    let server = Server::start(data.path());
+    let shown = server.client().get("/api/v1/locks/a").expect(200);
+    assert_eq!(shown.body["waiters"][0]["owner"], "dora");
 }

@@ -7,6 +7,8 @@
 mod support;
 
 mod bad_input;
+mod damage;
+mod demo;
 mod dependencies;
 mod events;
 mod idempotency;
@@ -14,6 +16,7 @@ mod locks;
 mod openings;
 mod probes;
 mod problems;
+mod races;
 mod sessions;
 mod survival;
 mod verbs;

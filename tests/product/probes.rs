@@ -1,4 +1,4 @@
-//! Active probes drive a dependency down, and its callers bring it back.
+//! Active probes, over TCP, HTTP and HTTPS, drive a dependency down, and its callers bring it back.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -21,8 +21,12 @@ fn configuration(probe: &str) -> String {
 }
 
 fn serve(data: &std::path::Path, probe: &str) -> Server {
+    serve_configured(data, &configuration(probe))
+}
+
+fn serve_configured(data: &std::path::Path, configuration: &str) -> Server {
     let file = data.join("mainstay.toml");
-    std::fs::write(&file, configuration(probe)).unwrap();
+    std::fs::write(&file, configuration).unwrap();
     Server::start_with(&data.join("data"), &["--config", file.to_str().unwrap()])
 }
 
@@ -124,4 +128,65 @@ fn a_probe_that_hangs_is_a_failure_and_blocks_nobody() {
     wait_for(&client, "open");
     client.get("/api/v1/health").expect(200);
     assert!(server.stop().success());
+}
+
+/// A certificate authority of one test, with a certificate for localhost.
+struct Authority {
+    pem: String,
+    server: rustls::ServerConfig,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(signed.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key.unwrap())
+            .unwrap();
+        Self { pem: signed.cert.pem(), server }
+    }
+
+    /// Answers every request with 204 over TLS, on a port of localhost.
+    fn serve(self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = Arc::new(self.server);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { break };
+                let session = rustls::ServerConnection::new(config.clone()).unwrap();
+                let mut stream = rustls::StreamOwned::new(session, stream);
+                let mut request = [0; 4096];
+                if stream.read(&mut request).is_ok_and(|length| length > 0) {
+                    let answer = b"HTTP/1.1 204 x\r\nconnection: close\r\n\r\n";
+                    drop(stream.write_all(answer).and_then(|()| stream.flush()));
+                }
+            }
+        });
+        port
+    }
+}
+
+#[test]
+fn an_https_probe_trusts_the_authority_it_was_given_and_no_other() {
+    let data = tempdir().unwrap();
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (ca, strange) = (data.path().join("ca.pem"), data.path().join("strange.pem"));
+    std::fs::write(&ca, &authority.pem).unwrap();
+    std::fs::write(&strange, &stranger.pem).unwrap();
+    let port = authority.serve();
+    let trusting = |path: &std::path::Path| {
+        let line = format!("every = \"100ms\"\nprobe_ca = \"{}\"", path.display());
+        let url = format!("https://localhost:{port}/health");
+        configuration(&url).replacen("every = \"100ms\"", &line, 1)
+    };
+    let server = serve_configured(data.path(), &trusting(&ca));
+    wait_for_score(&server.client(), 100);
+    assert!(server.stop().success());
+    let server = serve_configured(data.path(), &trusting(&strange));
+    wait_for(&server.client(), "open");
 }

@@ -254,6 +254,7 @@ impl<M: Hosted> EntityActor<M> {
         // The state has events that were never sent: the next command folds it anew.
         entity.submitted -= 1;
         entity.lost = Some(Lost::Refused(Refusal::Superseded));
+        look_again::<M>(&self.shared, &self.stream);
         Err(Failure::Busy("the journal's queue"))
     }
 
@@ -331,6 +332,13 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
 
 /// A due timer that could not be carried out is tried again after this, in milliseconds.
 const RETRY_MS: u64 = 250;
+
+/// Wakes a refused entity a little later: the state that was dropped may have hidden a deadline,
+/// and nobody else may ever ask.
+fn look_again<M: Hosted>(shared: &Shared, stream: &StreamId) {
+    let again = shared.clock.now().plus_ms(RETRY_MS);
+    shared.timers.schedule::<M>(again, stream.clone());
+}
 
 impl<M: Hosted> Default for Entity<M> {
     fn default() -> Self {
@@ -464,7 +472,13 @@ impl<M: Hosted> Pending for Settling<M> {
                 entity.durable(epoch, first, count, answers);
                 leave_if_over(&shared, &mail, &stream, &entity);
             },
-            Outcome::Refused(refusal) => entity.lose(Lost::Refused(refusal)),
+            Outcome::Refused(refusal) => {
+                // A closed journal stays closed until the next start.
+                if !matches!(refusal, Refusal::Poisoned(_)) {
+                    look_again::<M>(&shared, &stream);
+                }
+                entity.lose(Lost::Refused(refusal));
+            },
             Outcome::Unknown(reason) => entity.lose(Lost::Unknown(reason)),
         }
     }

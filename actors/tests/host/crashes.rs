@@ -4,8 +4,9 @@ use mainstay_actors::codec::{CodecError, Payload};
 use mainstay_actors::host::{Failure, Hosted};
 use mainstay_actors::machine::{Again, Context, Decision, Illegal, Machine};
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::StreamId;
+use mainstay_journal::{Fault, StreamId};
 use serde::Serialize;
+use tokio::task::spawn_local;
 
 use super::support::{Rig, acquire, meta, virtually};
 
@@ -16,13 +17,19 @@ enum Fragile {}
 #[derive(Debug, Clone)]
 enum Command {
     Count,
+    /// Counts to the end: nothing more is expected.
+    Finish,
     PanicInDecide,
     PanicInApply,
 }
 
+/// Above this it is over.
+const MANY: u64 = 100;
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 enum Event {
     Counted,
+    Finished,
     Poison,
 }
 
@@ -32,11 +39,20 @@ struct Never;
 
 impl Payload for Event {
     fn type_id(&self) -> (u16, u16) {
-        (if *self == Self::Counted { 0x7001 } else { 0x7002 }, 1)
+        let id = match self {
+            Self::Counted => 0x7001,
+            Self::Poison => 0x7002,
+            Self::Finished => 0x7003,
+        };
+        (id, 1)
     }
 
     fn name(&self) -> &'static str {
-        if *self == Self::Counted { "Counted" } else { "Poison" }
+        match self {
+            Self::Counted => "Counted",
+            Self::Poison => "Poison",
+            Self::Finished => "Finished",
+        }
     }
 
     fn encode(&self, _into: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -46,12 +62,13 @@ impl Payload for Event {
     fn decode(type_id: u16, schema: u16, _bytes: &[u8]) -> Result<Self, CodecError> {
         match type_id {
             0x7001 => Ok(Self::Counted),
+            0x7003 => Ok(Self::Finished),
             _ => Err(CodecError::Unknown { type_id, schema }),
         }
     }
 
     fn catalogue() -> &'static [(&'static str, u16)] {
-        &[("Counted", 0x7001), ("Poison", 0x7002)]
+        &[("Counted", 0x7001), ("Poison", 0x7002), ("Finished", 0x7003)]
     }
 }
 
@@ -70,6 +87,7 @@ impl Machine for Fragile {
     ) -> Result<Decision<Self>, Never> {
         match command {
             Command::Count => Ok(Decision::of(vec![Event::Counted], state + 1)),
+            Command::Finish => Ok(Decision::of(vec![Event::Finished], state + MANY)),
             Command::PanicInDecide => panic!("asked to"),
             Command::PanicInApply => Ok(Decision::of(vec![Event::Poison], 0)),
         }
@@ -78,12 +96,17 @@ impl Machine for Fragile {
     fn apply(state: u64, event: &Event) -> Result<u64, Illegal> {
         match event {
             Event::Counted => Ok(state + 1),
+            Event::Finished => Ok(state + MANY),
             Event::Poison => panic!("asked to"),
         }
     }
 
     fn deadline(_state: &u64) -> Option<Timestamp> {
         None
+    }
+
+    fn is_over(state: &u64) -> bool {
+        *state >= MANY
     }
 
     fn due() -> Command {
@@ -137,5 +160,26 @@ fn commands_around_a_panic_are_answered_or_told_and_none_is_lost() {
         assert_eq!(ask(Command::Count).await.unwrap().reply, counted + 1);
         let head = mainstay_journal::ReadLog::stream_head(&*log, &stream(), u64::MAX).unwrap();
         assert_eq!(head.version, counted + 1);
+    });
+}
+
+#[test]
+fn what_a_crashed_actor_had_in_flight_is_answered_and_its_successor_goes_on_from_it() {
+    virtually(async {
+        let (host, log) = Rig::default().start().await;
+        let ask = |command| {
+            let host = host.clone();
+            spawn_local(async move { host.ask::<Fragile>(stream(), command, meta()).await })
+        };
+        ask(Command::Count).await.unwrap().unwrap();
+        log.set(Fault::Hold);
+        let finished = ask(Command::Finish);
+        assert_eq!(ask(Command::PanicInDecide).await.unwrap(), Err(Failure::Crashed));
+        let next = ask(Command::Count);
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        assert_eq!(log.held(), 1);
+        log.release().unwrap();
+        assert_eq!(finished.await.unwrap().unwrap().reply, MANY + 1);
+        assert_eq!(next.await.unwrap().unwrap().reply, MANY + 2);
     });
 }

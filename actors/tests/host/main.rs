@@ -1,5 +1,6 @@
 //! The host: its actors over a journal on a simulated disk, mostly in virtual time.
-#![cfg(all(test, feature = "host"))]
+#![cfg(test)]
+#![cfg(feature = "host")]
 
 mod support;
 

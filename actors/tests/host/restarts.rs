@@ -85,7 +85,7 @@ fn a_journal_that_is_over_an_hour_ahead_is_continued_only_on_request() {
     let rig = Rig::default();
     virtually(async {
         let (host, _log) = rig.start().await;
-        sleep(Duration::from_secs(2 * 3_600)).await;
+        sleep(Duration::from_hours(2)).await;
         acquire(&host, "pool", "anna", 60_000).await;
     });
     let mut rig = rig.cut();

@@ -50,7 +50,7 @@ fn no_reader_sees_an_event_whose_sync_is_held() {
         let mut end = ask::<Session>(&host, session("default/s"), SessionCommand::End);
         let mut read = ask::<Session>(&host, session("default/s"), SessionCommand::Show);
         // Replies, refusals and reads that rest on the held events wait for them.
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert!(timeout(minute, &mut force).await.is_err());
         assert!(timeout(minute, &mut take).await.is_err());
         assert!(timeout(minute, &mut refused).await.is_err());

@@ -24,7 +24,6 @@ fn seconds(seconds: u64) -> Duration {
 fn a_lease_that_expires_passes_to_the_waiter_at_that_moment() {
     virtually(async {
         let (host, log) = Rig::default().start().await;
-        #[expect(clippy::disallowed_methods, reason = "the paused clock of this runtime")]
         let started = Instant::now();
         let first = acquire(&host, "pool", "anna", 10_000).await;
         let wait = waiting("ben", 10_000, 60_000);

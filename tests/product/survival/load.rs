@@ -94,7 +94,11 @@ pub(super) fn load_until_it_dies(
 /// One customer: a session, a reservation, a change, and all given back. `None`: it has died.
 fn work(client: &Client, ledger: &mut Ledger, seed: u64, name: &str) -> Option<()> {
     let lock = format!("room-{}", seed % LOCKS);
-    let granted = acquire(client, ledger, &lock, &format!("key-{name}"))?;
+    let granted = match acquire(client, ledger, &lock, &format!("key-{name}")) {
+        Asked::Granted(token) => Some(token),
+        Asked::Held => None,
+        Asked::Gone => return None,
+    };
     let body = json!({ "subject": format!("subject-{name}"), "ttl_ms": 600_000 });
     let created = client.try_json("POST", "/api/v1/sessions", &[], &body)?.expect(201);
     let id = created.text("id");
@@ -122,19 +126,28 @@ fn work(client: &Client, ledger: &mut Ledger, seed: u64, name: &str) -> Option<(
     Some(())
 }
 
-/// Acquires, waiting a little; `Some(None)` when others were faster.
-fn acquire(client: &Client, ledger: &mut Ledger, lock: &str, key: &str) -> Option<Option<u64>> {
+/// What came of asking for a lock.
+enum Asked {
+    Granted(u64),
+    /// Others were faster.
+    Held,
+    /// The server has died.
+    Gone,
+}
+
+/// Acquires, waiting a little.
+fn acquire(client: &Client, ledger: &mut Ledger, lock: &str, key: &str) -> Asked {
     let body = json!({ "owner": "customer", "ttl_ms": 300, "wait_ms": 50 });
     let path = format!("/api/v1/locks/{lock}/acquire");
     let Some(answer) = client.try_json("POST", &path, &[("idempotency-key", key)], &body) else {
         ledger.unanswered.push((lock.to_owned(), key.to_owned()));
-        return None;
+        return Asked::Gone;
     };
     if answer.status == 200 {
         ledger.acknowledge(&answer, &format!("lock/{lock}"));
         ledger.tokens.entry(lock.to_owned()).or_default().insert(answer.number("token"));
-        return Some(Some(answer.number("token")));
+        return Asked::Granted(answer.number("token"));
     }
     assert_eq!(answer.status, 409, "{}", answer.body);
-    Some(None)
+    Asked::Held
 }

@@ -1,0 +1,83 @@
+//! Races that a process of its own would hit once in a million: the server runs in this process,
+//! over a journal whose syncs the test holds.
+
+use std::sync::{Arc, OnceLock};
+
+use mainstay::actors::host::{Host, HostOptions, OpenLog};
+use mainstay::config::ServerConfig;
+use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
+use mainstay::server::Server;
+use serde_json::json;
+use tempfile::tempdir;
+
+use crate::support::{Client, until};
+
+/// A host over a journal in memory, with its faults in reach.
+fn host() -> (Host, Arc<FaultyLog<MemoryLog>>) {
+    let opened = Arc::new(OnceLock::new());
+    let slot = opened.clone();
+    let open: OpenLog = Box::new(move |mut sink| {
+        let sink = FaultySink::new(move |epoch, outcomes: Vec<Outcome>| {
+            sink.group(epoch, outcomes);
+        });
+        let log = Arc::new(FaultyLog::new(MemoryLog::immediate(sink.clone()), sink));
+        assert!(slot.set(log.clone()).is_ok());
+        Ok(log as Arc<dyn EventLog>)
+    });
+    let host = Host::open(open, HostOptions::default()).unwrap();
+    let log = until(10, "the journal", || opened.get().cloned());
+    (host, log)
+}
+
+/// What happened: the rule that takes the lease back was sent under the acquire's own
+/// `Idempotency-Key`, was refused as another body, and the lease stayed.
+#[test]
+fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
+    let data = tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (host, log) = host();
+    let config = ServerConfig { data: data.path().to_owned(), ..ServerConfig::default() };
+    let config = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
+    let server = runtime
+        .block_on(async {
+            host.ready().await.unwrap();
+            Server::start(&host, &config).await
+        })
+        .unwrap();
+    let client = Client::of(server.address());
+    let body = json!({ "subject": "subject-1", "ttl_ms": 600_000 });
+    let id = client.post("/api/v1/sessions", &body).expect(201).text("id");
+    client.post("/api/v1/locks/other/acquire", &json!({ "owner": "x", "ttl_ms": 600_000 }));
+
+    let in_flight = |count| until(10, "appends in flight", || (log.held() == count).then_some(()));
+    let spawn = |work: Box<dyn FnOnce(Client) -> crate::support::Answer + Send>| {
+        let client = Client::of(server.address());
+        std::thread::spawn(move || work(client))
+    };
+    log.set(Fault::Hold);
+    let other = spawn(Box::new(|client| {
+        client.post("/api/v1/locks/other/force-release", &json!({ "reason": "drill" }))
+    }));
+    in_flight(1);
+    // The session is alive; the lock is not in memory, and is not loaded before the sync.
+    let hold = json!({ "owner": "anna", "ttl_ms": 600_000, "session": id });
+    let taken =
+        spawn(Box::new(move |client| client.post_as("k", "/api/v1/locks/pool/acquire", &hold)));
+    until(10, "the lock's actor", || {
+        let occupancy = runtime.block_on(host.occupancy()).unwrap();
+        (occupancy.locks == 2).then_some(())
+    });
+    let path = format!("/api/v1/sessions/{id}");
+    let ended = spawn(Box::new(move |client| client.delete(&path)));
+    in_flight(2);
+    log.release().unwrap();
+    other.join().unwrap().expect(200);
+    ended.join().unwrap().expect(200);
+    taken.join().unwrap().problem(409, "/problems/session-ended");
+    let shown = client.get("/api/v1/locks/pool").expect(200);
+    assert_eq!(shown.body["holders"], json!([]), "the lease stayed");
+    runtime.block_on(async {
+        server.stop().await;
+        host.close().await;
+    });
+}
