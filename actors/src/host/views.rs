@@ -12,11 +12,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
-use mainstay_journal::{Cursor, StreamId, Tags};
+use mainstay_journal::{Cursor, StreamId, Tag, Tags};
 use smallvec::smallvec;
 use tokio::sync::Notify;
 
-use super::entity::tag;
 use super::gates::Gates;
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
 use crate::lock::{Lock, LockEvent, LockState};
@@ -199,4 +198,8 @@ fn fold<M: Machine>(state: &mut M::State, stream: &StreamId, events: &[M::Event]
             Err(illegal) => tracing::error!(%stream, %illegal, "a durable event cannot be folded"),
         }
     }
+}
+
+fn tag(key: u8, value: &str) -> Tag {
+    Tag { key, value: value.into() }
 }

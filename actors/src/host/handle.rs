@@ -1,0 +1,291 @@
+//! The handle: the way into a running host, from any thread.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+use actix::prelude::SendError;
+use actix::{Arbiter, ArbiterHandle, System};
+use mainstay_journal::{EventLog, StreamId};
+use tokio::sync::{oneshot, watch};
+
+use super::message::{self, Answered, Failure, Meta};
+use super::supervisor::{self, HealthView, Occupancy};
+use super::{Doors, HostOptions, Hosted, OpenLog, Readiness, boot, gates};
+use crate::dependency::{DependencyReject, DependencyState};
+use crate::gate::{Admission, Report};
+use crate::lock::LockState;
+use crate::time::Timestamp;
+
+struct Inside {
+    doors: OnceLock<Doors>,
+    readiness: watch::Sender<Readiness>,
+    arbiter: OnceLock<ArbiterHandle>,
+    closed: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A handle to a running host; clone it freely, use it from any thread.
+#[derive(Clone)]
+pub struct Host {
+    inside: Arc<Inside>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("readiness", &*self.inside.readiness.borrow()).finish()
+    }
+}
+
+impl Host {
+    /// Starts a host on a thread of its own, with its own actix System, and returns at once; see
+    /// [`Host::ready`].
+    ///
+    /// # Errors
+    /// The thread or its runtime cannot be started.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the panic is on the new thread, and an error here"
+    )]
+    pub fn open(open_log: OpenLog, options: HostOptions) -> std::io::Result<Self> {
+        let host = Self::new();
+        let running = host.clone();
+        let mut closed = host.inside.closed.subscribe();
+        let (up, is_up) = std::sync::mpsc::sync_channel(1);
+        let work = move || {
+            let system = System::with_tokio_rt(|| {
+                let mut builder = tokio::runtime::Builder::new_current_thread();
+                builder.enable_all().max_blocking_threads(BLOCKING_THREADS);
+                #[expect(clippy::expect_used, reason = "fails the start: see `Errors`")]
+                builder.build().expect("start the host's runtime")
+            });
+            system.block_on(async move {
+                drop(running.inside.arbiter.set(Arbiter::current()));
+                let _ = up.send(());
+                running.start(open_log, options).await;
+                // Ends when every handle is gone, too.
+                drop(closed.wait_for(|closed| *closed).await);
+            });
+        };
+        let thread = std::thread::Builder::new().name("mainstay-host".to_owned()).spawn(work)?;
+        *host.inside.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        is_up.recv().map_err(|_| std::io::Error::other("the host's thread did not start"))?;
+        Ok(host)
+    }
+
+    /// Starts a host on the current arbiter: for tests and simulations on a paused clock.
+    pub async fn open_here(open_log: OpenLog, options: HostOptions) -> Self {
+        let host = Self::new();
+        drop(host.inside.arbiter.set(Arbiter::current()));
+        host.start(open_log, options).await;
+        host
+    }
+
+    fn new() -> Self {
+        let inside = Inside {
+            doors: OnceLock::new(),
+            readiness: watch::Sender::new(Readiness::Opening),
+            arbiter: OnceLock::new(),
+            closed: watch::Sender::new(false),
+            thread: Mutex::default(),
+        };
+        Self { inside: Arc::new(inside) }
+    }
+
+    async fn start(&self, open_log: OpenLog, options: HostOptions) {
+        let readiness = match boot::boot(open_log, options, &self.inside.readiness).await {
+            Ok(doors) => {
+                drop(self.inside.doors.set(doors));
+                Readiness::Ready
+            },
+            Err(reason) => Readiness::Failed { reason },
+        };
+        self.inside.readiness.send_replace(readiness);
+    }
+
+    /// Waits until commands are taken.
+    ///
+    /// # Errors
+    /// Why the start failed.
+    pub async fn ready(&self) -> Result<(), String> {
+        let mut readiness = self.inside.readiness.subscribe();
+        let settled = readiness
+            .wait_for(|now| matches!(now, Readiness::Ready | Readiness::Failed { .. }))
+            .await;
+        match settled.as_deref() {
+            Ok(Readiness::Failed { reason }) => Err(reason.clone()),
+            Ok(_) => Ok(()),
+            Err(_) => Err("the host has ended".to_owned()),
+        }
+    }
+
+    /// How far the host is.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.inside.readiness.borrow().clone()
+    }
+
+    /// Follows how far the host is.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Readiness> {
+        self.inside.readiness.subscribe()
+    }
+
+    /// Runs a closure on the host's arbiter, inside its actix System.
+    ///
+    /// # Errors
+    /// The host has ended.
+    pub fn run_inside(&self, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+        let ran = self.inside.arbiter.get().is_some_and(|arbiter| arbiter.spawn_fn(work));
+        if ran { Ok(()) } else { Err("the host has ended".to_owned()) }
+    }
+
+    fn doors<R: std::error::Error>(&self) -> Result<&Doors, Failure<R>> {
+        let not_ready = || Failure::NotReady(self.readiness().to_string());
+        if *self.inside.readiness.borrow() != Readiness::Ready {
+            return Err(not_ready());
+        }
+        self.inside.doors.get().ok_or_else(not_ready)
+    }
+
+    /// Sends a command to an entity; the answer is durable when it comes.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn ask<M: Hosted>(
+        &self,
+        stream: StreamId,
+        command: M::Command,
+        meta: Meta,
+    ) -> Answered<M> {
+        let doors = self.doors()?;
+        let (reply_to, reply) = oneshot::channel();
+        let message = message::Deliver::<M> { stream, command, meta, reply_to };
+        doors.reception.try_send(message).map_err(|refused| match refused {
+            SendError::Full(_) => Failure::Busy("the host's mailbox"),
+            SendError::Closed(_) => Failure::NotReady("the host has ended".to_owned()),
+        })?;
+        reply.await.unwrap_or(Err(Failure::Crashed))
+    }
+
+    /// Asks a dependency's gate whether a call may be made.
+    ///
+    /// # Errors
+    /// The dependency is unknown, or see [`Failure`].
+    pub async fn admit(&self, name: &str) -> Result<Admission, Failure<DependencyReject>> {
+        let admit = gates::Admit { name: name.to_owned() };
+        self.doors()?.keeper.send(admit).await.unwrap_or(Err(Failure::Busy("the gate's mailbox")))
+    }
+
+    /// Tells a dependency's gate how calls went. Nothing durable is claimed.
+    ///
+    /// # Errors
+    /// The dependency is unknown, or see [`Failure`].
+    pub async fn record(
+        &self,
+        name: &str,
+        reports: Vec<Report>,
+    ) -> Result<(), Failure<DependencyReject>> {
+        let record = gates::Record { name: name.to_owned(), reports };
+        self.doors()?.keeper.send(record).await.unwrap_or(Err(Failure::Busy("the gate's mailbox")))
+    }
+
+    /// As [`Host::record`], from any thread and without an answer: for probes.
+    pub fn report(&self, name: &str, reports: Vec<Report>) {
+        let Ok(doors) = self.doors::<DependencyReject>() else { return };
+        if doors.keeper.try_send(gates::Record { name: name.to_owned(), reports }).is_err() {
+            tracing::warn!(name, "the gate's mailbox is full; a probe's outcome is not counted");
+        }
+    }
+
+    /// The global health.
+    ///
+    /// # Errors
+    /// The host is not ready.
+    pub async fn health(&self) -> Result<HealthView, Failure<DependencyReject>> {
+        let asked = self.doors()?.supervisor.send(supervisor::AskHealth).await;
+        asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
+    }
+
+    /// One dependency's durable state.
+    ///
+    /// # Errors
+    /// The host is not ready.
+    pub async fn dependency(
+        &self,
+        name: &str,
+    ) -> Result<Option<DependencyState>, Failure<DependencyReject>> {
+        let ask = supervisor::AskDependency(name.to_owned());
+        let asked = self.doors()?.supervisor.send(ask).await;
+        asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
+    }
+
+    /// Locks with a lease or a waiter, by name, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The host is not ready.
+    pub async fn held_locks(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, LockState)>, Failure<DependencyReject>> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        let ask = supervisor::AskLocks { prefix, after, limit };
+        let asked = self.doors()?.supervisor.send(ask).await;
+        asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
+    }
+
+    /// How full the host is.
+    ///
+    /// # Errors
+    /// The host is not ready.
+    pub async fn occupancy(&self) -> Result<Occupancy, Failure<DependencyReject>> {
+        let asked = self.doors()?.supervisor.send(supervisor::AskOccupancy).await;
+        asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
+    }
+
+    /// The journal, once it is open.
+    #[must_use]
+    pub fn log(&self) -> Option<Arc<dyn EventLog>> {
+        self.inside.doors.get().map(|doors| doors.log.clone())
+    }
+
+    /// Now, by the host's clock; `None` before it is ready.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        self.inside.doors.get().map(|doors| doors.clock.now())
+    }
+
+    /// Events that recovery could not fold.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.inside.doors.get().map_or(0, |doors| doors.unreadable)
+    }
+
+    /// Refuses new commands from now on; what is under way still settles.
+    pub fn drain(&self) {
+        self.inside.readiness.send_if_modified(|now| {
+            let was_ready = *now == Readiness::Ready;
+            if was_ready {
+                *now = Readiness::Draining;
+            }
+            was_ready
+        });
+    }
+
+    /// Drains, closes the journal and ends the host's thread; the data directory is free then.
+    pub async fn close(self) {
+        self.drain();
+        if let Some(log) = self.log() {
+            drop(tokio::task::spawn_blocking(move || log.close()).await);
+        }
+        self.inside.closed.send_replace(true);
+        let thread = self.inside.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
+    }
+}
+
+/// Threads that read the journal for the arbiter, at most.
+const BLOCKING_THREADS: usize = 4;
