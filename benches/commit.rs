@@ -34,6 +34,10 @@ use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
 use crate::raw::RawLog;
 use crate::run::{Figures, Load, drive, sync_p50_us};
 
+// As in the program: see `src/main.rs`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let flag = |name: &str, default: u64| {
         let mut arguments = std::env::args().skip_while(|it| it != name);
@@ -43,7 +47,9 @@ fn main() {
     let rounds = flag("--rounds", 5);
     let locks = flag("--locks", 10_000);
     let in_flight = usize::try_from(flag("--in-flight", 256)).unwrap();
-    let dir = std::env::args().skip_while(|it| it != "--dir").nth(1);
+    let text = |name: &str| std::env::args().skip_while(|it| it != name).nth(1);
+    let only = text("--only").unwrap_or_default();
+    let dir = text("--dir");
     let scratch = match dir {
         Some(dir) => tempfile::tempdir_in(dir),
         None => tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")),
@@ -56,9 +62,12 @@ fn main() {
         (format!("P1  acquire + release, {locks} locks"), Load::Locks { locks }),
         ("P3  patches of one session".to_owned(), Load::OneSession),
     ] {
+        if !title.starts_with(&only) {
+            continue;
+        }
         println!("{title}");
-        println!("| journal | commands/s | p50 ms | p99 ms | lag of the store |");
-        println!("|---|---|---|---|---|");
+        println!("| journal | commands/s | p50 ms | p99 ms | store behind | sync p50, p99 us |");
+        println!("|---|---|---|---|---|---|");
         let mut figures: [Vec<Figures>; 3] = Default::default();
         for round in 0..rounds {
             for (index, journal) in JOURNALS.iter().enumerate() {
@@ -72,8 +81,8 @@ fn main() {
         }
         let medians = figures.map(|rounds| run::median(&rounds));
         for (journal, it) in JOURNALS.iter().zip(&medians) {
-            let Figures { per_second, p50_ms, p99_ms, lag } = it;
-            println!("| {journal} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {lag} |");
+            let Figures { per_second, p50_ms, p99_ms, lag, sync_us: (p50, p99) } = it;
+            println!("| {journal} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {lag} | {p50}, {p99} |");
         }
         let [ours, limit, _] = medians;
         println!(

@@ -23,6 +23,9 @@ use crate::view::{Segments, View, lock};
 const STEP_BLOCKS: usize = 64;
 /// Records between two syncs of sled's file.
 const FLUSH_RECORDS: u64 = 65_536;
+/// Groups are followed in strides of this, not one by one: each look costs the writer a part of a
+/// core and of the disk, and a sync of sled's file would stand in the way of the next group's.
+const STRIDE: Duration = Duration::from_millis(20);
 /// How long to wait for news, and before a failing database is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -64,15 +67,15 @@ impl Store {
                 },
             }
             let stopped = self.stop.load(Ordering::Acquire);
-            let idle = view.durable() == durable;
-            if unflushed > 0 && (stopped || idle || unflushed >= FLUSH_RECORDS) {
+            let idle = stopped || view.wait_beyond(durable, PAUSE).position == durable;
+            if unflushed > 0 && (idle || unflushed >= FLUSH_RECORDS) {
                 self.flush();
                 unflushed = 0;
             }
             if stopped {
                 return;
             }
-            view.wait_beyond(durable, PAUSE);
+            std::thread::sleep(STRIDE);
         }
     }
 
