@@ -82,7 +82,9 @@ fn main() {
         let medians = figures.map(|rounds| run::median(&rounds));
         for (journal, it) in JOURNALS.iter().zip(&medians) {
             let Figures { per_second, p50_ms, p99_ms, lag, sync_us: (p50, p99) } = it;
-            println!("| {journal} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {lag} | {p50}, {p99} |");
+            println!(
+                "| {journal} | {per_second:.0} | {p50_ms:.2} | {p99_ms:.2} | {lag} | {p50}, {p99} |"
+            );
         }
         let [ours, limit, _] = medians;
         println!(

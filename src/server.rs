@@ -27,7 +27,7 @@ use actix_web::error::JsonPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, scope};
+use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, resource, scope};
 use actix_web::{App as WebApp, HttpServer, ResponseError};
 use hmac::{Hmac, Mac};
 use mainstay_actors::host::Host;
@@ -184,35 +184,39 @@ fn routes(config: &mut ServiceConfig, host: &Host, app: &App) {
         .app_data(json)
         .app_data(QueryConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
         .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
-        .service(readiness::livez)
-        .service(readiness::readyz)
+        .service(resource("/livez").get(readiness::livez))
+        .service(resource("/readyz").get(readiness::readyz))
         .service(api());
 }
 
+/// Every route below `/api/v1`. One resource a path, so that a wrong method is 405 and not 404.
 fn api() -> actix_web::Scope {
     scope("/api/v1")
-        .service(dependencies::show_health)
-        .service(dependencies::list)
-        .service(dependencies::show)
-        .service(dependencies::configure)
-        .service(dependencies::force)
-        .service(dependencies::ask_permit)
-        .service(dependencies::outcomes)
-        .service(sessions::create)
-        .service(sessions::list)
-        .service(sessions::show)
-        .service(sessions::touch)
-        .service(sessions::change)
-        .service(sessions::end)
-        .service(locks::acquire)
-        .service(locks::renew)
-        .service(locks::release)
-        .service(locks::check)
-        .service(locks::force_release)
-        .service(locks::list)
-        .service(locks::show)
-        .service(events::list)
-        .service(events::show_stream)
+        .service(resource("/health").get(dependencies::show_health))
+        .service(resource("/dependencies").get(dependencies::list))
+        .service(
+            resource("/dependencies/{name}").get(dependencies::show).put(dependencies::configure),
+        )
+        .service(resource("/dependencies/{name}/state").post(dependencies::force))
+        .service(resource("/dependencies/{name}/permits").post(dependencies::ask_permit))
+        .service(resource("/dependencies/{name}/outcomes").post(dependencies::outcomes))
+        .service(resource("/sessions").get(sessions::list).post(sessions::create))
+        .service(
+            resource("/sessions/{id}")
+                .get(sessions::show)
+                .patch(sessions::change)
+                .delete(sessions::end),
+        )
+        .service(resource("/sessions/{id}/touch").post(sessions::touch))
+        .service(resource("/locks").get(locks::list))
+        .service(resource("/locks/{name}").get(locks::show))
+        .service(resource("/locks/{name}/acquire").post(locks::acquire))
+        .service(resource("/locks/{name}/renew").post(locks::renew))
+        .service(resource("/locks/{name}/release").post(locks::release))
+        .service(resource("/locks/{name}/check").post(locks::check))
+        .service(resource("/locks/{name}/force-release").post(locks::force_release))
+        .service(resource("/events").get(events::list))
+        .service(resource("/streams/{kind}/{id:.*}").get(events::show_stream))
 }
 
 /// Gives what the framework answers by itself (no route, wrong method) the shape of a problem.

@@ -41,6 +41,8 @@ use crate::time::Timestamp;
 const SOON_MS: u64 = 100;
 /// Longest `retry_after` of a half-open breaker, in milliseconds: its verdict may come any time.
 const HALF_OPEN_RETRY_MS: u64 = 1_000;
+/// So long before half-open ends, fewer probes than `half_open_permits` decide, in milliseconds.
+const LAST_CHANCE_MS: u64 = 2_000;
 /// A permit of a breaker that admits all is forgotten after this, in milliseconds.
 const PERMIT_MS: u64 = 600_000;
 
@@ -53,7 +55,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// How long it took, in microseconds.
     pub duration_us: u64,
-    /// An active probe: feeds the window, never takes or decides a half-open trial.
+    /// An active probe: feeds the window and never takes a half-open permit; it decides a half-open
+    /// that no caller tries.
     pub probe: bool,
 }
 
@@ -100,6 +103,10 @@ pub struct Gate {
     permits: Permits,
     /// Outcomes of half-open trials.
     trial: Tally,
+    /// Outcomes of probes while half-open: they decide where no caller tries (ADR-0009).
+    probes: Tally,
+    /// A caller has taken a permit in this half-open.
+    tried: bool,
     verdict: Option<Verdict>,
     traffic: Traffic,
 }
@@ -122,6 +129,8 @@ impl Gate {
             run: 0,
             permits: Permits::new(boot),
             trial: Tally::default(),
+            probes: Tally::default(),
+            tried: false,
             verdict: None,
             traffic: Traffic::new(),
         }
@@ -164,6 +173,8 @@ impl Gate {
     fn begin(&mut self, breaker: &Breaker) {
         self.permits.begin(breaker.generation);
         self.trial = Tally::default();
+        self.probes = Tally::default();
+        self.tried = false;
         self.run = 0;
         self.verdict = None;
     }
@@ -199,6 +210,7 @@ impl Gate {
                 let in_flight = u64::try_from(self.permits.in_flight()).unwrap_or(u64::MAX);
                 let taken = in_flight.saturating_add(self.trial.calls);
                 if taken < u64::from(settings.half_open_permits) && left_ms != Some(0) {
+                    self.tried = true;
                     return Admission::Admitted(self.permits.give(now));
                 }
                 let retry_after_ms = left_ms.unwrap_or(SOON_MS).clamp(SOON_MS, HALF_OPEN_RETRY_MS);
@@ -230,12 +242,12 @@ impl Gate {
         if standing != Some(Standing::Older) {
             self.window.add(tally, now);
             self.run = if failed { self.run.saturating_add(1) } else { 0 };
-            if breaker.mode == Mode::HalfOpen
-                && standing == Some(Standing::Current)
-                && !report.probe
-                && self.verdict.is_none()
-            {
-                self.trial.add(tally);
+            if breaker.mode == Mode::HalfOpen && self.verdict.is_none() {
+                if report.probe {
+                    self.probes.add(tally);
+                } else if standing == Some(Standing::Current) {
+                    self.trial.add(tally);
+                }
             }
         }
         self.judge(now).or_else(|| self.observation(now))
@@ -285,7 +297,13 @@ impl Gate {
                 DependencyCommand::Trip { generation, evidence }
             },
             Mode::HalfOpen => {
-                let (healthy, evidence) = verdict::on_trial(settings, self.trial, self.run)?;
+                let (healthy, evidence) = if self.tried {
+                    verdict::on_trial(settings, self.trial, self.run)?
+                } else {
+                    let last_chance =
+                        breaker.until.is_some_and(|until| until.ms_since(now) <= LAST_CHANCE_MS);
+                    verdict::on_probes(settings, self.probes, self.run, last_chance)?
+                };
                 DependencyCommand::Conclude { generation, healthy, evidence }
             },
             Mode::Open | Mode::ForcedOpen | Mode::Disabled => return None,

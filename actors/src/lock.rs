@@ -11,6 +11,7 @@ mod decide;
 mod draft;
 mod events;
 mod fold;
+mod range;
 
 pub use events::{
     LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
@@ -117,7 +118,8 @@ pub enum Mode {
 }
 
 /// A half-open range `[from, to)` of a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// In JSON its bounds are what they count: integers, dates, or RFC 3339 times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// What the bounds count; one unit per lock.
     pub unit: RangeUnit,

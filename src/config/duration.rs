@@ -1,4 +1,4 @@
-//! Durations as people write them: `5s`, `100ms`, `1h 30m`.
+//! Durations as people write them: `5s`, `100ms`, `1h 30m`, `7d`; a day has 24 hours.
 
 use std::time::Duration;
 
@@ -33,8 +33,10 @@ impl std::str::FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let say = |reason: &str| format!("{text:?} is no duration ({reason}); write 5s or 100ms");
-        let span: jiff::SignedDuration = text.parse().map_err(|_| say("no number with a unit"))?;
-        let ms = u64::try_from(span.as_millis()).map_err(|_| say("negative"))?;
+        let span: jiff::Span = text.parse().map_err(|_| say("no number with a unit"))?;
+        let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
+        let length = length.map_err(|_| say("months and years have no fixed length"))?;
+        let ms = u64::try_from(length.as_millis()).map_err(|_| say("negative"))?;
         Ok(Self(ms))
     }
 }

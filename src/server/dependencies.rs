@@ -1,7 +1,7 @@
 //! `/api/v1/health` and `/api/v1/dependencies`: health, permits, outcomes, states by hand.
 
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
-use actix_web::{HttpResponse, get, post, put};
 use mainstay_actors::dependency::{
     BreakerSettings, Dependency, DependencyCommand, DependencyReject, DependencyReply,
     DependencyState, Mode, Settings, Window,
@@ -20,20 +20,17 @@ use super::request::Caller;
 use crate::config::check_name;
 
 /// `GET /health`
-#[get("/health")]
 pub(crate) async fn show_health(host: Data<Host>) -> Result<Json<HealthView>, Problem> {
     Ok(Json(host.health().await?))
 }
 
 /// `GET /dependencies`
-#[get("/dependencies")]
 pub(crate) async fn list(host: Data<Host>) -> Result<Json<Value>, Problem> {
     let health = host.health().await?;
     Ok(Json(json!({ "dependencies": health.dependencies })))
 }
 
 /// `GET /dependencies/{name}`
-#[get("/dependencies/{name}")]
 pub(crate) async fn show(host: Data<Host>, name: Path<String>) -> Result<Json<Value>, Problem> {
     let state = host.dependency(&name).await?.filter(|state| state.settings.is_some());
     let state = state.ok_or(DependencyReject::Unknown)?;
@@ -110,7 +107,6 @@ impl PutBreaker {
 }
 
 /// `PUT /dependencies/{name}`
-#[put("/dependencies/{name}")]
 pub(crate) async fn configure(
     host: Data<Host>,
     caller: Caller,
@@ -144,7 +140,6 @@ struct Force {
 }
 
 /// `POST /dependencies/{name}/state`
-#[post("/dependencies/{name}/state")]
 pub(crate) async fn force(
     host: Data<Host>,
     caller: Caller,
@@ -178,7 +173,6 @@ async fn send(
 }
 
 /// `POST /dependencies/{name}/permits`
-#[post("/dependencies/{name}/permits")]
 pub(crate) async fn ask_permit(
     host: Data<Host>,
     name: Path<String>,
@@ -209,7 +203,6 @@ const MAX_OUTCOMES: usize = 1_000;
 const MAX_DURATION_MS: f64 = 86_400_000.0;
 
 /// `POST /dependencies/{name}/outcomes`
-#[post("/dependencies/{name}/outcomes")]
 pub(crate) async fn outcomes(
     host: Data<Host>,
     name: Path<String>,

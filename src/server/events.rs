@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpResponse, get};
 use mainstay_actors::host::Host;
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::World;
@@ -31,7 +31,6 @@ struct List {
 }
 
 /// `GET /events`: what happened, oldest first.
-#[get("/events")]
 pub(crate) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| not_ready(&host))?;
     let head = log.head();
@@ -111,7 +110,6 @@ fn after(text: &str, head: Cursor) -> Result<u64, Problem> {
 }
 
 /// `GET /streams/{kind}/{id}`: what a stream folds to.
-#[get("/streams/{kind}/{id:.*}")]
 pub(crate) async fn show_stream(
     host: Data<Host>,
     path: Path<(String, String)>,

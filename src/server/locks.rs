@@ -1,14 +1,11 @@
 //! `/api/v1/locks`: leases with fencing tokens.
 
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query};
-use actix_web::{HttpResponse, get, post};
 use mainstay_actors::host::{Host, Meta, Receipt};
-use mainstay_actors::lock::{
-    Claim, Lock, LockCommand, LockReject, LockReply, Mode, Range, RangeUnit,
-};
+use mainstay_actors::lock::{Claim, Lock, LockCommand, LockReject, LockReply, Mode, Range};
 use mainstay_actors::machine::Machine;
 use mainstay_actors::session::{Session, SessionCommand};
-use mainstay_actors::time::Timestamp;
 use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,61 +27,12 @@ struct Acquire {
     session: Option<String>,
     #[serde(default)]
     mode: Mode,
-    range: Option<RangeBody>,
+    range: Option<Range>,
     #[serde(default)]
     lock_delay_ms: u64,
 }
 
-/// `{from, to}`: integers, dates or times; `to` is outside.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct RangeBody {
-    from: Bound,
-    to: Bound,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(untagged)]
-enum Bound {
-    Integer(i64),
-    Text(String),
-}
-
-impl Bound {
-    fn read(&self) -> Option<(RangeUnit, i64)> {
-        match self {
-            Self::Integer(value) => Some((RangeUnit::Integers, *value)),
-            Self::Text(text) => {
-                if let Ok(date) = text.parse::<jiff::civil::Date>()
-                    && text.len() == "2026-11-22".len()
-                {
-                    let days = date.since(jiff::civil::Date::new(1970, 1, 1).ok()?).ok()?;
-                    return Some((RangeUnit::Dates, i64::from(days.get_days())));
-                }
-                let moment = Timestamp::parse(text).ok()?;
-                Some((RangeUnit::Times, i64::try_from(moment.as_micros()).ok()?))
-            },
-        }
-    }
-}
-
-impl RangeBody {
-    fn read(&self) -> Result<Range, Problem> {
-        match (self.from.read(), self.to.read()) {
-            (Some((unit, from)), Some((other, to))) if unit == other => {
-                Ok(Range { unit, from, to })
-            },
-            _ => Err(Problem::bad(
-                "range.from and range.to must both be integers, both dates (2026-12-01) or both \
-                 RFC 3339 times",
-            )
-            .with("field", "range")),
-        }
-    }
-}
-
 /// `POST /locks/{name}/acquire`
-#[post("/locks/{name}/acquire")]
 pub(crate) async fn acquire(
     host: Data<Host>,
     caller: Caller,
@@ -92,7 +40,6 @@ pub(crate) async fn acquire(
     body: Json<Acquire>,
 ) -> Result<Json<Value>, Problem> {
     let stream = stream(&name)?;
-    let range = body.range.as_ref().map(RangeBody::read).transpose()?;
     let session = body.session.as_deref().map(full_session);
     if let Some(session) = &session {
         alive(&host, &caller, session).await?;
@@ -102,7 +49,7 @@ pub(crate) async fn acquire(
         owner: body.owner.clone(),
         session: session.clone(),
         mode: body.mode,
-        range,
+        range: body.range,
         ttl_ms: body.ttl_ms,
         delay_ms: body.lock_delay_ms,
         request: meta.request.as_ref().map(|(id, _)| id.to_string()),
@@ -170,7 +117,6 @@ struct ForceRelease {
 }
 
 /// `POST /locks/{name}/renew`
-#[post("/locks/{name}/renew")]
 pub(crate) async fn renew(
     host: Data<Host>,
     caller: Caller,
@@ -183,7 +129,6 @@ pub(crate) async fn renew(
 }
 
 /// `POST /locks/{name}/release`
-#[post("/locks/{name}/release")]
 pub(crate) async fn release(
     host: Data<Host>,
     caller: Caller,
@@ -195,7 +140,6 @@ pub(crate) async fn release(
 }
 
 /// `POST /locks/{name}/check`
-#[post("/locks/{name}/check")]
 pub(crate) async fn check(
     host: Data<Host>,
     caller: Caller,
@@ -206,7 +150,6 @@ pub(crate) async fn check(
 }
 
 /// `POST /locks/{name}/force-release`
-#[post("/locks/{name}/force-release")]
 pub(crate) async fn force_release(
     host: Data<Host>,
     caller: Caller,
@@ -219,7 +162,6 @@ pub(crate) async fn force_release(
 }
 
 /// `GET /locks/{name}`
-#[get("/locks/{name}")]
 pub(crate) async fn show(
     host: Data<Host>,
     caller: Caller,
@@ -247,7 +189,6 @@ struct List {
 }
 
 /// `GET /locks?active=true&prefix=&after=&limit=`
-#[get("/locks")]
 pub(crate) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
     if query.active == Some(false) {
         return Err(Problem::bad("only active locks are listed; ask /events for released ones"));

@@ -127,6 +127,9 @@ where
         match failure {
             Failure::Rejected { reason, at } => {
                 let problem: Self = reason.into();
+                if at.position == 0 {
+                    return problem;
+                }
                 problem.with("position", at.position).with("epoch", at.epoch)
             },
             Failure::KeyReused => {

@@ -1,9 +1,9 @@
 //! `/livez` and `/readyz`: is the process alive, does it take commands.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::web::{Data, Query};
-use actix_web::{HttpResponse, get};
 use mainstay_actors::host::{Host, Readiness};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::problem::{PROBLEM_JSON, Problem};
 
 /// `GET /livez`: 200 as long as the process answers.
-#[get("/livez")]
 pub(crate) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
@@ -24,7 +23,6 @@ struct Verbose {
 }
 
 /// `GET /readyz[?verbose]`: 200 when commands are taken and the journal writes, else 503.
-#[get("/readyz")]
 pub(crate) async fn readyz(
     host: Data<Host>,
     query: Query<Verbose>,

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::web::{Data, Json, Path, Query};
-use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
+use actix_web::{HttpRequest, HttpResponse};
 use mainstay_actors::codec::Payload;
 use mainstay_actors::host::{Failure, Host, Meta, Receipt, tags};
 use mainstay_actors::machine::Machine;
@@ -43,7 +43,6 @@ struct Create {
 }
 
 /// `POST /sessions`
-#[post("/sessions")]
 pub(crate) async fn create(
     host: Data<Host>,
     app: Data<App>,
@@ -72,7 +71,6 @@ struct Of {
 }
 
 /// `GET /sessions/{id}`
-#[get("/sessions/{id}")]
 pub(crate) async fn show(
     host: Data<Host>,
     caller: Caller,
@@ -83,7 +81,6 @@ pub(crate) async fn show(
 }
 
 /// `POST /sessions/{id}/touch`
-#[post("/sessions/{id}/touch")]
 pub(crate) async fn touch(
     host: Data<Host>,
     caller: Caller,
@@ -101,7 +98,6 @@ struct Patch {
 }
 
 /// `PATCH /sessions/{id}`
-#[patch("/sessions/{id}")]
 pub(crate) async fn change(
     host: Data<Host>,
     caller: Caller,
@@ -126,7 +122,6 @@ pub(crate) async fn change(
 }
 
 /// `DELETE /sessions/{id}`
-#[delete("/sessions/{id}")]
 pub(crate) async fn end(
     host: Data<Host>,
     caller: Caller,
@@ -148,7 +143,6 @@ struct List {
 }
 
 /// `GET /sessions?subject=&tenant=`: live sessions of a subject, newest activity first.
-#[get("/sessions")]
 pub(crate) async fn list(
     host: Data<Host>,
     caller: Caller,

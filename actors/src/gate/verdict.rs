@@ -6,6 +6,7 @@
 //! | window, `minimum_calls` or more | slow / calls ≥ `slow_rate`, if `slow_call` is set | `slow_rate` |
 //! | failures in a row | ≥ `consecutive_failures`, if set | `consecutive_failures` |
 //! | `half_open_permits` trial outcomes | the two rates | healthy otherwise |
+//! | probes, while half-open and no caller tries | the two rates | healthy otherwise |
 
 use super::window::Tally;
 use crate::dependency::{BreakerSettings, Cause, DependencyCommand, Evidence, Observed};
@@ -65,12 +66,28 @@ pub(super) fn on_trial(
     if trial.calls < u64::from(settings.half_open_permits) {
         return None;
     }
+    Some(by_rates(settings, trial, run))
+}
+
+/// Whether the probes were healthy, where no caller tries: once there are as many as a trial has,
+/// or at the last chance, if there is any.
+pub(super) fn on_probes(
+    settings: &BreakerSettings,
+    probes: Tally,
+    run: u32,
+    last_chance: bool,
+) -> Option<(bool, Evidence)> {
+    let needed = if last_chance { 1 } else { u64::from(settings.half_open_permits) };
+    (probes.calls >= needed).then(|| by_rates(settings, probes, run))
+}
+
+fn by_rates(settings: &BreakerSettings, trial: Tally, run: u32) -> (bool, Evidence) {
     // The trial is as long as it is: its rates are known whatever `minimum_calls` says.
     let observed = trial.observed(0);
     let unhealthy = rate_reached(settings, observed);
     let healthy = unhealthy.is_none();
     let (cause, threshold) = unhealthy.unwrap_or((Cause::Recovered, None));
-    Some((healthy, Evidence { cause, observed, threshold, consecutive_failures: run }))
+    (healthy, Evidence { cause, observed, threshold, consecutive_failures: run })
 }
 
 fn rate_reached(settings: &BreakerSettings, observed: Observed) -> Option<(Cause, Option<Rate>)> {

@@ -223,11 +223,16 @@ impl<M: Hosted> EntityActor<M> {
 
 /// An actor leaves when its entity is over, or when it was only asked about and has no record.
 /// Nothing may be under way: not in the mailbox, not to the disk.
-fn leave_if_over<M: Hosted>(shared: &Shared, mail: &Mail, stream: &StreamId, entity: &Entity<M>) {
+fn leave_if_over<M: Hosted>(
+    shared: &Shared,
+    mail: &Rc<Mail>,
+    stream: &StreamId,
+    entity: &Entity<M>,
+) {
     let over = entity.version == 0 || M::is_over(&entity.state);
     if over && entity.settled == entity.submitted && mail.is_empty() {
         // Without an address an actor ends.
-        shared.registry.forget::<M>(stream);
+        shared.registry.forget::<M>(stream, mail);
     }
 }
 

@@ -72,9 +72,13 @@ impl Door {
     }
 
     /// The actor of this stream is leaving; its mailbox is empty.
-    pub(crate) fn forget<M: Hosted>(&self, stream: &StreamId) {
-        if let Some(registry) = self.0.get().and_then(Weak::upgrade) {
-            registry.borrow_mut().room::<M>().remove(stream);
+    pub(crate) fn forget<M: Hosted>(&self, stream: &StreamId, mail: &Rc<Mail>) {
+        let Some(registry) = self.0.get().and_then(Weak::upgrade) else { return };
+        let mut registry = registry.borrow_mut();
+        let room = registry.room::<M>();
+        // A crashed actor's last events may settle when its successor is here already.
+        if room.get(stream).is_some_and(|slot| Rc::ptr_eq(&slot.mail, mail)) {
+            room.remove(stream);
         }
     }
 }

@@ -144,15 +144,50 @@ fn a_slow_trial_is_no_recovery() {
 }
 
 #[test]
-fn probes_neither_take_nor_decide_trials() {
+fn probes_neither_take_nor_decide_trials_of_callers() {
     let mut it = Guarded::default_settings();
     it.half_open();
+    let permit = it.permit();
     for _ in 0..20 {
         it.probe(Success);
     }
-    assert_eq!((it.mode(), it.gate.permits_in_flight()), (Mode::HalfOpen, 0));
-    it.calls(5, Failure);
+    assert_eq!((it.mode(), it.gate.permits_in_flight()), (Mode::HalfOpen, 1));
+    it.finish(permit, Failure);
+    it.calls(4, Failure);
     assert_eq!(it.mode(), Mode::Open);
+}
+
+#[test]
+fn a_breaker_that_nobody_calls_is_closed_by_its_probes() {
+    let mut it = Guarded::default_settings();
+    it.half_open();
+    for _ in 0..4 {
+        it.probe(Success);
+    }
+    assert_eq!(it.mode(), Mode::HalfOpen);
+    it.probe(Success);
+    assert_eq!(it.mode(), Mode::Closed);
+}
+
+#[test]
+fn a_breaker_that_nobody_calls_is_opened_again_by_its_probes() {
+    let mut it = Guarded::default_settings();
+    it.half_open();
+    for outcome in [Success, Failure, Failure, Success, Failure] {
+        it.probe(outcome);
+    }
+    assert_eq!(it.mode(), Mode::Open);
+}
+
+#[test]
+fn one_slow_probe_decides_before_half_open_ends() {
+    let mut it = Guarded::default_settings();
+    it.half_open();
+    it.probe(Success);
+    it.wait_s(57);
+    assert_eq!(it.mode(), Mode::HalfOpen);
+    it.wait_s(2);
+    assert_eq!(it.mode(), Mode::Closed);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn validate(claim: &Claim, wait_ms: u64) -> Result<(), LockReject> {
     check(session, "session", "1 to 401 bytes long")?;
     check(TTL_MS.contains(&claim.ttl_ms), "ttl_ms", "100 to 604800000 (7 days)")?;
     check(wait_ms <= MAX_WAIT_MS, "wait_ms", "at most 600000 (10 minutes)")?;
-    check(claim.delay_ms <= MAX_DELAY_MS, "delay_ms", "at most 60000 (1 minute)")?;
+    check(claim.delay_ms <= MAX_DELAY_MS, "lock_delay_ms", "at most 60000 (1 minute)")?;
     let range = claim.range.is_none_or(|range| range.from < range.to);
     check(range, "range", "from < to: the end is outside")?;
     if wait_ms > 0 && claim.request.is_none() {
