@@ -20,18 +20,18 @@ use super::request::Caller;
 use crate::config::check_name;
 
 /// `GET /health`
-pub(crate) async fn show_health(host: Data<Host>) -> Result<Json<HealthView>, Problem> {
+pub(super) async fn show_health(host: Data<Host>) -> Result<Json<HealthView>, Problem> {
     Ok(Json(host.health().await?))
 }
 
 /// `GET /dependencies`
-pub(crate) async fn list(host: Data<Host>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(host: Data<Host>) -> Result<Json<Value>, Problem> {
     let health = host.health().await?;
     Ok(Json(json!({ "dependencies": health.dependencies })))
 }
 
 /// `GET /dependencies/{name}`
-pub(crate) async fn show(host: Data<Host>, name: Path<String>) -> Result<Json<Value>, Problem> {
+pub(super) async fn show(host: Data<Host>, name: Path<String>) -> Result<Json<Value>, Problem> {
     let state = host.dependency(&name).await?.filter(|state| state.settings.is_some());
     let state = state.ok_or(DependencyReject::Unknown)?;
     Ok(Json(detail(&name, &state)))
@@ -54,7 +54,7 @@ fn detail(name: &str, state: &DependencyState) -> Value {
 /// has its default.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Put {
+pub(super) struct Put {
     #[serde(default = "one")]
     weight: u32,
     #[serde(default)]
@@ -69,7 +69,7 @@ const fn one() -> u32 {
 
 #[derive(Debug, Deserialize, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct PutBreaker {
+pub(super) struct PutBreaker {
     window: Option<Window>,
     minimum_calls: Option<u32>,
     failure_rate: Option<Rate>,
@@ -107,7 +107,7 @@ impl PutBreaker {
 }
 
 /// `PUT /dependencies/{name}`
-pub(crate) async fn configure(
+pub(super) async fn configure(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -133,14 +133,14 @@ pub(crate) async fn configure(
 /// The body of `POST /dependencies/{name}/state`.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Force {
+pub(super) struct Force {
     to: Mode,
     for_ms: Option<u64>,
     reason: String,
 }
 
 /// `POST /dependencies/{name}/state`
-pub(crate) async fn force(
+pub(super) async fn force(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -173,7 +173,7 @@ async fn send(
 }
 
 /// `POST /dependencies/{name}/permits`
-pub(crate) async fn ask_permit(
+pub(super) async fn ask_permit(
     host: Data<Host>,
     name: Path<String>,
 ) -> Result<Json<Value>, Problem> {
@@ -191,7 +191,7 @@ pub(crate) async fn ask_permit(
 /// One outcome of `POST /dependencies/{name}/outcomes`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OutcomeBody {
+pub(super) struct OutcomeBody {
     permit: Option<String>,
     outcome: Outcome,
     duration_ms: f64,
@@ -203,7 +203,7 @@ const MAX_OUTCOMES: usize = 1_000;
 const MAX_DURATION_MS: f64 = 86_400_000.0;
 
 /// `POST /dependencies/{name}/outcomes`
-pub(crate) async fn outcomes(
+pub(super) async fn outcomes(
     host: Data<Host>,
     name: Path<String>,
     body: Json<Value>,

@@ -18,7 +18,7 @@ use crate::event::{Event, fold, type_ids};
 /// The query of `GET /events`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
+pub(super) struct List {
     stream: Option<String>,
     r#type: Option<String>,
     principal: Option<String>,
@@ -31,7 +31,7 @@ struct List {
 }
 
 /// `GET /events`: what happened, oldest first.
-pub(crate) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| not_ready(&host))?;
     let head = log.head();
     let find = find(&query, head)?;
@@ -110,7 +110,7 @@ fn after(text: &str, head: Cursor) -> Result<u64, Problem> {
 }
 
 /// `GET /streams/{kind}/{id}`: what a stream folds to.
-pub(crate) async fn show_stream(
+pub(super) async fn show_stream(
     host: Data<Host>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {

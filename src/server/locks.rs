@@ -18,7 +18,7 @@ use crate::config::check_name;
 /// The body of `POST /locks/{name}/acquire`.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Acquire {
+pub(super) struct Acquire {
     owner: String,
     ttl_ms: u64,
     #[serde(default)]
@@ -33,7 +33,7 @@ struct Acquire {
 }
 
 /// `POST /locks/{name}/acquire`
-pub(crate) async fn acquire(
+pub(super) async fn acquire(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -90,7 +90,7 @@ async fn alive(host: &Host, caller: &Caller, session: &str) -> Result<(), Proble
 /// The body of renew and release.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Renew {
+pub(super) struct Renew {
     token: u64,
     owner: String,
     ttl_ms: Option<u64>,
@@ -98,26 +98,26 @@ struct Renew {
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Release {
+pub(super) struct Release {
     token: u64,
     owner: String,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Check {
+pub(super) struct Check {
     token: u64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct ForceRelease {
+pub(super) struct ForceRelease {
     token: Option<u64>,
     reason: String,
 }
 
 /// `POST /locks/{name}/renew`
-pub(crate) async fn renew(
+pub(super) async fn renew(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -129,7 +129,7 @@ pub(crate) async fn renew(
 }
 
 /// `POST /locks/{name}/release`
-pub(crate) async fn release(
+pub(super) async fn release(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -140,7 +140,7 @@ pub(crate) async fn release(
 }
 
 /// `POST /locks/{name}/check`
-pub(crate) async fn check(
+pub(super) async fn check(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -150,7 +150,7 @@ pub(crate) async fn check(
 }
 
 /// `POST /locks/{name}/force-release`
-pub(crate) async fn force_release(
+pub(super) async fn force_release(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -162,7 +162,7 @@ pub(crate) async fn force_release(
 }
 
 /// `GET /locks/{name}`
-pub(crate) async fn show(
+pub(super) async fn show(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
@@ -177,7 +177,7 @@ pub(crate) async fn show(
 /// The query of `GET /locks`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
+pub(super) struct List {
     /// Only locks with a lease or a waiter are listed; other values are refused.
     active: Option<bool>,
     #[serde(default)]
@@ -189,7 +189,7 @@ struct List {
 }
 
 /// `GET /locks?active=true&prefix=&after=&limit=`
-pub(crate) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
     if query.active == Some(false) {
         return Err(Problem::bad("only active locks are listed; ask /events for released ones"));
     }

@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use super::problem::{PROBLEM_JSON, Problem};
 
 /// `GET /livez`: 200 as long as the process answers.
-pub(crate) async fn livez() -> HttpResponse {
+pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
 /// `?verbose`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Verbose {
+pub(super) struct Verbose {
     verbose: Option<String>,
 }
 
 /// `GET /readyz[?verbose]`: 200 when commands are taken and the journal writes, else 503.
-pub(crate) async fn readyz(
+pub(super) async fn readyz(
     host: Data<Host>,
     query: Query<Verbose>,
 ) -> Result<HttpResponse, Problem> {

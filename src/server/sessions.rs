@@ -32,7 +32,7 @@ fn default_tenant() -> String {
 /// The body of `POST /sessions`.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Create {
+pub(super) struct Create {
     #[serde(default = "default_tenant")]
     tenant: String,
     subject: String,
@@ -43,7 +43,7 @@ struct Create {
 }
 
 /// `POST /sessions`
-pub(crate) async fn create(
+pub(super) async fn create(
     host: Data<Host>,
     app: Data<App>,
     caller: Caller,
@@ -65,13 +65,13 @@ pub(crate) async fn create(
 /// `?tenant=`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Of {
+pub(super) struct Of {
     #[serde(default = "default_tenant")]
     tenant: String,
 }
 
 /// `GET /sessions/{id}`
-pub(crate) async fn show(
+pub(super) async fn show(
     host: Data<Host>,
     caller: Caller,
     id: Path<String>,
@@ -81,7 +81,7 @@ pub(crate) async fn show(
 }
 
 /// `POST /sessions/{id}/touch`
-pub(crate) async fn touch(
+pub(super) async fn touch(
     host: Data<Host>,
     caller: Caller,
     id: Path<String>,
@@ -93,12 +93,12 @@ pub(crate) async fn touch(
 /// The body of `PATCH /sessions/{id}`: a JSON merge patch of the attributes; null removes.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Patch {
+pub(super) struct Patch {
     attributes: Map<String, Value>,
 }
 
 /// `PATCH /sessions/{id}`
-pub(crate) async fn change(
+pub(super) async fn change(
     host: Data<Host>,
     caller: Caller,
     id: Path<String>,
@@ -122,7 +122,7 @@ pub(crate) async fn change(
 }
 
 /// `DELETE /sessions/{id}`
-pub(crate) async fn end(
+pub(super) async fn end(
     host: Data<Host>,
     caller: Caller,
     id: Path<String>,
@@ -134,7 +134,7 @@ pub(crate) async fn end(
 /// The query of `GET /sessions`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct List {
+pub(super) struct List {
     subject: String,
     #[serde(default = "default_tenant")]
     tenant: String,
@@ -143,7 +143,7 @@ struct List {
 }
 
 /// `GET /sessions?subject=&tenant=`: live sessions of a subject, newest activity first.
-pub(crate) async fn list(
+pub(super) async fn list(
     host: Data<Host>,
     caller: Caller,
     query: Query<List>,

@@ -174,7 +174,7 @@ fn values_out_of_range_are_refused_by_name() {
     assert_eq!(refused(with(|claim| claim.owner = "o".repeat(201))), "owner");
     assert_eq!(refused(with(|claim| claim.ttl_ms = 99)), "ttl_ms");
     assert_eq!(refused(with(|claim| claim.ttl_ms = 604_800_001)), "ttl_ms");
-    assert_eq!(refused(with(|claim| claim.delay_ms = 60_001)), "delay_ms");
+    assert_eq!(refused(with(|claim| claim.delay_ms = 60_001)), "lock_delay_ms");
     assert_eq!(refused(with(|claim| claim.session = Some(String::new()))), "session");
     assert_eq!(refused(wait_for(claim("ann"), 600_001)), "wait_ms");
     let renewed = LockCommand::Renew { token: 1, owner: "ann".to_owned(), ttl_ms: Some(1) };
