@@ -127,6 +127,7 @@ pub(crate) struct Doors {
     reception: Addr<registry::Reception>,
     keeper: Addr<gates::GateKeeper>,
     supervisor: Addr<supervisor::Supervisor>,
+    settler: Addr<outbox::Settler>,
     log: Arc<dyn EventLog>,
     clock: Clock,
     unreadable: u64,

@@ -1,14 +1,13 @@
-//! The supervisor's own facts: starts of the server, levels of health, progress of reactors.
+//! The supervisor's own facts: starts of the server and levels of health.
 //!
 //! ```text
 //!   system/boot              Booted, Booted, …
 //!   system/health            LevelChanged, …
-//!   system/reactor-{name}    ReactorAdvanced, …
 //! ```
 
 mod events;
 
-pub use events::{Booted, DependencyFact, LevelChanged, ReactorAdvanced, SystemEvent};
+pub use events::{Booted, DependencyFact, LevelChanged, SystemEvent};
 
 use serde::Serialize;
 
@@ -30,8 +29,6 @@ pub struct SystemState {
     pub level: Level,
     /// Since when it holds; `None` before the first change.
     pub since: Option<Timestamp>,
-    /// Everything up to this position has been acted on; of `system/reactor-{name}`.
-    pub reacted_to: u64,
 }
 
 /// What can be asked of a `system` stream.
@@ -44,11 +41,6 @@ pub enum SystemCommand {
     },
     /// Health has another level.
     ChangeLevel(Box<LevelChange>),
-    /// A reactor has acted on everything up to here.
-    AdvanceReactor {
-        /// The position.
-        position: u64,
-    },
     /// Show it.
     Show,
 }
@@ -98,12 +90,7 @@ impl Machine for System {
                 let from = state.level;
                 LevelChanged { from, to, at, score, known_weight, cause, dependencies }.into()
             },
-            SystemCommand::AdvanceReactor { position } if position > state.reacted_to => {
-                ReactorAdvanced { position }.into()
-            },
-            SystemCommand::ChangeLevel(_)
-            | SystemCommand::AdvanceReactor { .. }
-            | SystemCommand::Show => {
+            SystemCommand::ChangeLevel(_) | SystemCommand::Show => {
                 return Ok(Decision::answer(SystemReply(state.clone())));
             },
         };
@@ -131,15 +118,6 @@ impl Machine for System {
                 }
                 state.level = event.to;
                 state.since = Some(event.at);
-            },
-            SystemEvent::ReactorAdvanced(event) => {
-                if event.position <= state.reacted_to {
-                    return illegal(format!(
-                        "back to {} from {}",
-                        event.position, state.reacted_to
-                    ));
-                }
-                state.reacted_to = event.position;
             },
         }
         Ok(state)

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query};
-use mainstay_actors::host::{Host, Meta, Receipt};
+use mainstay_actors::host::{Answered, Failure, Host, Meta, Receipt};
 use mainstay_actors::lock::{Claim, Lock, LockCommand, LockReject, LockReply, Mode, Range};
 use mainstay_actors::machine::Machine;
 use mainstay_actors::session::{Session, SessionCommand};
@@ -57,7 +57,7 @@ pub(super) async fn acquire(
     let acquire = LockCommand::Acquire { claim, wait_ms: body.wait_ms };
     let granted = host.ask::<Lock>(stream.clone(), acquire, meta).await?;
     if let Some(session) = session
-        && alive(&host, &caller, &session).await.is_err()
+        && has_ended(&host, &caller, &session).await
     {
         // It ended between the check and the grant: the lease goes before its reply does. Under a
         // request of its own: the key belongs to the acquire, and would be refused as reused.
@@ -73,18 +73,24 @@ fn full_session(session: &str) -> String {
     if session.contains('/') { session.to_owned() } else { format!("default/{session}") }
 }
 
+/// Refuses a session that has ended, and one that cannot be asked.
 async fn alive(host: &Host, caller: &Caller, session: &str) -> Result<(), Problem> {
-    let stream = StreamId::new(Session::KIND, session).ok_or(LockReject::SessionEnded)?;
-    let mut meta = caller.meta(&());
-    meta.request = None;
-    let asked = host.ask::<Session>(stream, SessionCommand::Show, meta).await;
-    match asked {
-        Ok(_) => Ok(()),
-        Err(mainstay_actors::host::Failure::Rejected { .. }) => {
-            Err(LockReject::SessionEnded.into())
-        },
-        Err(failure) => Err(failure.into()),
+    match ask_session(host, caller, session).await {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(Failure::Rejected { .. })) | None => Err(LockReject::SessionEnded.into()),
+        Some(Err(failure)) => Err(failure.into()),
     }
+}
+
+/// Whether a session's own ruling says so; a session that cannot be asked has not ended.
+async fn has_ended(host: &Host, caller: &Caller, session: &str) -> bool {
+    matches!(ask_session(host, caller, session).await, Some(Err(Failure::Rejected { .. })))
+}
+
+async fn ask_session(host: &Host, caller: &Caller, session: &str) -> Option<Answered<Session>> {
+    let stream = StreamId::new(Session::KIND, session)?;
+    let meta = Meta { request: None, ..caller.meta(&()) };
+    Some(host.ask::<Session>(stream, SessionCommand::Show, meta).await)
 }
 
 /// The body of renew and release.

@@ -20,18 +20,17 @@ use super::gates::{GateKeeper, Gates};
 use super::message::{Deliver, Failure, Meta};
 use super::outbox::{MAX_IN_FLIGHT, Outbox, Settler, ToSettler};
 use super::reactor::SessionLocks;
-use super::recovery::{Recovered, recover};
+use super::recovery::{Recovered, SUPERVISOR, recover};
 use super::registry::{RECEPTION_MAILBOX, Reception, Registry, Shared, start};
 use super::supervisor::{Supervisor, watch_health};
 use super::timers::Timers;
-use super::views::{HEALTH, Hosted, Views};
+use super::views::{HEALTH, Hosted, Release, Views};
 use super::{Doors, HostOptions, OpenLog, Readiness};
 use crate::dependency::{Dependency, DependencyCommand, Settings};
 use crate::lock::Lock;
 use crate::machine::Machine;
 use crate::session::Session;
 use crate::system::{System, SystemCommand};
-use crate::time::Timestamp;
 
 /// Opens the journal, recovers and starts every actor on the current arbiter.
 pub(crate) async fn boot(
@@ -41,7 +40,8 @@ pub(crate) async fn boot(
 ) -> Result<Doors, String> {
     let outbox = Outbox::new();
     // Each message settles at least one of at most MAX_IN_FLIGHT appends: it is never full.
-    let sink = ToSettler(start(Settler(outbox.clone()), MAX_IN_FLIGHT + 1).recipient());
+    let settler = start(Settler(outbox.clone()), MAX_IN_FLIGHT + 1);
+    let sink = ToSettler(settler.clone().recipient());
     let (log, recovered) = open(open_log, Box::new(sink), readiness.clone()).await?;
     let clock = Clock::start(recovered.last_at, options.accept_clock).map_err(|e| e.to_string())?;
 
@@ -54,7 +54,7 @@ pub(crate) async fn boot(
     let timers = Rc::new(Timers::default());
     let shared = Shared::new(clock, outbox.clone(), timers.clone(), options.seed);
     let registry = Registry::new(shared.clone());
-    let system = Internal { registry: registry.clone(), principal: Arc::from("system:supervisor") };
+    let system = Internal { registry: registry.clone(), principal: Arc::from(SUPERVISOR) };
 
     let version = options.version.clone();
     let booted = system.send::<System>(BOOT, SystemCommand::Boot { version }).await?;
@@ -74,7 +74,11 @@ pub(crate) async fn boot(
     Ok(Doors {
         reception: start(Reception(registry.clone()), RECEPTION_MAILBOX),
         keeper: start(keeper, super::gates::MAILBOX),
-        supervisor: start(Supervisor { views, registry, timers }, SUPERVISOR_MAILBOX),
+        supervisor: start(
+            Supervisor { views, registry, timers, recover_after_ms: options.recover_after_ms },
+            SUPERVISOR_MAILBOX,
+        ),
+        settler,
         log,
         clock,
         unreadable: recovered.unreadable,
@@ -117,7 +121,8 @@ fn fill(views: &mut Views, recovered: &Recovered) {
         }
     }
     let head = recovered.head;
-    views.ended_sessions.extend(recovered.orphaned().into_iter().map(|session| (head, session)));
+    let orphaned = recovered.orphaned().into_iter();
+    views.to_release.extend(orphaned.map(|session| (head, Release::Ended(session))));
 }
 
 /// Sends the supervisor's own commands and waits for them.
@@ -178,7 +183,7 @@ async fn settle<M: Machine>(
 
 /// Leases that were alive at the last journaled time get time to be renewed.
 async fn recover_leases(system: &Internal, recovered: &Recovered) -> Result<(), String> {
-    let alive_at: Timestamp = recovered.last_at;
+    let alive_at = recovered.alive_at;
     let locks = recovered.world.locks.iter();
     let commands =
         locks.filter_map(|(name, state)| Some((name.as_str(), Lock::recover(state, alive_at)?)));

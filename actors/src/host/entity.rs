@@ -14,10 +14,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use mainstay_journal::{Append, Cursor, Draft, Envelope, Outcome, Refusal, Request, StreamId};
 
-use super::life::{Entity, Lost};
+use super::life::{Entity, Lost, No};
 use super::load::load;
 use super::message::{Deliver, Failure, Meta, ReplyTo, answer};
 use super::outbox::Pending;
@@ -36,6 +36,7 @@ pub(crate) struct EntityActor<M: Hosted> {
     shared: Rc<Shared>,
     entity: Rc<RefCell<Entity<M>>>,
     mail: Rc<Mail>,
+    succeeds: bool,
 }
 
 /// Messages that the registry has sent to an actor, and how many of them arrived: equal means
@@ -57,19 +58,29 @@ impl Mail {
 }
 
 impl<M: Hosted> EntityActor<M> {
-    pub(crate) fn new(stream: StreamId, shared: Rc<Shared>, mail: Rc<Mail>) -> Self {
-        Self { stream, shared, entity: Rc::default(), mail }
+    /// `succeeds`: an earlier actor of this stream crashed, and its events may be in flight.
+    pub(crate) fn new(
+        stream: StreamId,
+        shared: Rc<Shared>,
+        mail: Rc<Mail>,
+        succeeds: bool,
+    ) -> Self {
+        Self { stream, shared, entity: Rc::default(), mail, succeeds }
     }
 
     /// Folds the stream anew; commands wait in the mailbox meanwhile.
     fn reload(&mut self, context: &mut Context<Self>, then: Option<Deliver<M>>) {
-        self.entity = Rc::default();
-        self.entity.borrow_mut().activation = self.shared.next_activation();
+        let alarm = self.entity.borrow().alarm;
+        let lives_on = std::mem::replace(&mut self.succeeds, true);
+        let activation = self.shared.next_activation();
+        self.entity = Rc::new(RefCell::new(Entity { activation, alarm, ..Entity::default() }));
         let outbox = self.shared.outbox.clone();
         let stream = self.stream.clone();
         let folded = async move {
             // Events of an earlier activation may still be in flight.
-            outbox.clone().settled().await;
+            if lives_on {
+                outbox.clone().settled().await;
+            }
             let Some(log) = outbox.log().cloned() else {
                 return Err("the journal is not open".to_owned());
             };
@@ -90,8 +101,9 @@ impl<M: Hosted> EntityActor<M> {
                 if let Some(message) = then {
                     answer::<M>(message.reply_to, Err(Failure::Unreadable(reason)));
                 }
-                // The registry makes a new one for the next command.
-                context.stop();
+                // Each command that waits, and each that comes, tries once more.
+                actor.entity.borrow_mut().lost = Some(Lost::Unreadable);
+                look_again(&actor.shared, &actor.stream, &mut actor.entity.borrow_mut());
             },
         }));
     }
@@ -120,7 +132,7 @@ impl<M: Hosted> EntityActor<M> {
             )
         };
         match decided {
-            Err(reason) => self.entity.borrow_mut().hold(reply_to, Err(reason)),
+            Err(reason) => self.entity.borrow_mut().hold(reply_to, Err(No::Rejected(reason))),
             Ok(decision) => self.carry_out(decision, &meta, now, reply_to),
         }
         self.schedule();
@@ -146,9 +158,9 @@ impl<M: Hosted> EntityActor<M> {
         }
         let mut entity = self.entity.borrow_mut();
         match (reply, &meta.request) {
-            (Reply::Now(result), _) => entity.hold(reply_to, result),
+            (Reply::Now(result), _) => entity.hold(reply_to, result.map_err(No::Rejected)),
             (Reply::Deferred, Some((id, _))) => {
-                entity.waiting.entry(id.to_string()).or_default().push(reply_to);
+                entity.wait(id, reply_to);
             },
             // A machine defers only what has a request id; the caller would wait for ever.
             (Reply::Deferred, None) => answer::<M>(reply_to, Err(Failure::Crashed)),
@@ -206,18 +218,12 @@ impl<M: Hosted> EntityActor<M> {
         // The state has events that were never sent: the next command folds it anew.
         entity.submitted -= 1;
         entity.lost = Some(Lost::Refused(Refusal::Superseded));
-        look_again::<M>(&self.shared, &self.stream);
+        look_again(&self.shared, &self.stream, &mut entity);
         Err(Failure::Busy("the journal's queue"))
     }
 
-    /// Sees to it that the deadline queue knows the entity's next deadline.
     fn schedule(&self) {
-        let mut entity = self.entity.borrow_mut();
-        let Some(deadline) = M::deadline(&entity.state) else { return };
-        if entity.timer.is_none_or(|timer| deadline < timer) {
-            entity.timer = Some(deadline);
-            self.shared.timers.schedule::<M>(deadline, self.stream.clone());
-        }
+        schedule(&self.shared, &self.stream, &mut self.entity.borrow_mut());
     }
 }
 
@@ -263,38 +269,58 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
 
     fn handle(&mut self, _wake: Wake, context: &mut Self::Context) {
         self.mail.arrive();
+        let now = self.shared.clock.now();
+        if self.entity.borrow().alarm.timer.is_some_and(|timer| timer > now) {
+            return;
+        }
+        self.entity.borrow_mut().alarm.timer = None;
         if self.entity.borrow().lost.is_some() {
             return self.reload(context, None);
         }
-        self.entity.borrow_mut().timer = None;
-        let deadline = M::deadline(&self.entity.borrow().state);
-        if deadline.is_some_and(|deadline| deadline <= self.shared.clock.now()) {
+        let due = {
+            let mut entity = self.entity.borrow_mut();
+            let due = M::deadline(&entity.state).is_some_and(|deadline| deadline <= now);
+            if due {
+                entity.alarm.pause(now);
+            }
+            due
+        };
+        if due {
             let (reply_to, _nobody) = tokio::sync::oneshot::channel();
             let meta = Meta::of(&self.shared.timer_principal);
             let stream = self.stream.clone();
+            let before = self.entity.borrow().submitted;
             self.command(Deliver { stream, command: M::due(), meta, reply_to }, context);
-            // Due and not carried out (the journal refuses, say): look again a little later.
             let mut entity = self.entity.borrow_mut();
-            if entity.timer.is_none() && M::deadline(&entity.state).is_some() {
-                let again = self.shared.clock.now().plus_ms(RETRY_MS);
-                entity.timer = Some(again);
-                self.shared.timers.schedule::<M>(again, self.stream.clone());
+            if entity.submitted > before {
+                entity.alarm.not_before = Timestamp::default();
             }
-        } else {
-            self.schedule();
         }
+        self.schedule();
         leave_if_over(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 }
 
-/// A due timer that could not be carried out is tried again after this, in milliseconds.
-const RETRY_MS: u64 = 250;
+/// Sees to it that the deadline queue knows the entity's next deadline.
+fn schedule<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>) {
+    if let Some(deadline) = M::deadline(&entity.state) {
+        wake_at(shared, stream, entity, deadline.max(entity.alarm.not_before));
+    }
+}
 
-/// Wakes a refused entity a little later: the state that was dropped may have hidden a deadline,
+/// Wakes a refused entity after a pause: the state that was dropped may have hidden a deadline,
 /// and nobody else may ever ask.
-fn look_again<M: Hosted>(shared: &Shared, stream: &StreamId) {
-    let again = shared.clock.now().plus_ms(RETRY_MS);
-    shared.timers.schedule::<M>(again, stream.clone());
+fn look_again<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>) {
+    entity.alarm.pause(shared.clock.now());
+    entity.alarm.refusals = entity.alarm.refusals.saturating_add(1);
+    wake_at(shared, stream, entity, entity.alarm.not_before);
+}
+
+fn wake_at<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>, at: Timestamp) {
+    if entity.alarm.timer.is_none_or(|timer| at < timer) {
+        entity.alarm.timer = Some(at);
+        shared.timers.schedule::<M>(at, stream.clone());
+    }
 }
 
 /// An append of an entity, waiting for its sync.
@@ -313,15 +339,16 @@ impl<M: Hosted> Pending for Settling<M> {
         let mut entity = entity.borrow_mut();
         match outcome {
             Outcome::Committed { first, count } => {
-                let at = Cursor { epoch, position: first };
+                let last = first + u64::from(count).saturating_sub(1);
+                let at = Cursor { epoch, position: last };
                 M::publish(views, &stream, at, &events);
                 entity.durable(epoch, first, count, answers);
                 leave_if_over(&shared, &mail, &stream, &entity);
             },
             Outcome::Refused(refusal) => {
-                // A closed journal stays closed until the next start.
-                if !matches!(refusal, Refusal::Poisoned(_)) {
-                    look_again::<M>(&shared, &stream);
+                // Once per life; a closed journal stays closed until the next start.
+                if entity.lost.is_none() && !matches!(refusal, Refusal::Poisoned(_)) {
+                    look_again(&shared, &stream, &mut entity);
                 }
                 entity.lose(Lost::Refused(refusal));
             },

@@ -103,7 +103,8 @@ impl GateKeeper {
             }
         }
         for (name, verdict) in due {
-            // The reply is not awaited: the gate repeats what the journal did not take.
+            // The reply is not awaited: the gate repeats a verdict that the journal did not take. An
+            // observation is not repeated; its counts are lost while the journal refuses.
             drop(command(&self.registry, &self.principal, &name, verdict));
         }
     }

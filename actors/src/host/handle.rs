@@ -9,6 +9,7 @@ use mainstay_journal::{EventLog, StreamId};
 use tokio::sync::{oneshot, watch};
 
 use super::message::{self, Answered, Failure, Meta};
+use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
 use super::{Doors, HostOptions, Hosted, OpenLog, Readiness, boot, gates};
 use crate::dependency::{DependencyReject, DependencyState};
@@ -62,7 +63,8 @@ impl Host {
                 drop(running.inside.arbiter.set(Arbiter::current()));
                 let _ = up.send(());
                 running.start(open_log, options).await;
-                // Ends when every handle is gone, too.
+                // Ends when every handle is gone, too: this one goes now.
+                drop(running);
                 drop(closed.wait_for(|closed| *closed).await);
             });
         };
@@ -278,6 +280,10 @@ impl Host {
         self.drain();
         if let Some(log) = self.log() {
             drop(tokio::task::spawn_blocking(move || log.close()).await);
+        }
+        if let Some(doors) = self.inside.doors.get() {
+            // The last groups are on their way to their replies.
+            let _ = doors.settler.send(Flush).await;
         }
         self.inside.closed.send_replace(true);
         let thread = self.inside.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -30,11 +30,11 @@ pub(crate) struct Entity<M: Hosted> {
     pub(super) settled: u64,
     /// Replies in order, each with the append it waits for.
     pub(super) held: VecDeque<Held<M>>,
-    /// Requests that are answered by a later decision.
-    pub(super) waiting: HashMap<String, Vec<ReplyTo<M>>>,
+    /// Requests that are answered by a later decision, each with the append that made it wait.
+    pub(super) waiting: HashMap<String, Vec<(u64, ReplyTo<M>)>>,
     pub(super) ledger: Ledger<M::Event>,
-    /// The earliest entry of this entity in the deadline queue.
-    pub(super) timer: Option<Timestamp>,
+    /// When and how often the deadline queue wakes this entity.
+    pub(super) alarm: Alarm,
     /// Why the state is not to be decided on any more; the next command folds anew.
     pub(super) lost: Option<Lost>,
 }
@@ -42,20 +42,53 @@ pub(crate) struct Entity<M: Hosted> {
 pub(super) struct Held<M: Hosted> {
     after: u64,
     reply_to: ReplyTo<M>,
-    result: Result<M::Reply, M::Reject>,
+    result: Result<M::Reply, No<M::Reject>>,
+}
+
+/// What is no answer but rests on the state like one.
+#[derive(Debug, Clone)]
+pub(super) enum No<R> {
+    Rejected(R),
+    KeyReused,
+}
+
+/// An entity's place in the deadline queue. It outlives a refusal, so that no entry is doubled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Alarm {
+    /// The earliest entry that is known; a wake before it comes from one that was overtaken.
+    pub(super) timer: Option<Timestamp>,
+    /// A deadline that was not carried out is not looked at before this.
+    pub(super) not_before: Timestamp,
+    /// Refusals since the last durable event: each doubles the pause.
+    pub(super) refusals: u32,
+}
+
+/// The first pause after a refusal, in milliseconds; later ones are at most 32 times as long.
+const PAUSE_MS: u64 = 250;
+
+impl Alarm {
+    /// Nothing more is tried by itself before the pause is over.
+    pub(super) fn pause(&mut self, now: Timestamp) {
+        self.not_before = now.plus_ms(PAUSE_MS << self.refusals.min(5));
+    }
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Lost {
     Refused(Refusal),
     Unknown(String),
+    Unreadable,
 }
 
 impl Lost {
-    fn failure<R: std::error::Error>(&self) -> Failure<R> {
+    /// What a held reply gets; `first` is the command that was refused, the others only came
+    /// after it.
+    fn failure<R: std::error::Error>(&self, first: bool) -> Failure<R> {
         match self {
+            Self::Refused(Refusal::TooLarge(_)) if !first => Failure::Refused(Refusal::Superseded),
             Self::Refused(refusal) => Failure::Refused(refusal.clone()),
             Self::Unknown(reason) => Failure::OutcomeUnknown(reason.clone()),
+            Self::Unreadable => Failure::Refused(Refusal::Superseded),
         }
     }
 }
@@ -73,7 +106,7 @@ impl<M: Hosted> Default for Entity<M> {
             held: VecDeque::new(),
             waiting: HashMap::new(),
             ledger: Ledger::default(),
-            timer: None,
+            alarm: Alarm::default(),
             lost: None,
         }
     }
@@ -118,19 +151,25 @@ impl<M: Hosted> Entity<M> {
         let Some((id, fingerprint)) = &meta.request else { return Some(reply_to) };
         let Some(entry) = self.ledger.find(id, now) else { return Some(reply_to) };
         if entry.fingerprint != *fingerprint {
-            answer::<M>(reply_to, Err(Failure::KeyReused));
+            self.hold(reply_to, Err(No::KeyReused));
             return None;
         }
         match M::answer_again(&self.state, id, &entry.events) {
             Again::Decide => return Some(reply_to),
-            Again::Reply(result) => self.hold(reply_to, result),
-            Again::Waiting => self.waiting.entry(id.to_string()).or_default().push(reply_to),
+            Again::Reply(result) => self.hold(reply_to, result.map_err(No::Rejected)),
+            Again::Waiting => self.wait(id, reply_to),
         }
         None
     }
 
+    /// Replies when a later decision answers the request.
+    pub(super) fn wait(&mut self, request: &str, reply_to: ReplyTo<M>) {
+        let after = self.submitted;
+        self.waiting.entry(request.to_owned()).or_default().push((after, reply_to));
+    }
+
     /// Replies once everything submitted so far is durable; at once if it is.
-    pub(super) fn hold(&mut self, reply_to: ReplyTo<M>, result: Result<M::Reply, M::Reject>) {
+    pub(super) fn hold(&mut self, reply_to: ReplyTo<M>, result: Result<M::Reply, No<M::Reject>>) {
         if self.submitted == self.settled {
             answer::<M>(reply_to, self.answered(result));
         } else {
@@ -138,23 +177,25 @@ impl<M: Hosted> Entity<M> {
         }
     }
 
-    fn answered(&self, result: Result<M::Reply, M::Reject>) -> Answered<M> {
+    fn answered(&self, result: Result<M::Reply, No<M::Reject>>) -> Answered<M> {
         let at = Cursor { epoch: self.epoch, position: self.head.position };
         match result {
             Ok(reply) => Ok(Receipt { reply, at }),
-            Err(reason) => Err(Failure::Rejected { reason, at }),
+            Err(No::Rejected(reason)) => Err(Failure::Rejected { reason, at }),
+            Err(No::KeyReused) => Err(Failure::KeyReused),
         }
     }
 
     /// The append after the last settled one is durable.
     pub(super) fn durable(&mut self, epoch: u32, first: u64, count: u32, answers: Vec<Answer<M>>) {
         self.settled += 1;
+        self.alarm.refusals = 0;
         self.epoch = epoch;
         self.head.version += u64::from(count);
         self.head.position = first + u64::from(count).saturating_sub(1);
         for Answer { request, reply } in answers {
-            for reply_to in self.waiting.remove(&request).unwrap_or_default() {
-                answer::<M>(reply_to, self.answered(reply.clone()));
+            for (_, reply_to) in self.waiting.remove(&request).unwrap_or_default() {
+                answer::<M>(reply_to, self.answered(reply.clone().map_err(No::Rejected)));
             }
         }
         while self.held.front().is_some_and(|held| held.after <= self.settled) {
@@ -165,11 +206,19 @@ impl<M: Hosted> Entity<M> {
 
     /// Nothing decided on this state is true any more.
     pub(super) fn lose(&mut self, lost: Lost) {
+        let refused = self.settled + 1;
         for held in self.held.drain(..) {
-            answer::<M>(held.reply_to, Err(lost.failure()));
+            answer::<M>(held.reply_to, Err(lost.failure(held.after == refused)));
         }
-        for reply_to in self.waiting.drain().flat_map(|(_, waiting)| waiting) {
-            answer::<M>(reply_to, Err(lost.failure()));
+        for (after, reply_to) in self.waiting.drain().flat_map(|(_, waiting)| waiting) {
+            // Its place in the queue is durable: only what came after it was refused.
+            let still_waits = "the request still waits; retry it under the same Idempotency-Key";
+            let failure = if after <= self.settled {
+                Failure::OutcomeUnknown(still_waits.to_owned())
+            } else {
+                lost.failure(after == refused)
+            };
+            answer::<M>(reply_to, Err(failure));
         }
         self.lost.get_or_insert(lost);
     }

@@ -76,8 +76,9 @@ pub enum Failure<R: std::error::Error> {
     /// The entity's history cannot be read.
     #[error("{0}")]
     Unreadable(String),
-    /// The entity panicked on this command; nothing was recorded for it.
-    #[error("the entity crashed on this command")]
+    /// The entity panicked while this command was under way. What it panics on is not recorded; a
+    /// request that waited may be.
+    #[error("the entity crashed while this command was under way; retry it under the same key")]
     Crashed,
 }
 

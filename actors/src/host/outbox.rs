@@ -136,6 +136,17 @@ impl Handler<Settled> for Settler {
     }
 }
 
+/// Answered when every group that was sent before it is settled.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Flush;
+
+impl Handler<Flush> for Settler {
+    type Result = ();
+
+    fn handle(&mut self, _flush: Flush, _context: &mut Self::Context) {}
+}
+
 /// The journal's side of the settler.
 pub(crate) struct ToSettler(pub(crate) Recipient<Settled>);
 

@@ -1,12 +1,12 @@
 //! A session's end releases its locks.
 //!
 //! ```text
-//!   SessionEnded durable ──► for each lock of the session: SessionEnded command, awaited
-//!                                   └──► cursor ──► ReactorAdvanced in system/reactor-session-locks
+//!   SessionEnded durable ───────────────► for each lock of the session: SessionEnded, awaited
+//!   lease or waiter of a session durable ─► does the session live? if not, the same
 //! ```
 //!
-//! The commands are idempotent and the cursor is durable, so a crash between the two halves is
-//! caught up: recovery queues again what ended after the cursor.
+//! The commands are idempotent. A crash between the two halves is caught up by recovery, which
+//! finds every session that owns or waits for a lock and is over (ADR-0010).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,13 +18,10 @@ use tokio::sync::oneshot;
 
 use super::message::{Answered, Deliver, Failure, Meta};
 use super::registry::Registry;
-use super::views::{Hosted, Views};
+use super::views::{Hosted, Release, Views};
 use crate::lock::{Lock, LockCommand};
-use crate::machine::Machine;
-use crate::system::{System, SystemCommand};
+use crate::session::{Session, SessionCommand};
 
-/// Id of the stream with the reactor's cursor.
-pub(crate) const SESSION_LOCKS: &str = "reactor-session-locks";
 /// A command that the host could not take is tried again after this.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -38,50 +35,88 @@ pub(crate) struct SessionLocks {
 impl SessionLocks {
     /// Works for as long as the arbiter does.
     pub(crate) async fn run(self) {
-        let ended = self.views.borrow().session_ended.clone();
+        let releases = self.views.borrow().releases.clone();
         loop {
-            let mut reacted_to = None;
-            while let Some((at, session)) = self.next() {
-                self.release(at, &session).await;
-                self.views.borrow_mut().locks_of_session.remove(&session);
-                reacted_to = Some(at);
+            while let Some((at, release)) = self.next() {
+                match release {
+                    Release::Ended(session) => self.release(at, &session).await,
+                    Release::IfEnded(session) => {
+                        if self.has_ended(at, &session).await {
+                            self.release(at, &session).await;
+                        }
+                    },
+                }
             }
-            if let Some(at) = reacted_to {
-                let advance = SystemCommand::AdvanceReactor { position: at.position };
-                self.send::<System>(System::KIND, SESSION_LOCKS, advance, at).await;
-            }
-            ended.notified().await;
+            releases.notified().await;
         }
     }
 
-    fn next(&self) -> Option<(Cursor, String)> {
-        self.views.borrow_mut().ended_sessions.pop_front()
+    fn next(&self) -> Option<(Cursor, Release)> {
+        self.views.borrow_mut().to_release.pop_front()
     }
 
+    async fn has_ended(&self, at: Cursor, session: &str) -> bool {
+        let answered = self.send_until_taken::<Session>(session, &SessionCommand::Show, at).await;
+        matches!(answered, Err(Failure::Rejected { .. }))
+    }
+
+    /// All of the session's locks together, so that they share group commits.
     async fn release(&self, at: Cursor, session: &str) {
         let locks = self.views.borrow().locks_of_session.get(session).cloned().unwrap_or_default();
-        for lock in locks {
-            let command = LockCommand::SessionEnded { session: session.to_owned() };
-            self.send::<Lock>(Lock::KIND, lock.id(), command, at).await;
-        }
-    }
-
-    /// Sends until the host has taken it: the commands are idempotent.
-    async fn send<M: Hosted>(&self, kind: &str, id: &str, command: M::Command, cause: Cursor) {
-        let Some(stream) = StreamId::new(kind, id) else { return };
-        loop {
-            let (reply_to, reply) = oneshot::channel();
-            let meta = Meta::of(&self.principal).caused_by(cause);
-            let (stream, command) = (stream.clone(), command.clone());
-            self.registry.borrow_mut().deliver::<M>(Deliver { stream, command, meta, reply_to });
-            let answered: Answered<M> = reply.await.unwrap_or(Err(Failure::Crashed));
-            match answered {
-                Ok(_) | Err(Failure::Rejected { .. }) => return,
-                Err(failure) => {
-                    tracing::warn!(%failure, id, "a rule between entities waits for the journal");
-                    tokio::time::sleep(RETRY).await;
-                },
+        let command = LockCommand::SessionEnded { session: session.to_owned() };
+        let sent: Vec<_> =
+            locks.iter().map(|lock| (lock, self.send::<Lock>(lock.id(), &command, at))).collect();
+        for (lock, reply) in sent {
+            let answered = match reply {
+                Some(reply) => reply.await.unwrap_or(Err(Failure::Crashed)),
+                None => continue,
+            };
+            if is_to_be_tried_again(&answered) {
+                // Its outcome does not matter further: a lock that cannot be read holds nobody up.
+                drop(self.send_until_taken::<Lock>(lock.id(), &command, at).await);
             }
         }
     }
+
+    fn send<M: Hosted>(
+        &self,
+        id: &str,
+        command: &M::Command,
+        cause: Cursor,
+    ) -> Option<oneshot::Receiver<Answered<M>>> {
+        let stream = StreamId::new(M::KIND, id)?;
+        let (reply_to, reply) = oneshot::channel();
+        let meta = Meta::of(&self.principal).caused_by(cause);
+        let command = command.clone();
+        self.registry.borrow_mut().deliver::<M>(Deliver { stream, command, meta, reply_to });
+        Some(reply)
+    }
+
+    /// Sends until the entity has ruled, or cannot be read at all.
+    async fn send_until_taken<M: Hosted>(
+        &self,
+        id: &str,
+        command: &M::Command,
+        cause: Cursor,
+    ) -> Answered<M> {
+        loop {
+            let Some(reply) = self.send::<M>(id, command, cause) else {
+                return Err(Failure::Unreadable(format!("{id:?} is no name")));
+            };
+            let answered = reply.await.unwrap_or(Err(Failure::Crashed));
+            if !is_to_be_tried_again(&answered) {
+                return answered;
+            }
+            tracing::warn!(kind = M::KIND, id, "a rule between entities waits for the journal");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Neither a ruling nor an entity that nobody can ask; the entity itself has logged the latter.
+fn is_to_be_tried_again<R, E: std::error::Error>(answered: &Result<R, Failure<E>>) -> bool {
+    !matches!(
+        answered,
+        Ok(_) | Err(Failure::Rejected { .. } | Failure::Unreadable(_) | Failure::Crashed)
+    )
 }

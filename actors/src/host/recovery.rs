@@ -9,6 +9,8 @@ use crate::session::SessionState;
 use crate::time::Timestamp;
 use crate::world::{AnyEvent, World};
 
+/// Who starts the server, extends leases and changes levels.
+pub(crate) const SUPERVISOR: &str = "system:supervisor";
 /// Progress is told every so many records.
 const TELL_EVERY: u64 = 20_000;
 
@@ -19,6 +21,9 @@ pub(crate) struct Recovered {
     pub(crate) head: Cursor,
     /// Time of the newest record: the clock never goes back behind it.
     pub(crate) last_at: Timestamp,
+    /// Time of the newest record that is not a start's own: what was alive then gets grace, also
+    /// when a start was cut short between its record and the leases'.
+    pub(crate) alive_at: Timestamp,
     /// Streams whose history cannot be; each was logged, and its entity refuses commands.
     pub(crate) unreadable: u64,
 }
@@ -30,9 +35,12 @@ pub(crate) fn recover(
 ) -> Result<Recovered, String> {
     let head = log.head();
     let mut recovered = Recovered { head, ..Recovered::default() };
-    let Recovered { world, last_at, unreadable, .. } = &mut recovered;
+    let Recovered { world, last_at, alive_at, unreadable, .. } = &mut recovered;
     log.scan(1, head.position, &mut |record| {
         *last_at = Timestamp::from_micros(record.at_us);
+        if record.principal != SUPERVISOR {
+            *alive_at = *last_at;
+        }
         let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
         let folded = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)
             .and_then(|event| Ok(world.apply(id, &event)?));

@@ -118,17 +118,18 @@ impl Registry {
 
     fn slot<M: Hosted>(&mut self, stream: &StreamId) -> &Slot<M> {
         let shared = self.shared.clone();
-        let spawn = |stream: &StreamId| {
-            let mail = Rc::new(Mail::default());
-            let actor = EntityActor::new(stream.clone(), shared, mail.clone());
-            let address = start(actor, MAILBOX);
-            Slot { address, mail }
-        };
         let room = self.room::<M>();
-        if room.get(stream).is_some_and(|slot| !slot.address.connected()) {
+        let crashed = room.get(stream).is_some_and(|slot| !slot.address.connected());
+        if crashed {
             tracing::warn!(%stream, "the entity crashed; a new one folds from the journal");
             room.remove(stream);
         }
+        let spawn = |stream: &StreamId| {
+            let mail = Rc::new(Mail::default());
+            let actor = EntityActor::new(stream.clone(), shared, mail.clone(), crashed);
+            let address = start(actor, MAILBOX);
+            Slot { address, mail }
+        };
         room.entry(stream.clone()).or_insert_with_key(spawn)
     }
 

@@ -151,9 +151,16 @@ fn explain(views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> Strin
     cause(&assessment, inputs, |input| mode(views, input))
 }
 
+/// Most dependencies in the evidence of a change.
+const MAX_FACTS: usize = 64;
+
 fn evidence(views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> LevelChange {
-    let dependencies = inputs
-        .iter()
+    // What is down and what weighs most: a record is bounded, the number of dependencies is not.
+    let mut told: Vec<&Input<'_>> = inputs.iter().collect();
+    told.sort_by_key(|input| (!input.down, std::cmp::Reverse(input.weight), input.name));
+    let dependencies = told
+        .into_iter()
+        .take(MAX_FACTS)
         .map(|input| DependencyFact {
             name: input.name.to_owned(),
             weight: input.weight,
@@ -175,10 +182,23 @@ pub(crate) struct Supervisor {
     pub(crate) views: Rc<RefCell<Views>>,
     pub(crate) registry: Rc<RefCell<Registry>>,
     pub(crate) timers: Rc<super::timers::Timers>,
+    pub(crate) recover_after_ms: u64,
 }
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
+}
+
+impl Supervisor {
+    /// Why the level is what it is; while a better one is waited for, that.
+    fn cause(&self, views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> String {
+        let cause = explain(views, inputs, assessment);
+        if assessment.level <= views.health.level {
+            return cause;
+        }
+        let seconds = self.recover_after_ms.div_ceil(1_000);
+        format!("{cause}; {} must hold for {seconds} s first", assessment.level)
+    }
 }
 
 /// Asks for the global health.
@@ -201,7 +221,7 @@ impl Handler<AskHealth> for Supervisor {
             position,
             epoch,
             known_weight: assessment.known_weight,
-            cause: explain(&views, &inputs, assessment),
+            cause: self.cause(&views, &inputs, assessment),
             dependencies: views
                 .dependencies
                 .iter()

@@ -40,8 +40,17 @@ pub trait Hosted: Machine {
         Tags::new()
     }
 
-    /// Durable events of one append, the first of them at `at`, for the host's views.
+    /// Durable events of one append, the last of them at `at`, for the host's views.
     fn publish(_views: &mut Views, _stream: &StreamId, _at: Cursor, _events: &[Self::Event]) {}
+}
+
+/// Work for the reactor that releases locks: `{tenant}/{id}` of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// It has ended.
+    Ended(String),
+    /// It has a new lease or waiter: does it still live?
+    IfEnded(String),
 }
 
 /// The views; shared on the arbiter.
@@ -53,8 +62,10 @@ pub struct Views {
     pub(crate) locks: HashMap<StreamId, LockState>,
     /// Locks that a session may own or wait for.
     pub(crate) locks_of_session: HashMap<String, BTreeSet<StreamId>>,
-    /// Sessions that ended and whose locks were not released yet, with their record.
-    pub(crate) ended_sessions: VecDeque<(Cursor, String)>,
+    /// The other way round.
+    sessions_of_lock: HashMap<StreamId, BTreeSet<String>>,
+    /// Sessions whose locks are to be released, with the record that says so.
+    pub(crate) to_release: VecDeque<(Cursor, Release)>,
     /// The durable level, and since when.
     pub(crate) health: SystemState,
     /// The gates, which follow the breakers.
@@ -62,7 +73,7 @@ pub struct Views {
     /// The newest durable position that was published.
     pub(crate) position: Cursor,
     pub(crate) health_changed: Rc<Notify>,
-    pub(crate) session_ended: Rc<Notify>,
+    pub(crate) releases: Rc<Notify>,
     assess: bool,
 }
 
@@ -72,12 +83,13 @@ impl Views {
             dependencies: BTreeMap::new(),
             locks: HashMap::new(),
             locks_of_session: HashMap::new(),
-            ended_sessions: VecDeque::new(),
+            sessions_of_lock: HashMap::new(),
+            to_release: VecDeque::new(),
             health: SystemState::default(),
             gates,
             position: Cursor::default(),
             health_changed: Rc::default(),
-            session_ended: Rc::default(),
+            releases: Rc::default(),
             assess: false,
         }))
     }
@@ -87,8 +99,8 @@ impl Views {
         if std::mem::take(&mut self.assess) {
             self.health_changed.notify_one();
         }
-        if !self.ended_sessions.is_empty() {
-            self.session_ended.notify_one();
+        if !self.to_release.is_empty() {
+            self.releases.notify_one();
         }
     }
 
@@ -107,15 +119,32 @@ impl Views {
         }
     }
 
-    /// Remembers which sessions a lock's leases and waiters belong to.
+    /// Follows which sessions a lock's leases and waiters belong to.
     fn index_sessions(&mut self, stream: &StreamId) {
-        let Some(state) = self.locks.get(stream) else { return };
-        let grants = state.grants.iter().map(|grant| &grant.claim);
-        let waiters = state.waiters.iter().map(|waiter| &waiter.claim);
-        for session in grants.chain(waiters).filter_map(|claim| claim.session.as_ref()) {
-            self.locks_of_session.entry(session.clone()).or_default().insert(stream.clone());
+        let now: BTreeSet<String> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
+        let before = if now.is_empty() {
+            self.sessions_of_lock.remove(stream)
+        } else {
+            self.sessions_of_lock.insert(stream.clone(), now.clone())
+        };
+        for gone in before.unwrap_or_default().difference(&now) {
+            if let Some(locks) = self.locks_of_session.get_mut(gone) {
+                locks.remove(stream);
+                if locks.is_empty() {
+                    self.locks_of_session.remove(gone);
+                }
+            }
+        }
+        for session in now {
+            self.locks_of_session.entry(session).or_default().insert(stream.clone());
         }
     }
+}
+
+fn sessions_of(state: &LockState) -> BTreeSet<String> {
+    let grants = state.grants.iter().map(|grant| &grant.claim);
+    let claims = grants.chain(state.waiters.iter().map(|waiter| &waiter.claim));
+    claims.filter_map(|claim| claim.session.clone()).collect()
 }
 
 impl Hosted for System {
@@ -155,7 +184,8 @@ impl Hosted for Session {
             if let SessionEvent::SessionEnded(_) = event
                 && views.locks_of_session.contains_key(stream.id())
             {
-                views.ended_sessions.push_back((at, stream.id().to_owned()));
+                let ended = Release::Ended(stream.id().to_owned());
+                views.to_release.push_back((at, ended));
             }
         }
     }
@@ -177,17 +207,24 @@ impl Hosted for Lock {
         fold::<Self>(state, stream, events);
         if state.grants.is_empty() && state.waiters.is_empty() {
             views.locks.remove(stream);
-        } else if events.iter().any(names_session) {
+        }
+        let mut named = events.iter().filter_map(session_of).peekable();
+        if named.peek().is_some() || views.sessions_of_lock.contains_key(stream) {
             views.index_sessions(stream);
+        }
+        // A session that ended before its lease was durable ends nothing by itself any more.
+        for session in named {
+            views.to_release.push_back((at, Release::IfEnded(session.to_owned())));
         }
     }
 }
 
-fn names_session(event: &LockEvent) -> bool {
+/// The session that a new lease or waiter belongs to.
+fn session_of(event: &LockEvent) -> Option<&str> {
     match event {
-        LockEvent::LeaseGranted(event) => event.claim.session.is_some(),
-        LockEvent::WaiterQueued(event) => event.claim.session.is_some(),
-        _ => false,
+        LockEvent::LeaseGranted(event) => event.claim.session.as_deref(),
+        LockEvent::WaiterQueued(event) => event.claim.session.as_deref(),
+        _ => None,
     }
 }
 

@@ -13,7 +13,6 @@ events! {
     SystemEvent {
         0x0001 v 1 Booted,
         0x0002 v 1 LevelChanged,
-        0x0003 v 1 ReactorAdvanced,
     }
 }
 
@@ -58,11 +57,4 @@ pub struct DependencyFact {
     pub score: Option<Score>,
     /// Its breaker.
     pub mode: Mode,
-}
-
-/// A reactor has acted on everything up to a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReactorAdvanced {
-    /// The position.
-    pub position: u64,
 }

@@ -115,8 +115,49 @@ fn a_timer_that_the_journal_refused_is_carried_out_later() {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         assert_eq!(lock_events(&*log, "pool").len(), 1);
         log.set(Fault::Pass);
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        // Each refusal doubles the pause before the next try, up to 8 s.
+        tokio::time::sleep(std::time::Duration::from_secs(8)).await;
         assert_eq!(lock_events(&*log, "pool").len(), 2, "the lease has expired");
         assert!(host.held_locks("", "", 1).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_waiter_whose_place_is_durable_is_not_told_that_nothing_happened() {
+    virtually(async {
+        let (host, log) = Rig::default().start().await;
+        let held = acquire(&host, "pool", "anna", 60_000).await;
+        let waits = tokio::task::spawn_local({
+            let host = host.clone();
+            async move {
+                host.ask::<Lock>(lock("pool"), waiting("ben", 60_000, 30_000), request("b")).await
+            }
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        log.set(Fault::Refuse(Refusal::NoRoom));
+        let release = LockCommand::Release { token: held.token, owner: "anna".to_owned() };
+        let refused = host.ask::<Lock>(lock("pool"), release, meta()).await.unwrap_err();
+        assert_eq!(refused, Failure::Refused(Refusal::NoRoom));
+        let answered = waits.await.unwrap().unwrap_err();
+        assert!(matches!(answered, Failure::OutcomeUnknown(_)), "{answered:?}");
+    });
+}
+
+#[test]
+fn wakes_that_were_overtaken_do_not_breed() {
+    virtually(async {
+        let (host, _log) = Rig::default().start().await;
+        let held = acquire(&host, "pool", "anna", 30_000).await;
+        for round in 0..50 {
+            let key = request(&format!("r{round}"));
+            let wait = waiting("ben", 60_000, 500);
+            host.ask::<Lock>(lock("pool"), wait, key).await.unwrap_err();
+            let renew =
+                LockCommand::Renew { token: held.token, owner: "anna".to_owned(), ttl_ms: None };
+            host.ask::<Lock>(lock("pool"), renew, meta()).await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(29)).await;
+        let timers = host.occupancy().await.unwrap().timers;
+        assert!(timers <= 2, "{timers} entries for one lock");
     });
 }

@@ -14,7 +14,7 @@ use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
     EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
 };
-use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, ReactorAdvanced, SystemEvent};
+use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
 use mainstay_actors::time::Timestamp;
 use proptest::prelude::*;
 
@@ -47,7 +47,6 @@ fn system() -> Vec<SystemEvent> {
             dependencies: vec![fact],
         }
         .into(),
-        ReactorAdvanced { position: 7 }.into(),
     ]
 }
 
