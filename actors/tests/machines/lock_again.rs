@@ -82,7 +82,7 @@ fn renewals_and_what_only_time_did_are_decided_again() {
     let renewed = lock.when_asked("r1", renew(token, "ann"));
     assert_eq!(again(&lock, "r1", &renewed.events), Again::Decide);
     lock.wait_ms(60_000);
-    let expired = lock.when_asked("r2", LockCommand::Check { token });
+    let expired = lock.when_asked("r2", LockCommand::Due);
     assert_eq!(expired.names(), "LeaseExpired");
     assert_eq!(again(&lock, "r2", &expired.events), Again::Decide);
 }
