@@ -343,7 +343,12 @@ impl Machine for Lock {
         (!state.grants.is_empty()).then_some(LockCommand::Recover { alive_at })
     }
 
-    fn answer_again(state: &LockState, request: &str, events: &[LockEvent]) -> Again<Self> {
-        decide::answer_again(state, request, events)
+    fn answer_again(
+        state: &LockState,
+        request: &str,
+        events: &[LockEvent],
+        now: Timestamp,
+    ) -> Again<Self> {
+        decide::answer_again(state, request, events, now)
     }
 }

@@ -206,7 +206,12 @@ impl Machine for Session {
         SessionCommand::Due
     }
 
-    fn answer_again(state: &SessionState, request: &str, events: &[SessionEvent]) -> Again<Self> {
-        decide::answer_again(state, request, events)
+    fn answer_again(
+        state: &SessionState,
+        _request: &str,
+        events: &[SessionEvent],
+        now: Timestamp,
+    ) -> Again<Self> {
+        decide::answer_again(state, events, now)
     }
 }

@@ -121,7 +121,7 @@ impl<M: Hosted> Entity<M> {
             answer::<M>(reply_to, Err(Failure::KeyReused));
             return None;
         }
-        match M::answer_again(&self.state, id, &entry.events) {
+        match M::answer_again(&self.state, id, &entry.events, now) {
             Again::Decide => return Some(reply_to),
             Again::Reply(result) => self.hold(reply_to, result),
             Again::Waiting => self.waiting.entry(id.to_string()).or_default().push(reply_to),
