@@ -338,6 +338,7 @@ impl Machine for Dependency {
         state: &DependencyState,
         _request: &str,
         events: &[DependencyEvent],
+        _now: Timestamp,
     ) -> Again<Self> {
         decide::answer_again(state, events)
     }

@@ -12,11 +12,13 @@ mod draft;
 mod events;
 mod fold;
 mod range;
+mod view;
 
 pub use events::{
     LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
     LeaseRevoked, LeftBecause, LockEvent, RefusalRecorded, WaiterLeft, WaiterQueued,
 };
+pub use view::{Holder, LockView, WaiterView};
 
 use std::collections::VecDeque;
 
@@ -182,12 +184,12 @@ pub enum LockCommand {
         /// Why.
         reason: String,
     },
-    /// Is this token a live lease? For the resource that is written.
+    /// Is this token a live lease? For the resource that is written. Records nothing.
     Check {
         /// The token it was shown.
         token: u64,
     },
-    /// Show holders and waiters.
+    /// Show holders and waiters. Records nothing.
     Show,
     /// A session ended: its leases and waiting requests end too.
     SessionEnded {
@@ -238,53 +240,12 @@ pub struct Lease {
     pub expires_in_ms: u64,
 }
 
-impl LockState {
-    /// Its live leases and waiters as anyone may see them.
+impl Grant {
+    /// When it ends unless its holder does something.
     #[must_use]
-    pub fn view(&self) -> LockView {
-        draft::Draft::of(self).view()
+    pub fn ends_at(&self) -> Timestamp {
+        self.claim_by.map_or(self.expires_at, |claim_by| claim_by.min(self.expires_at))
     }
-}
-
-/// A lock as anyone may see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LockView {
-    /// Live leases, oldest first.
-    pub holders: Vec<Holder>,
-    /// Who waits, in order.
-    pub waiters: Vec<WaiterView>,
-    /// The highest token ever granted.
-    pub last_token: u64,
-}
-
-/// A lease as others see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Holder {
-    /// The fencing token.
-    pub token: u64,
-    /// Who holds it.
-    pub owner: String,
-    /// Alone or together.
-    pub mode: Mode,
-    /// Which part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub range: Option<Range>,
-    /// When it ends unless it is renewed.
-    pub expires_at: Timestamp,
-}
-
-/// A waiting request as others see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct WaiterView {
-    /// Who waits.
-    pub owner: String,
-    /// Alone or together.
-    pub mode: Mode,
-    /// Which part.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub range: Option<Range>,
-    /// When it gives up.
-    pub deadline: Timestamp,
 }
 
 /// Why a lock says no.
@@ -382,7 +343,12 @@ impl Machine for Lock {
         (!state.grants.is_empty()).then_some(LockCommand::Recover { alive_at })
     }
 
-    fn answer_again(state: &LockState, request: &str, events: &[LockEvent]) -> Again<Self> {
-        decide::answer_again(state, request, events)
+    fn answer_again(
+        state: &LockState,
+        request: &str,
+        events: &[LockEvent],
+        now: Timestamp,
+    ) -> Again<Self> {
+        decide::answer_again(state, request, events, now)
     }
 }

@@ -80,8 +80,13 @@ pub trait Machine: fmt::Debug + Sized + 'static {
     }
 
     /// The first answer to a request, found again from the events it caused and the state as it
-    /// is now; `None` when it cannot be given any more.
-    fn answer_again(state: &Self::State, request: &str, events: &[Self::Event]) -> Again<Self>;
+    /// is at `now`. What time alone has ended is over here too, swept or not.
+    fn answer_again(
+        state: &Self::State,
+        request: &str,
+        events: &[Self::Event],
+        now: Timestamp,
+    ) -> Again<Self>;
 }
 
 /// What a retried request gets.

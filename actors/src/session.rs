@@ -29,7 +29,9 @@ pub const TTL_MS: std::ops::RangeInclusive<u64> = 1_000..=30 * 24 * 3_600 * 1_00
 pub const MAX_AGE_MS: u64 = 366 * 24 * 3_600 * 1_000;
 /// Most attributes of a session.
 pub const MAX_ATTRIBUTES: usize = 64;
-/// All names and values of a session together, in bytes.
+/// Most attributes that one patch sets and removes.
+pub const MAX_CHANGES: usize = 2 * MAX_ATTRIBUTES;
+/// All names and values of a session together, and of one patch, in bytes.
 pub const MAX_ATTRIBUTE_BYTES: usize = 16 * 1024;
 /// Longest tenant, subject or attribute name, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
@@ -206,7 +208,12 @@ impl Machine for Session {
         SessionCommand::Due
     }
 
-    fn answer_again(state: &SessionState, request: &str, events: &[SessionEvent]) -> Again<Self> {
-        decide::answer_again(state, request, events)
+    fn answer_again(
+        state: &SessionState,
+        _request: &str,
+        events: &[SessionEvent],
+        now: Timestamp,
+    ) -> Again<Self> {
+        decide::answer_again(state, events, now)
     }
 }

@@ -131,7 +131,12 @@ impl Machine for System {
         SystemCommand::Show
     }
 
-    fn answer_again(_state: &SystemState, _request: &str, _events: &[SystemEvent]) -> Again<Self> {
+    fn answer_again(
+        _state: &SystemState,
+        _request: &str,
+        _events: &[SystemEvent],
+        _now: Timestamp,
+    ) -> Again<Self> {
         Again::Decide
     }
 }

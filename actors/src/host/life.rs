@@ -154,7 +154,7 @@ impl<M: Hosted> Entity<M> {
             self.hold(reply_to, Err(No::KeyReused));
             return None;
         }
-        match M::answer_again(&self.state, id, &entry.events) {
+        match M::answer_again(&self.state, id, &entry.events, now) {
             Again::Decide => return Some(reply_to),
             Again::Reply(result) => self.hold(reply_to, result.map_err(No::Rejected)),
             Again::Waiting => self.wait(id, reply_to),

@@ -8,10 +8,14 @@
 //! | `Release` | `LeaseReleased` | – | `NotHeld` | `HeldByOther`, `RefusalRecorded` |
 //! | `ForceRelease` | `LeaseRevoked` for one or all | – | `NotHeld` | `LeaseRevoked` |
 //! | `Check` | `valid: true` | – | `valid: false` | `valid: true` |
+//! | `Show` | live leases and waiters | – | – | – |
 //! | `SessionEnded` | `LeaseReleased`, `WaiterLeft` for all of the session | – | – | – |
 //! | `Recover` | `LeaseExtended`, once a boot | – | – | – |
 //!
-//! Every command but the first `Recover` of a boot begins with what is due at its moment
+//! `Check` and `Show` only read: they answer on a full disk too. They hide what is over at their
+//! moment, and show no grant that is not journaled.
+//!
+//! Every other command but the first `Recover` of a boot begins with what is due at its moment
 //! ([`Draft::sweep`]): a lease that has run out is never treated as live, even when the timer has
 //! not fired. Whatever frees the lock ends with grants to those who wait.
 
@@ -39,6 +43,9 @@ pub(super) fn decide(
         return Ok(extended);
     }
     let now = context.now;
+    if let Some(answer) = read(state, &command, now) {
+        return Ok(Decision::answer(answer));
+    }
     let mut draft = Draft::of(state);
     draft.sweep(now);
     let ruling = match command {
@@ -52,17 +59,34 @@ pub(super) fn decide(
         LockCommand::ForceRelease { token, reason } => {
             holder::force_release(&mut draft, token, &reason, now)
         },
-        LockCommand::Check { token } => {
-            Ok(Ruling::Answer(LockReply::Checked { valid: draft.grant(token).is_some() }))
-        },
-        LockCommand::Show => Ok(Ruling::Answer(LockReply::State(draft.view()))),
         LockCommand::SessionEnded { session } => {
             holder::session_ended(&mut draft, &session, now);
             Ok(Ruling::Answer(LockReply::Done))
         },
-        LockCommand::Recover { .. } | LockCommand::Due => Ok(Ruling::Answer(LockReply::Done)),
+        LockCommand::Recover { .. }
+        | LockCommand::Due
+        | LockCommand::Check { .. }
+        | LockCommand::Show => Ok(Ruling::Answer(LockReply::Done)),
     };
     draft.decision(ruling)
+}
+
+/// The answer to a command that only reads, from the journaled state.
+fn read(state: &LockState, command: &LockCommand, now: Timestamp) -> Option<LockReply> {
+    match command {
+        LockCommand::Check { token } => {
+            let mut live = state.grants.iter().filter(|grant| grant.ends_at() > now);
+            Some(LockReply::Checked { valid: live.any(|grant| grant.token == *token) })
+        },
+        LockCommand::Show => Some(LockReply::State(state.view_at(now))),
+        LockCommand::Acquire { .. }
+        | LockCommand::Renew { .. }
+        | LockCommand::Release { .. }
+        | LockCommand::ForceRelease { .. }
+        | LockCommand::SessionEnded { .. }
+        | LockCommand::Recover { .. }
+        | LockCommand::Due => None,
+    }
 }
 
 /// Leases that ran out while the server was down are not expired first: their holders could not

@@ -130,6 +130,12 @@ impl<'a> Draft<'a> {
         self.grant_waiters(now);
     }
 
+    /// Leaves out what is over at `now`, without a trace: for readers.
+    pub(super) fn hide_over(&mut self, now: Timestamp) {
+        self.grants.retain(|grant| grant.ends_at() > now);
+        self.waiters.retain(|waiter| waiter.deadline > now);
+    }
+
     fn expire(&mut self, token: u64, end: Timestamp, now: Timestamp) {
         let Some(grant) = self.grant(token) else { return };
         let unclaimed = grant.claim_by.is_some();

@@ -42,9 +42,7 @@ pub(super) fn apply(mut state: LockState, event: &LockEvent) -> Result<LockState
 /// The next moment at which a lease ends, a waiter gives up, or a delay that alone is in a
 /// waiter's way is over.
 pub(super) fn deadline(state: &LockState) -> Option<Timestamp> {
-    let leases = state.grants.iter().map(|grant| {
-        grant.claim_by.map_or(grant.expires_at, |claim_by| claim_by.min(grant.expires_at))
-    });
+    let leases = state.grants.iter().map(Grant::ends_at);
     let waits = state.waiters.iter().map(|waiter| waiter.deadline);
     let delay = state
         .delayed_until

@@ -127,27 +127,27 @@ fn kept(live: &Live, revision: u64, idle_until: Timestamp) -> SessionReply {
     SessionReply::Kept { revision, expires_at }
 }
 
-/// The first answer, from the request's own event: a session that has ended since is gone, a
-/// touch may be decided twice.
+/// The first answer, from the request's own event. Of a session that is over, swept or not, nothing
+/// is told: a retried create gets `Exists`, a patch `NotFound` as if it were new; a touch may be
+/// decided twice.
 pub(super) fn answer_again(
     state: &SessionState,
-    _request: &str,
     events: &[SessionEvent],
+    now: Timestamp,
 ) -> Again<Session> {
-    match (events, state) {
-        ([SessionEvent::SessionCreated(event)], SessionState::Live(_)) => {
+    let live = match state {
+        SessionState::Live(live) if now < live.expires_at() => Some(live),
+        SessionState::Absent | SessionState::Live(_) | SessionState::Ended { .. } => None,
+    };
+    match (events, live) {
+        ([SessionEvent::SessionCreated(event)], Some(_)) => {
             Again::Reply(Ok(SessionReply::Shown(Box::new(fold::created(event)))))
         },
-        ([SessionEvent::SessionCreated(_)], SessionState::Ended { .. }) => {
-            Again::Reply(Err(SessionReject::Exists))
-        },
-        ([SessionEvent::SessionPatched(event)], SessionState::Live(live)) => {
+        ([SessionEvent::SessionCreated(_)], None) => Again::Reply(Err(SessionReject::Exists)),
+        ([SessionEvent::SessionPatched(event)], Some(live)) => {
             Again::Reply(Ok(kept(live, event.revision, event.idle_until)))
         },
-        ([SessionEvent::SessionPatched(event)], SessionState::Ended { .. }) => {
-            let (revision, expires_at) = (event.revision, event.idle_until);
-            Again::Reply(Ok(SessionReply::Kept { revision, expires_at }))
-        },
+        ([SessionEvent::SessionPatched(_)], None) => Again::Reply(Err(SessionReject::NotFound)),
         ([SessionEvent::SessionEnded(event)], _) if event.reason == EndReason::Ended => {
             Again::Reply(Ok(SessionReply::Ended))
         },

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_NAME_BYTES, Sealed, SessionReject, TTL_MS,
+    MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES, Sealed,
+    SessionReject, TTL_MS,
 };
 
 /// Shortest absolute age, in milliseconds.
@@ -42,7 +43,8 @@ pub(super) fn check_change(name: &str, value: Option<&Sealed>) -> Result<(), Ses
     check(schemed, "attribute value", "led by its scheme byte")
 }
 
-/// The attributes as they would be after the changes.
+/// The attributes as they would be after the changes, and the changes themselves: a record is
+/// bounded too.
 pub(super) fn check_patched(
     attributes: &BTreeMap<String, Sealed>,
     changes: &BTreeMap<String, Option<Sealed>>,
@@ -59,9 +61,12 @@ pub(super) fn check_patched(
             bytes += name.len() + new.size_bytes();
         }
     }
-    // The record is bounded too: many removals of long names.
-    let change_bytes = changes.keys().map(String::len).sum::<usize>();
-    check_sums(count, bytes.max(change_bytes))
+    check_sums(count, bytes)?;
+    let value_bytes = |value: &Option<Sealed>| value.as_ref().map_or(0, Sealed::size_bytes);
+    let sizes = changes.iter().map(|(name, value)| name.len() + value_bytes(value));
+    check(changes.len() <= MAX_CHANGES, "changes", "at most 128")?;
+    let fits = sizes.sum::<usize>() <= MAX_ATTRIBUTE_BYTES;
+    check(fits, "changes", "at most 16384 bytes, names included")
 }
 
 fn check_sums(count: usize, bytes: usize) -> Result<(), SessionReject> {

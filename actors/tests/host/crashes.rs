@@ -113,7 +113,12 @@ impl Machine for Fragile {
         Command::Count
     }
 
-    fn answer_again(_state: &u64, _request: &str, _events: &[Event]) -> Again<Self> {
+    fn answer_again(
+        _state: &u64,
+        _request: &str,
+        _events: &[Event],
+        _now: Timestamp,
+    ) -> Again<Self> {
         Again::Decide
     }
 }

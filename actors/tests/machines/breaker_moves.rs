@@ -195,9 +195,9 @@ fn an_order_that_is_sent_twice_is_carried_out_once() {
     let mut it = closed(without_jitter());
     let first = it.when_asked("r1", force(Mode::ForcedOpen));
     it.when(force(Mode::Closed));
-    let again = Dependency::answer_again(&it.state, "r1", &first.events);
+    let again = Dependency::answer_again(&it.state, "r1", &first.events, it.now);
     assert!(matches!(again, Again::Reply(Ok(DependencyReply::State(_)))));
-    assert_eq!(Dependency::answer_again(&it.state, "r2", &[]), Again::Decide);
+    assert_eq!(Dependency::answer_again(&it.state, "r2", &[], it.now), Again::Decide);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::lock_table::{acquire, claim, release, renew, token_of, wait_for};
 use crate::support::{Entity, at};
 
 fn again(lock: &Entity<Lock>, request: &str, events: &[LockEvent]) -> Again<Lock> {
-    Lock::answer_again(&lock.state, request, events)
+    Lock::answer_again(&lock.state, request, events, lock.now)
 }
 
 #[test]
@@ -32,6 +32,30 @@ fn a_lease_that_has_ended_is_spent() {
     lock.when(release(token_of(first), "ann"));
     let spent = Again::Reply(Err(LockReject::RequestSpent));
     assert_eq!(again(&lock, "r1", &events), spent);
+}
+
+#[test]
+fn a_lease_that_ran_out_is_spent_before_the_timer_has_fired() {
+    let mut lock = Entity::<Lock>::given();
+    let events = lock.when_asked("r1", acquire(claim("ann"))).events;
+    lock.wait_ms(9_999);
+    assert_eq!(again(&lock, "r1", &events), Again::Decide);
+    lock.wait_ms(1);
+    let spent = Again::Reply(Err(LockReject::RequestSpent));
+    assert_eq!(again(&lock, "r1", &events), spent);
+    lock.due();
+    assert_eq!(again(&lock, "r1", &events), spent);
+}
+
+#[test]
+fn a_waiters_grant_that_nobody_claimed_in_time_is_spent() {
+    let mut lock = Entity::<Lock>::given();
+    let token = token_of(lock.when(acquire(claim("ann"))));
+    let queued = lock.when_asked("r1", wait_for(claim("bob"), 60_000)).events;
+    lock.when(release(token, "ann"));
+    assert_eq!(again(&lock, "r1", &queued), Again::Decide);
+    lock.wait_ms(5_000);
+    assert_eq!(again(&lock, "r1", &queued), Again::Reply(Err(LockReject::RequestSpent)));
 }
 
 #[test]
@@ -82,7 +106,7 @@ fn renewals_and_what_only_time_did_are_decided_again() {
     let renewed = lock.when_asked("r1", renew(token, "ann"));
     assert_eq!(again(&lock, "r1", &renewed.events), Again::Decide);
     lock.wait_ms(60_000);
-    let expired = lock.when_asked("r2", LockCommand::Check { token });
+    let expired = lock.when_asked("r2", LockCommand::Due);
     assert_eq!(expired.names(), "LeaseExpired");
     assert_eq!(again(&lock, "r2", &expired.events), Again::Decide);
 }

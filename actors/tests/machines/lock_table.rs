@@ -130,6 +130,9 @@ fn every_state_and_command_has_one_ruling() {
                 None => entity.when(command),
             };
             table.push_str(&format!("{name} | {what} | {}\n", ruling(&then)));
+            if name == "run out" && matches!(what, "check" | "show") {
+                continue; // Readers leave the sweep to the timer.
+            }
             let still_due = entity.due().names();
             assert_eq!(still_due, "-", "{name} | {what} leaves something due");
         }

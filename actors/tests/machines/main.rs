@@ -26,6 +26,7 @@ mod lock_again;
 mod lock_leases;
 mod lock_model;
 mod lock_ranges;
+mod lock_reads;
 mod lock_recovery;
 mod lock_table;
 mod lock_waiters;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use mainstay_actors::codec::Payload;
 use mainstay_actors::session::{
-    MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, Sealed, Session, SessionCommand, SessionReject,
+    MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES, Sealed, Session,
+    SessionCommand, SessionReject,
 };
 
-use crate::session_rules::{create_with, live, patch};
-use crate::support::Entity;
+use crate::session_rules::{create_with, live, patch, sealed};
+use crate::support::{Entity, Then};
 
 fn of(tenant: &str, subject: &str) -> Option<SessionReject> {
     let create = SessionCommand::Create {
@@ -21,7 +23,11 @@ fn of(tenant: &str, subject: &str) -> Option<SessionReject> {
 }
 
 fn field(command: SessionCommand) -> &'static str {
-    match Entity::<Session>::given().when(command).reject() {
+    field_of(Entity::<Session>::given().when(command))
+}
+
+fn field_of(then: Then<Session>) -> &'static str {
+    match then.reject() {
         SessionReject::OutOfRange { field, .. } => field,
         other => panic!("{other}"),
     }
@@ -108,6 +114,58 @@ fn names_and_scheme_bytes_count_in_the_size() {
     assert_eq!(field(create_with(60_000, None, &[("name", &longer)])), "attributes");
     let reject = session.when(patch(None, &[("name", Some(&longer))])).reject();
     assert!(matches!(reject, SessionReject::OutOfRange { field: "attributes", .. }));
+}
+
+/// A record's 32 KiB without 2 KiB for its envelope.
+const PAYLOAD_BYTES: usize = 30 * 1024;
+
+fn encoded_bytes(then: &Then<Session>) -> usize {
+    let mut bytes = Vec::new();
+    then.events[0].encode(&mut bytes).expect("an event can be written");
+    bytes.len()
+}
+
+/// `count` names of the greatest length.
+fn long_names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{n:0>MAX_NAME_BYTES$}")).collect()
+}
+
+#[test]
+fn the_largest_session_fits_a_record() {
+    let value = "v".repeat(MAX_ATTRIBUTE_BYTES / MAX_ATTRIBUTES - MAX_NAME_BYTES - 1);
+    let names = long_names(MAX_ATTRIBUTES);
+    let attributes = names.iter().map(|name| (name.clone(), sealed(&value)));
+    let created = Entity::<Session>::given().when(SessionCommand::Create {
+        tenant: "t".repeat(MAX_NAME_BYTES),
+        subject: "s".repeat(MAX_NAME_BYTES),
+        ttl_ms: 2_592_000_000,
+        max_age_ms: Some(31_622_400_000),
+        attributes: attributes.collect(),
+    });
+    let size = encoded_bytes(&created);
+    assert!((MAX_ATTRIBUTE_BYTES..PAYLOAD_BYTES).contains(&size), "{size}");
+}
+
+/// Once a patch could set 16 KiB and name 16 KiB more to remove: no record could hold it.
+#[test]
+fn the_largest_patch_fits_a_record_and_a_larger_one_is_refused() {
+    let mut session = Entity::<Session>::given();
+    session.when(create_with(60_000, None, &[]));
+    let names = long_names(64);
+    let mut changes: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    let rest = "v".repeat(MAX_ATTRIBUTE_BYTES - 64 * MAX_NAME_BYTES - 2);
+    changes.push(("a", Some(rest.as_str())));
+    let patched = session.clone().when(patch(None, &changes));
+    let size = encoded_bytes(&patched);
+    assert!((MAX_ATTRIBUTE_BYTES..PAYLOAD_BYTES).contains(&size), "{size}");
+    changes.push(("b", None));
+    assert_eq!(field_of(session.clone().when(patch(None, &changes))), "changes");
+
+    let many: Vec<_> = (0..=MAX_CHANGES).map(|n| format!("{n}")).collect();
+    let mut many: Vec<_> = many.iter().map(|name| (name.as_str(), None)).collect();
+    assert_eq!(field_of(session.clone().when(patch(None, &many))), "changes");
+    many.pop();
+    assert_eq!(session.when(patch(None, &many)).names(), "SessionPatched");
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn a_touch_does_not_change_the_revision() {
 }
 
 fn again(session: &Entity<Session>, events: &[SessionEvent]) -> Again<Session> {
-    Session::answer_again(&session.state, "r1", events)
+    Session::answer_again(&session.state, "r1", events, session.now)
 }
 
 #[test]
@@ -267,10 +267,29 @@ fn a_retried_patch_or_end_gets_its_first_answer() {
     let events = patched.events.clone();
     let first = patched.ok();
     session.when(patch(None, &[("cart", Some("5"))]));
-    assert_eq!(again(&session, &events), Again::Reply(Ok(first.clone())));
-    let ended = session.when(SessionCommand::End);
     assert_eq!(again(&session, &events), Again::Reply(Ok(first)));
+    let ended = session.when(SessionCommand::End);
+    assert_eq!(again(&session, &events), Again::Reply(Err(SessionReject::NotFound)));
     assert_eq!(again(&session, &ended.events), Again::Reply(Ok(SessionReply::Ended)));
+}
+
+/// Once a retried create showed the attributes of a session that had run out, up to its sweep.
+#[test]
+fn a_session_that_has_run_out_is_not_readable_through_a_retry_swept_or_not() {
+    let mut session = Entity::<Session>::given();
+    let created = session.when(create()).events;
+    session.wait_ms(10_000);
+    let patched = session.when(patch(None, &[("cart", Some("4"))])).events;
+    let touched = session.when(SessionCommand::Touch).events;
+    session.wait_ms(60_000);
+    assert!(matches!(session.state, SessionState::Live(_)), "not swept yet");
+    for _ in 0..2 {
+        assert_eq!(again(&session, &created), Again::Reply(Err(SessionReject::Exists)));
+        assert_eq!(again(&session, &patched), Again::Reply(Err(SessionReject::NotFound)));
+        assert_eq!(again(&session, &touched), Again::Decide);
+        assert_eq!(session.when(SessionCommand::Touch).reject(), SessionReject::NotFound);
+        session.due();
+    }
 }
 
 #[test]

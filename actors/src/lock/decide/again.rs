@@ -3,6 +3,7 @@
 //! | what its events say | and the state | answer |
 //! |---|---|---|
 //! | it was granted, or queued | its lease lives | decide again: the same lease, claimed |
+//! | | its lease has ended by time, swept or not | `RequestSpent` |
 //! | | it waits | it still waits |
 //! | | neither | `RequestSpent` |
 //! | it released or revoked leases | | how many |
@@ -12,11 +13,18 @@
 
 use crate::lock::{Lock, LockEvent, LockReject, LockReply, LockState};
 use crate::machine::Again;
+use crate::time::Timestamp;
 
-pub(crate) fn answer_again(state: &LockState, request: &str, events: &[LockEvent]) -> Again<Lock> {
+pub(crate) fn answer_again(
+    state: &LockState,
+    request: &str,
+    events: &[LockEvent],
+    now: Timestamp,
+) -> Again<Lock> {
     let is_its = |of: &Option<String>| of.as_deref() == Some(request);
-    if state.grants.iter().any(|grant| is_its(&grant.claim.request)) {
-        return Again::Decide;
+    if let Some(grant) = state.grants.iter().find(|grant| is_its(&grant.claim.request)) {
+        let lives = grant.ends_at() > now;
+        return if lives { Again::Decide } else { Again::Reply(Err(LockReject::RequestSpent)) };
     }
     if state.waiters.iter().any(|waiter| is_its(&waiter.claim.request)) {
         return Again::Waiting;
