@@ -1,6 +1,9 @@
 //! Pages: a limit, and the cursor of what comes after.
 
-use mainstay_journal::ReadError;
+use actix_web::http::StatusCode;
+use mainstay_actors::dependency::DependencyReject;
+use mainstay_actors::host::{Failure, Host};
+use mainstay_journal::{Cursor, ReadError};
 use serde::{Deserialize, Deserializer, de};
 
 use super::problem::Problem;
@@ -44,6 +47,41 @@ pub(crate) fn cut<T, C>(
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(cursor);
     (rows, next)
+}
+
+/// The position of a cursor in a parameter: `{epoch}-{position}`, or a bare position of the current
+/// history.
+pub(crate) fn position(field: &str, text: &str, head: Cursor) -> Result<u64, Problem> {
+    let cursor = text
+        .parse::<Cursor>()
+        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
+        .map_err(|_| {
+            Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
+                .with("field", field)
+        })?;
+    if cursor.epoch != head.epoch {
+        return Err(Problem::new(
+            StatusCode::GONE,
+            "other-epoch",
+            format!(
+                "the cursor is of epoch {}, this history is epoch {}",
+                cursor.epoch, head.epoch
+            ),
+        ));
+    }
+    if cursor.position > head.position {
+        return Err(Problem::bad(format!(
+            "position {} lies after the last event, {}",
+            cursor.position, head.position
+        ))
+        .with("field", field));
+    }
+    Ok(cursor.position)
+}
+
+/// The journal is not open yet.
+pub(crate) fn not_ready(host: &Host) -> Problem {
+    Failure::<DependencyReject>::NotReady(host.readiness().to_string()).into()
 }
 
 /// Runs a read of the journal off the arbiter.
