@@ -38,8 +38,13 @@ impl Mainstay {
     /// See [`OpenError`].
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let stay = Self::start(&config, false)?;
-        stay.host.ready().await.map_err(OpenError::Host)?;
-        Ok(stay)
+        match stay.host.ready().await {
+            Ok(()) => Ok(stay),
+            Err(reason) => {
+                stay.close().await;
+                Err(OpenError::Host(reason))
+            },
+        }
     }
 
     /// Starts opening and returns at once: [`Host::ready`] tells when commands are taken.
@@ -73,9 +78,23 @@ impl Mainstay {
     /// Drains, closes the journal and ends every thread.
     pub async fn close(self) {
         #[cfg(feature = "probes")]
-        drop(self.probes);
+        end(self.probes).await;
         self.host.close().await;
     }
+}
+
+/// Waits for the probes under way without blocking the executor, of whatever kind it is.
+#[cfg(feature = "probes")]
+async fn end(probes: crate::probe::Probes) {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let work = move || {
+        drop(probes);
+        // Nobody waits any more: nothing to tell.
+        let _ = ended.send(());
+    };
+    // If there is no thread to be had, the probes end here.
+    drop(std::thread::Builder::new().name("mainstay-closing".to_owned()).spawn(work));
+    drop(end.await);
 }
 
 /// Opens the journal of a data directory.
