@@ -100,7 +100,8 @@ impl Serve {
         tracing::info!("ready on http://{address}");
         let demo = self.demo.then(|| Demo::start(address)).transpose()?;
         if demo.is_some() {
-            hints(address)?;
+            // A server runs on when nobody reads what it says.
+            drop(hints(address));
         }
         asked_to_stop().await;
         tracing::info!("draining");

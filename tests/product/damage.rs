@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Server, run, until};
+use crate::support::{Server, run, run_unread, until};
 
 /// A stopped server's directory whose store has everything, and its events.
 fn stopped() -> (TempDir, Vec<Value>) {
@@ -87,4 +87,22 @@ fn a_flipped_bit_with_no_store_is_refused_and_changes_nothing() {
     assert!(ended.stderr.contains("damaged"), "{}", ended.stderr);
     assert_eq!(fs::read(&path).unwrap(), broken);
     assert_eq!(verify(data.path(), &[]), 4);
+}
+
+#[test]
+fn findings_that_nobody_reads_keep_their_exit_code() {
+    // `mainstay verify | head -1` said 0.
+    let (data, _before) = stopped();
+    let path = data.path().to_str().unwrap();
+    for more in [&[][..], &["--json"]] {
+        let verify = [&["verify", "--data", path], more].concat();
+        let ended = run_unread(&verify);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    }
+    flip(&segment(data.path()));
+    for more in [&[][..], &["--json"]] {
+        let verify = [&["verify", "--data", path], more].concat();
+        let ended = run_unread(&verify);
+        assert_eq!(ended.code, 4, "{}", ended.stderr);
+    }
 }

@@ -120,6 +120,16 @@ pub(crate) fn run_under(variable: (&str, &OsStr), arguments: &[&str]) -> Ended {
     run_command(command)
 }
 
+/// As [`run`], with a stdout that nobody reads: a closed pipe.
+pub(crate) fn run_unread(arguments: &[&str]) -> Ended {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = program();
+    let ended = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    Ended { code: ended.status.code().unwrap_or(-1), stdout: String::new(), stderr }
+}
+
 fn run_command(mut command: Command) -> Ended {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
