@@ -14,6 +14,7 @@ pub use duration::Span;
 pub use error::ConfigError;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -93,7 +94,7 @@ impl Config {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
-        Self::from_text(&text, &path.display().to_string(), std::env::vars())
+        Self::from_text(&text, &path.display().to_string(), ours(std::env::vars_os())?)
     }
 
     /// The defaults, overlaid by the process environment.
@@ -101,7 +102,7 @@ impl Config {
     /// # Errors
     /// A variable says something that cannot be.
     pub fn from_environment() -> Result<Self, ConfigError> {
-        Self::from_text("", "environment", std::env::vars())
+        Self::from_text("", "environment", ours(std::env::vars_os())?)
     }
 
     /// Reads TOML text and overlays the given variables.
@@ -147,6 +148,22 @@ impl Config {
 
 /// `MAINSTAY__SERVER__LISTEN` overlays `server.listen`.
 const PREFIX: &str = "MAINSTAY__";
+
+/// Our variables; the others may hold what they like, ours must be Unicode.
+fn ours(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let ours = variables.filter(|(key, _)| key.to_string_lossy().starts_with(PREFIX));
+    ours.map(|(key, value)| {
+        let place = key.to_string_lossy().into_owned();
+        let reason = "name and value must be Unicode (UTF-8)".to_owned();
+        match (key.into_string(), value.into_string()) {
+            (Ok(key), Ok(value)) => Ok((key, value)),
+            _ => Err(ConfigError::Value { place, reason }),
+        }
+    })
+    .collect()
+}
 
 fn overlay(
     text: &str,

@@ -5,9 +5,10 @@
 //! ```
 //!
 //! A probe has a thread of its own, so that an endpoint that hangs never blocks a caller, an
-//! entity or another probe.
+//! entity or another probe. All addresses of a name share one `timeout`; looking a name up for a
+//! TCP probe counts, but only the operating system ends it.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,7 +21,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::config::{DependencyConfig, ProbeTarget};
 
-/// Running probes; they end with this value.
+/// Running probes; they end with this value, which waits for those under way.
 #[derive(Debug)]
 pub struct Probes {
     stop: Option<Sender<()>>,
@@ -127,7 +128,10 @@ impl Prober {
         #[expect(clippy::disallowed_methods, reason = "measures a call, decides nothing by it")]
         let started = Instant::now();
         let worked = match self {
-            Self::Tcp { address, timeout } => connect(address, *timeout),
+            Self::Tcp { address, timeout } => address.to_socket_addrs().is_ok_and(|found| {
+                let left = || timeout.saturating_sub(started.elapsed());
+                any_in_time(found, left, |it, left| TcpStream::connect_timeout(it, left).is_ok())
+            }),
             Self::Http { url, agent } => {
                 agent.get(url).call().is_ok_and(|response| response.status().as_u16() < 400)
             },
@@ -136,11 +140,13 @@ impl Prober {
     }
 }
 
-/// Whether any of the name's addresses takes a connection in time.
-fn connect(address: &str, timeout: Duration) -> bool {
-    address
-        .to_socket_addrs()
-        .is_ok_and(|mut found| found.any(|it| TcpStream::connect_timeout(&it, timeout).is_ok()))
+/// Whether any of the name's addresses takes a connection in the time that is left for all.
+fn any_in_time(
+    mut addresses: impl Iterator<Item = SocketAddr>,
+    left: impl Fn() -> Duration,
+    connects: impl Fn(&SocketAddr, Duration) -> bool,
+) -> bool {
+    addresses.any(|it| Some(left()).filter(|it| !it.is_zero()).is_some_and(|t| connects(&it, t)))
 }
 
 fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
@@ -155,5 +161,27 @@ fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     match roots {
         Ok(roots) if roots.is_empty() => Err("holds no certificate in PEM".to_owned()),
         roots => roots,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_a_name_share_one_timeout() {
+        // Each address had the whole timeout: a name with five took five times as long.
+        let addresses = (1..=5).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let spent = Cell::new(Duration::ZERO);
+        let left = || Duration::from_secs(2).saturating_sub(spent.get());
+        let hangs_at_first = |it: &SocketAddr, left: Duration| {
+            assert!(!left.is_zero(), "the operating system refuses to wait for nothing");
+            spent.set(spent.get() + left.min(Duration::from_millis(1_500)));
+            it.port() == 3
+        };
+        assert!(!any_in_time(addresses, left, hangs_at_first));
+        assert_eq!(spent.get(), Duration::from_secs(2));
     }
 }

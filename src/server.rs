@@ -42,6 +42,8 @@ use crate::config::ServerConfig;
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Threads that speak HTTP; the entities have one of their own.
 const WORKERS: usize = 2;
+/// Threads of each worker that read the journal.
+const BLOCKING_THREADS: usize = 8;
 /// Requests under way get this long at shutdown, in seconds.
 const SHUTDOWN_SECONDS: u64 = 5;
 
@@ -133,6 +135,7 @@ impl Server {
             });
             let server = server
                 .workers(WORKERS)
+                .worker_max_blocking_threads(BLOCKING_THREADS)
                 .shutdown_timeout(SHUTDOWN_SECONDS)
                 .disable_signals()
                 .listen(listener);

@@ -1,17 +1,21 @@
 //! The door of the library: a journal in a data directory and the host over it.
 
+mod watched;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use mainstay_actors::host::{Host, HostOptions, OpenLog};
 use mainstay_journal::{EventLog, LocalLog, Options};
 
+use self::watched::{Damage, Watched};
 use crate::config::Config;
 
 /// An open mainstay: journal, entities, supervisor, probes.
 #[derive(Debug)]
 pub struct Mainstay {
     host: Host,
+    damage: Damage,
     #[cfg(feature = "probes")]
     probes: crate::probe::Probes,
 }
@@ -22,6 +26,10 @@ pub enum OpenError {
     /// The host's thread cannot be started.
     #[error("start: {0}")]
     Thread(#[from] std::io::Error),
+    /// The journal is damaged, and the other copy could not give what is missing; the text says
+    /// where, and what to do.
+    #[error("{0}")]
+    Damaged(String),
     /// The journal, its recovery or the clock said no; the text says what to do.
     #[error("{0}")]
     Host(String),
@@ -38,11 +46,16 @@ impl Mainstay {
     /// See [`OpenError`].
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let stay = Self::start(&config, false)?;
-        stay.host.ready().await.map_err(OpenError::Host)?;
-        Ok(stay)
+        match stay.ready().await {
+            Ok(()) => Ok(stay),
+            Err(error) => {
+                stay.close().await;
+                Err(error)
+            },
+        }
     }
 
-    /// Starts opening and returns at once: [`Host::ready`] tells when commands are taken.
+    /// Starts opening and returns at once: [`Mainstay::ready`] tells when commands are taken.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -54,13 +67,25 @@ impl Mainstay {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: u64::from(std::process::id()),
         };
-        let host = Host::open(open_local(&config.server.data), options)?;
+        let damage = Damage::default();
+        let host = Host::open(open_local(&config.server.data, damage.clone()), options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
         Ok(Self {
             host,
+            damage,
             #[cfg(feature = "probes")]
             probes,
+        })
+    }
+
+    /// Waits until recovery is over and commands are taken.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] or [`OpenError::Host`].
+    pub async fn ready(&self) -> Result<(), OpenError> {
+        self.host.ready().await.map_err(|reason| {
+            if self.damage.was_met() { OpenError::Damaged(reason) } else { OpenError::Host(reason) }
         })
     }
 
@@ -73,17 +98,32 @@ impl Mainstay {
     /// Drains, closes the journal and ends every thread.
     pub async fn close(self) {
         #[cfg(feature = "probes")]
-        drop(self.probes);
+        end(self.probes).await;
         self.host.close().await;
     }
 }
 
+/// Waits for the probes under way without blocking the executor, of whatever kind it is.
+#[cfg(feature = "probes")]
+async fn end(probes: crate::probe::Probes) {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let work = move || {
+        drop(probes);
+        // Nobody waits any more: nothing to tell.
+        let _ = ended.send(());
+    };
+    // If there is no thread to be had, the probes end here.
+    drop(std::thread::Builder::new().name("mainstay-closing".to_owned()).spawn(work));
+    drop(end.await);
+}
+
 /// Opens the journal of a data directory.
-fn open_local(data: &Path) -> OpenLog {
+fn open_local(data: &Path, damage: Damage) -> OpenLog {
     let data = data.to_owned();
     Box::new(move |mut sink| {
         let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-        let log = LocalLog::open(&data, &Options::default(), sink).map_err(|e| e.to_string())?;
-        Ok(Arc::new(log) as Arc<dyn EventLog>)
+        let log = LocalLog::open(&data, &Options::default(), sink);
+        let log = log.map_err(|error| damage.of_open(&error))?;
+        Ok(Arc::new(Watched { log, damage }) as Arc<dyn EventLog>)
     })
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use mainstay_journal::ReadError;
 
-/// A message for stderr and an exit code from the table.
+/// A message for stderr, empty for none, and an exit code from the table.
 #[derive(Debug)]
 pub(super) struct Failed {
     code: u8,
@@ -38,9 +38,11 @@ impl Failed {
         Self { code: 5, message: message.into() }
     }
 
-    /// Says it on stderr.
+    /// Says it on stderr, if there is anything to say.
     pub(super) fn tell(self) -> ExitCode {
-        drop(writeln!(io::stderr(), "mainstay: {}", self.message));
+        if !self.message.is_empty() {
+            drop(writeln!(io::stderr(), "mainstay: {}", self.message));
+        }
         ExitCode::from(self.code)
     }
 }
@@ -49,7 +51,7 @@ impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
         // `mainstay audit | head` closes the pipe early: that is no failure of ours.
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self { code: 0, message: "the reader has left".to_owned() };
+            return Self { code: 0, message: String::new() };
         }
         Self::work(format!("write output: {error}"))
     }

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use mainstay_actors::host::{Host, Readiness};
+use mainstay_actors::host::Readiness;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Failed;
-use crate::Mainstay;
 use crate::config::Config;
 use crate::demo::{self, Demo};
 use crate::server::{ServeError, Server};
+use crate::{Mainstay, OpenError};
 
 /// Run the server
 ///
@@ -89,18 +89,19 @@ impl Serve {
         };
         let address = server.address();
         let ready = tokio::select! {
-            ready = recover(stay.host()) => ready,
-            () = asked_to_stop() => Err("stopped during recovery".to_owned()),
+            ready = recover(&stay) => ready,
+            () = asked_to_stop() => Err(Failed::refused("stopped during recovery")),
         };
-        if let Err(reason) = ready {
+        if let Err(failed) = ready {
             server.stop().await;
             stay.close().await;
-            return Err(Failed::refused(reason));
+            return Err(failed);
         }
         tracing::info!("ready on http://{address}");
         let demo = self.demo.then(|| Demo::start(address)).transpose()?;
         if demo.is_some() {
-            hints(address)?;
+            // A server runs on when nobody reads what it says.
+            drop(hints(address));
         }
         asked_to_stop().await;
         tracing::info!("draining");
@@ -117,12 +118,12 @@ impl Serve {
 }
 
 /// Waits for recovery, with a progress bar on a terminal.
-async fn recover(host: &Host) -> Result<(), String> {
+async fn recover(stay: &Mainstay) -> Result<(), Failed> {
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("recovering {bar:30} {human_pos} of {human_len} events {eta}")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let mut readiness = host.watch();
+    let mut readiness = stay.host().watch();
     loop {
         // Before the first wait, too: a small journal is open before anyone watches.
         match &*readiness.borrow_and_update() {
@@ -138,7 +139,10 @@ async fn recover(host: &Host) -> Result<(), String> {
         }
     }
     bar.finish_and_clear();
-    host.ready().await
+    stay.ready().await.map_err(|error| match error {
+        OpenError::Damaged(_) => Failed::integrity(error.to_string()),
+        _ => Failed::refused(error.to_string()),
+    })
 }
 
 async fn asked_to_stop() {

@@ -49,15 +49,11 @@ impl Verify {
         let report = verify(&self.data.data, &options, &mut tell, &mut meaning)
             .map_err(|error| refusal(&error))?;
         bar.finish_and_clear();
-        let mut stdout = io::stdout().lock();
-        if self.json {
-            writeln!(stdout, "{}", document(&report))?;
-        } else {
-            write!(stdout, "{}", shown(&report, &self.data.data))?;
-        }
+        let written = self.write(&report);
         if report.is_good() {
-            return Ok(ExitCode::SUCCESS);
+            return written.map(|()| ExitCode::SUCCESS).map_err(Failed::from);
         }
+        // Whoever reads the report may have left: the code is of the journal.
         let open = report.findings.iter().filter(|finding| !finding.repaired).count();
         let way_out = if repair {
             "what is left cannot be healed from the other copy; restore a backup"
@@ -65,6 +61,16 @@ impl Verify {
             "stop the server and run `mainstay verify --repair`"
         };
         Err(Failed::integrity(format!("{open} findings; {way_out}")))
+    }
+
+    fn write(&self, report: &Report) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if self.json {
+            writeln!(stdout, "{}", document(report))?;
+        } else {
+            write!(stdout, "{}", shown(report, &self.data.data))?;
+        }
+        stdout.flush()
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct List {
 
 /// `GET /events`: what happened, oldest first.
 pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
-    let log = host.log().ok_or_else(|| not_ready(&host))?;
+    let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
     let find = find(&query, head)?;
     let limit = query.limit.get();
@@ -47,12 +47,6 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
     .await?;
     let (events, next) = page::cut(events, limit, |event| event.cursor().to_string());
     Ok(HttpResponse::Ok().json(json!({ "events": events, "next": next })))
-}
-
-fn not_ready(host: &Host) -> Problem {
-    let failure: mainstay_actors::host::Failure<mainstay_actors::dependency::DependencyReject> =
-        mainstay_actors::host::Failure::NotReady(host.readiness().to_string());
-    failure.into()
 }
 
 fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
@@ -77,36 +71,8 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
         tags: Vec::new(),
         since_us: time("since", &query.since)?,
         until_us: time("until", &query.until)?,
-        after: query.after.as_deref().map_or(Ok(0), |text| after(text, head))?,
+        after: query.after.as_deref().map_or(Ok(0), |text| page::position("after", text, head))?,
     })
-}
-
-/// `{epoch}-{position}`, or a bare position of the current history.
-fn after(text: &str, head: Cursor) -> Result<u64, Problem> {
-    let cursor = text
-        .parse::<Cursor>()
-        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
-        .map_err(|_| {
-            Problem::bad("after must be a position or {epoch}-{position}").with("field", "after")
-        })?;
-    if cursor.epoch != head.epoch {
-        return Err(Problem::new(
-            actix_web::http::StatusCode::GONE,
-            "other-epoch",
-            format!(
-                "the cursor is of epoch {}, this history is epoch {}",
-                cursor.epoch, head.epoch
-            ),
-        ));
-    }
-    if cursor.position > head.position {
-        return Err(Problem::bad(format!(
-            "position {} lies after the last event, {}",
-            cursor.position, head.position
-        ))
-        .with("field", "after"));
-    }
-    Ok(cursor.position)
 }
 
 /// `GET /streams/{kind}/{id}`: what a stream folds to.
@@ -117,7 +83,7 @@ pub(super) async fn show_stream(
     let (kind, id) = path.into_inner();
     let unknown = || Problem::not_found(format!("there is no stream {kind}/{id}"));
     let stream = StreamId::new(&kind, &id).ok_or_else(unknown)?;
-    let log = host.log().ok_or_else(|| not_ready(&host))?;
+    let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let name = stream.clone();
     let (world, last) = page::off_arbiter(move || {
         let mut world = World::default();

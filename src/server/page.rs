@@ -1,7 +1,11 @@
 //! Pages: a limit, and the cursor of what comes after.
 
-use mainstay_journal::ReadError;
+use actix_web::http::StatusCode;
+use mainstay_actors::dependency::DependencyReject;
+use mainstay_actors::host::{Failure, Host};
+use mainstay_journal::{Cursor, ReadError};
 use serde::{Deserialize, Deserializer, de};
+use tokio::sync::Semaphore;
 
 use super::problem::Problem;
 
@@ -46,16 +50,83 @@ pub(crate) fn cut<T, C>(
     (rows, next)
 }
 
-/// Runs a read of the journal off the arbiter.
+/// The position of a cursor in a parameter: `{epoch}-{position}`, or a bare position of the current
+/// history.
+pub(crate) fn position(field: &str, text: &str, head: Cursor) -> Result<u64, Problem> {
+    let cursor = text
+        .parse::<Cursor>()
+        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
+        .map_err(|_| {
+            Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
+                .with("field", field)
+        })?;
+    if cursor.epoch != head.epoch {
+        return Err(Problem::new(
+            StatusCode::GONE,
+            "other-epoch",
+            format!(
+                "the cursor is of epoch {}, this history is epoch {}",
+                cursor.epoch, head.epoch
+            ),
+        ));
+    }
+    if cursor.position > head.position {
+        return Err(Problem::bad(format!(
+            "position {} lies after the last event, {}",
+            cursor.position, head.position
+        ))
+        .with("field", field));
+    }
+    Ok(cursor.position)
+}
+
+/// The journal is not open yet.
+pub(crate) fn not_ready(host: &Host) -> Problem {
+    Failure::<DependencyReject>::NotReady(host.readiness().to_string()).into()
+}
+
+/// Reads that may run or wait for a thread at once.
+const MAX_READS: usize = 256;
+static READS: Semaphore = Semaphore::const_new(MAX_READS);
+
+/// Runs a read of the journal off the arbiter; too many at once are busy.
 pub(crate) async fn off_arbiter<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = actix_web::web::block(work).await;
+    let Ok(permit) = READS.try_acquire() else { return Err(busy()) };
+    let done = actix_web::web::block(move || {
+        // Given back by the read itself: it goes on when its caller leaves.
+        let _permit = permit;
+        work()
+    })
+    .await;
     done.unwrap_or_else(|_| Err(Problem::internal("the read was cancelled")))
+}
+
+fn busy() -> Problem {
+    Failure::<DependencyReject>::Busy("reads of the journal").into()
 }
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         Self::internal(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_beyond_the_bound_is_busy_and_not_queued() {
+        assert_eq!(off_arbiter(|| Ok(7)).await, Ok(7));
+        let all = READS.acquire_many(u32::try_from(MAX_READS).unwrap()).await.unwrap();
+        let problem = off_arbiter(|| Ok(7)).await.unwrap_err();
+        assert_eq!(problem.status_code(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(problem.to_string().contains("busy"), "{problem}");
+        drop(all);
+        assert_eq!(off_arbiter(|| Ok(8)).await, Ok(8));
     }
 }

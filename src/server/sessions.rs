@@ -1,24 +1,25 @@
 //! `/api/v1/sessions`: attributes with a revision, a TTL and an age.
 
+mod list;
+
+pub(super) use list::list;
+
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use mainstay_actors::codec::Payload;
-use mainstay_actors::host::{Failure, Host, Meta, Receipt, tags};
+use mainstay_actors::host::{Host, Receipt};
 use mainstay_actors::machine::Machine;
 use mainstay_actors::session::{
-    Live, Sealed, Session, SessionCommand, SessionEvent, SessionReject, SessionReply,
+    Live, Sealed, Session, SessionCommand, SessionReject, SessionReply,
 };
-use mainstay_journal::{Query as Find, StreamId};
+use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::App;
-use super::page::{self, Limit};
 use super::problem::Problem;
 use super::request::Caller;
 
@@ -129,64 +130,6 @@ pub(super) async fn end(
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
     send(&host, &caller, &of.tenant, &id, SessionCommand::End, &()).await
-}
-
-/// The query of `GET /sessions`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct List {
-    subject: String,
-    #[serde(default = "default_tenant")]
-    tenant: String,
-    #[serde(default)]
-    limit: Limit,
-}
-
-/// `GET /sessions?subject=&tenant=`: live sessions of a subject, newest activity first.
-pub(super) async fn list(
-    host: Data<Host>,
-    caller: Caller,
-    query: Query<List>,
-) -> Result<HttpResponse, Problem> {
-    let mut live = Vec::new();
-    for stream in created_for(&host, &query).await? {
-        let meta = Meta { request: None, ..caller.meta(&()) };
-        match host.ask::<Session>(stream.clone(), SessionCommand::Show, meta).await {
-            Ok(Receipt { reply: SessionReply::Shown(session), .. }) => live.push((stream, session)),
-            Ok(_) | Err(Failure::Rejected { .. }) => {},
-            Err(failure) => return Err(failure.into()),
-        }
-    }
-    live.sort_by_key(|(_, session)| std::cmp::Reverse(session.active_at));
-    let sessions: Vec<Value> = live
-        .iter()
-        .map(|(stream, session)| {
-            let id = stream.id().split_once('/').map_or("", |(_, id)| id);
-            Value::Object(members(&query.tenant, id, session))
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({ "sessions": sessions })))
-}
-
-/// The newest sessions that were created for a subject, from the journal's index.
-async fn created_for(host: &Host, query: &List) -> Result<Vec<StreamId>, Problem> {
-    let Some(log) = host.log() else { return Ok(Vec::new()) };
-    let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
-    let find = Find {
-        types: created.map(|(_, id)| *id).into_iter().collect(),
-        tags: vec![(tags::TENANT, query.tenant.clone()), (tags::SUBJECT, query.subject.clone())],
-        ..Find::default()
-    };
-    let limit = query.limit.get();
-    page::off_arbiter(move || {
-        let mut streams = Vec::new();
-        log.find_back(&find, &mut |record| {
-            streams.extend(StreamId::parse(record.stream));
-            if streams.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        Ok(streams)
-    })
-    .await
 }
 
 fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {

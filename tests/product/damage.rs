@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use mainstay::journal::{
+    Append, Draft, Envelope, EventLog as _, LocalLog, Options, Outcome, ReadLog as _, StreamId,
+    Tags,
+};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Server, run, until};
+use crate::support::{Ended, Server, run, run_unread, until};
 
 /// A stopped server's directory whose store has everything, and its events.
 fn stopped() -> (TempDir, Vec<Value>) {
@@ -36,6 +42,10 @@ fn verify(data: &Path, more: &[&str]) -> i32 {
     let ended = run(["verify", "--data", data].iter().chain(more));
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     ended.code
+}
+
+fn serve(data: &Path) -> Ended {
+    run(["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()])
 }
 
 fn segment(data: &Path) -> PathBuf {
@@ -81,10 +91,64 @@ fn a_flipped_bit_with_no_store_is_refused_and_changes_nothing() {
     let path = segment(data.path());
     flip(&path);
     let broken = fs::read(&path).unwrap();
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", data.path().to_str().unwrap()];
-    let ended = run(serve);
-    assert!(ended.code == 4 || ended.code == 5, "{}: {}", ended.code, ended.stderr);
+    let ended = serve(data.path());
+    assert_eq!(ended.code, 4, "{}", ended.stderr);
     assert!(ended.stderr.contains("damaged"), "{}", ended.stderr);
     assert_eq!(fs::read(&path).unwrap(), broken);
     assert_eq!(verify(data.path(), &[]), 4);
+}
+
+#[test]
+fn findings_that_nobody_reads_keep_their_exit_code() {
+    // `mainstay verify | head -1` said 0.
+    let (data, _before) = stopped();
+    let path = data.path().to_str().unwrap();
+    for more in [&[][..], &["--json"]] {
+        let verify = [&["verify", "--data", path], more].concat();
+        let ended = run_unread(&verify);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    }
+    flip(&segment(data.path()));
+    for more in [&[][..], &["--json"]] {
+        let verify = [&["verify", "--data", path], more].concat();
+        let ended = run_unread(&verify);
+        assert_eq!(ended.code, 4, "{}", ended.stderr);
+    }
+}
+
+/// Seals the segment: the next event begins another one.
+fn seal(data: &Path) {
+    let options = Options { segment_bytes: 1, store: false, ..Options::default() };
+    let log = LocalLog::open(data, &options, |_: u32, _: Vec<Outcome>| {}).unwrap();
+    let head = log.head().position;
+    let draft = Draft { type_id: 1, schema: 1, tags: Tags::new(), payload: vec![] };
+    let append = Append {
+        activation: 1,
+        stream: StreamId::new("system", "seal").unwrap(),
+        expected_version: 0,
+        envelope: Envelope {
+            at_us: 0,
+            principal: Arc::from("test"),
+            request: None,
+            correlation: None,
+            causation: None,
+        },
+        drafts: vec![draft],
+    };
+    assert!(log.submit(append).is_ok());
+    let sealed = log.wait_beyond(head, Duration::from_secs(30));
+    assert_eq!(sealed.position, head + 1);
+    log.close();
+}
+
+#[test]
+fn a_flipped_bit_in_a_sealed_segment_with_no_store_is_refused_by_recovery() {
+    let (data, _before) = stopped();
+    let first = segment(data.path());
+    seal(data.path());
+    fs::remove_dir_all(data.path().join("store")).unwrap();
+    flip(&first);
+    let ended = serve(data.path());
+    assert_eq!(ended.code, 4, "{}", ended.stderr);
+    assert!(ended.stderr.contains("mainstay verify"), "{}", ended.stderr);
 }

@@ -190,3 +190,28 @@ fn an_https_probe_trusts_the_authority_it_was_given_and_no_other() {
     let server = serve_configured(data.path(), &trusting(&strange));
     wait_for(&server.client(), "open");
 }
+
+#[tokio::test]
+async fn closing_beside_a_probe_that_hangs_blocks_no_other_task() {
+    // Close joined the probes' threads on the executor: all else on it stood still meanwhile.
+    let data = tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let probe = format!("http://{}/", listener.local_addr().unwrap());
+    let text = configuration(&probe).replace("500ms", "2s");
+    let mut config = mainstay::config::Config::from_text(&text, "test", []).unwrap();
+    config.server.data = data.path().join("data");
+    let stay = mainstay::Mainstay::open(config).await.unwrap();
+    // The probe is under way.
+    let (_hanging, _) =
+        tokio::task::spawn_blocking(move || listener.accept()).await.unwrap().unwrap();
+    let closing = stay.close();
+    tokio::pin!(closing);
+    let mut ticks = 0;
+    loop {
+        tokio::select! {
+            () = &mut closing => break,
+            () = tokio::time::sleep(std::time::Duration::from_millis(10)) => ticks += 1,
+        }
+    }
+    assert!(ticks > 10, "the executor stood still: {ticks} ticks");
+}

@@ -153,3 +153,60 @@ fn attribute_values_never_appear_in_events_or_streams() {
         assert!(!text.contains("sunburn-7351") && !text.contains("7352001"), "{text}");
     }
 }
+
+fn ids(page: &Answer) -> Vec<String> {
+    let sessions = page.body["sessions"].as_array().unwrap();
+    sessions.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn many_ended_sessions_do_not_hide_a_live_older_one() {
+    // The limit counted created sessions: a hundred ended ones hid those that live.
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    let old = create(&client, "subject-1").text("id");
+    let ending: Vec<_> = (0..6)
+        .map(|_| {
+            let client = server.client();
+            std::thread::spawn(move || {
+                for _ in 0..50 {
+                    let id = create(&client, "subject-1").text("id");
+                    client.delete(&format!("/api/v1/sessions/{id}")).expect(200);
+                }
+            })
+        })
+        .collect();
+    ending.into_iter().for_each(|it| it.join().unwrap());
+    let listed = client.get("/api/v1/sessions?subject=subject-1").expect(200);
+    assert_eq!((ids(&listed), &listed.body["next"]), (vec![old.clone()], &json!(null)));
+    let listed = client.get("/api/v1/sessions?subject=subject-1&limit=1").expect(200);
+    assert_eq!(ids(&listed), [old]);
+}
+
+#[test]
+fn sessions_are_listed_in_pages_until_there_are_no_more() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    let mut created: Vec<String> =
+        (0..25).map(|_| create(&client, "subject-1").text("id")).collect();
+    create(&client, "subject-2");
+    let mut path = "/api/v1/sessions?subject=subject-1&limit=10".to_owned();
+    let mut listed = Vec::new();
+    let mut pages = 0;
+    loop {
+        let page = client.get(&path).expect(200);
+        pages += 1;
+        assert!(ids(&page).len() <= 10, "{}", page.body);
+        listed.extend(ids(&page));
+        let Some(next) = page.body["next"].as_str() else { break };
+        path = format!("/api/v1/sessions?subject=subject-1&limit=10&before={next}");
+    }
+    created.reverse();
+    assert_eq!((listed, pages), (created, 3));
+    for (before, status) in [("x", 400), ("1-999999", 400), ("2-1", 410)] {
+        let path = format!("/api/v1/sessions?subject=subject-1&before={before}");
+        client.get(&path).expect(status).expect_problem();
+    }
+}

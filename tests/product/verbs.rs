@@ -1,8 +1,11 @@
 //! The command line: exit codes and texts.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use tempfile::tempdir;
 
-use crate::support::{Server, run};
+use crate::support::{Server, run, run_under, run_unread};
 
 #[test]
 fn every_verb_explains_itself() {
@@ -102,4 +105,35 @@ fn a_public_address_is_refused() {
         run(["serve", "--listen", "0.0.0.0:0", "--data", data.path().join("d").to_str().unwrap()]);
     assert_eq!(ended.code, 5, "{}", ended.stderr);
     assert!(ended.stderr.contains("loopback"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_variable_that_is_no_unicode_is_ignored_or_named_in_an_error() {
+    // Any such variable, also of another program, was a panic.
+    let noise = OsStr::from_bytes(b"\xff\xfe");
+    let dry_run = ["serve", "--dry-run"];
+    let ended = run_under(("OTHER_PROGRAM", noise), &dry_run);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let ended = run_under(("MAINSTAY__SERVER__LISTEN", noise), &dry_run);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("MAINSTAY__SERVER__LISTEN: "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Unicode"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure_and_no_news() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let (path, url) = (data.path().to_str().unwrap(), format!("http://{}", server.address()));
+    for arguments in [
+        &["audit", "--data", path][..],
+        &["audit", "--json", "--server", &url],
+        &["replay", "--data", path],
+        &["replay", "--json", "--data", path],
+        &["status", "--server", &url],
+        &["serve", "--dry-run"],
+    ] {
+        let ended = run_unread(arguments);
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
 }

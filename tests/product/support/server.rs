@@ -16,8 +16,10 @@ const START_SECONDS: u64 = 60;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MAINSTAY")) {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MAINSTAY") {
+            command.env_remove(name);
+        }
     }
     command.env("NO_COLOR", "1").stdin(Stdio::null());
     command
@@ -107,7 +109,29 @@ pub(crate) struct Ended {
 /// Runs the program to its end, which must come within 30 s.
 pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
     let mut command = program();
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments);
+    run_command(command)
+}
+
+/// As [`run`], with a variable in the environment.
+pub(crate) fn run_under(variable: (&str, &OsStr), arguments: &[&str]) -> Ended {
+    let mut command = program();
+    command.args(arguments).env(variable.0, variable.1);
+    run_command(command)
+}
+
+/// As [`run`], with a stdout that nobody reads: a closed pipe.
+pub(crate) fn run_unread(arguments: &[&str]) -> Ended {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = program();
+    let ended = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let stderr = String::from_utf8(ended.stderr).unwrap();
+    Ended { code: ended.status.code().unwrap_or(-1), stdout: String::new(), stderr }
+}
+
+fn run_command(mut command: Command) -> Ended {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let stdout = all_of(child.stdout.take().unwrap());
     let stderr = all_of(child.stderr.take().unwrap());

@@ -1,0 +1,127 @@
+//! `GET /sessions`: the live sessions of a subject.
+//!
+//! ```text
+//!   journal, newest first: created? ──► batch ──► ask each: live? ──► page ──► next: last looked at
+//! ```
+
+use std::cmp::Reverse;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::rt::spawn;
+use actix_web::web::{Data, Query};
+use mainstay_actors::codec::Payload;
+use mainstay_actors::host::{Failure, Host, Meta, Receipt, tags};
+use mainstay_actors::session::{Live, Session, SessionCommand, SessionEvent, SessionReply};
+use mainstay_journal::{Cursor, EventLog, Query as Find, StreamId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{default_tenant, members};
+use crate::server::page::{self, Limit};
+use crate::server::problem::Problem;
+use crate::server::request::Caller;
+
+/// The query of `GET /sessions`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::server) struct List {
+    subject: String,
+    #[serde(default = "default_tenant")]
+    tenant: String,
+    before: Option<String>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// A session's creation in the journal.
+struct Created {
+    stream: StreamId,
+    at: Cursor,
+    at_us: u64,
+}
+
+/// Creations that are read at once.
+const BATCH: usize = 256;
+/// Sessions that are asked at once.
+const AT_ONCE: usize = 16;
+
+/// `GET /sessions?subject=&tenant=&before=&limit=`: live sessions of a subject. Pages follow their
+/// creation, newest first; within a page the newest activity comes first.
+pub(in crate::server) async fn list(
+    host: Data<Host>,
+    caller: Caller,
+    query: Query<List>,
+) -> Result<HttpResponse, Problem> {
+    let log = host.log().ok_or_else(|| page::not_ready(&host))?;
+    let head = log.head();
+    let before = query.before.as_deref().map(|text| page::position("before", text, head));
+    let mut before = before.transpose()?.unwrap_or(u64::MAX);
+    let meta = Meta { request: None, ..caller.meta(&()) };
+    let mut find = find(&query);
+    let mut live = Vec::new();
+    let next = 'page: loop {
+        let batch = created(log.clone(), find.clone(), before).await?;
+        for some in batch.chunks(AT_ONCE) {
+            let asked: Vec<_> = some
+                .iter()
+                .map(|it| spawn(show((**host).clone(), it.stream.clone(), meta.clone())))
+                .collect();
+            for (it, answer) in some.iter().zip(asked) {
+                let answer = answer.await.map_err(|error| Problem::internal(error.to_string()));
+                live.extend(answer??.map(|session| (it.stream.clone(), session)));
+                if live.len() == query.limit.get() {
+                    break 'page Some(it.at);
+                }
+            }
+        }
+        match batch.last() {
+            // Time never falls along a journal: the index need not look at what is newer.
+            Some(last) if batch.len() == BATCH => {
+                (before, find.until_us) = (last.at.position, Some(last.at_us));
+            },
+            _ => break None,
+        }
+    };
+    live.sort_by_key(|(_, session)| Reverse(session.active_at));
+    let shown = live.iter().map(|(stream, session)| {
+        let id = stream.id().split_once('/').map_or("", |(_, id)| id);
+        Value::Object(members(&query.tenant, id, session))
+    });
+    let (sessions, next) = (shown.collect::<Vec<_>>(), next.map(|at| at.to_string()));
+    Ok(HttpResponse::Ok().json(json!({ "sessions": sessions, "next": next })))
+}
+
+fn find(query: &List) -> Find {
+    let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
+    Find {
+        types: created.map(|(_, id)| *id).into_iter().collect(),
+        tags: vec![(tags::TENANT, query.tenant.clone()), (tags::SUBJECT, query.subject.clone())],
+        ..Find::default()
+    }
+}
+
+/// The newest creations below a position, from the journal's index.
+async fn created(log: Arc<dyn EventLog>, find: Find, before: u64) -> Result<Vec<Created>, Problem> {
+    page::off_arbiter(move || {
+        let mut batch = Vec::new();
+        log.find_back(&find, &mut |record| {
+            let stream = StreamId::parse(record.stream).filter(|_| record.position < before);
+            let (at, at_us) = (record.cursor(), record.at_us);
+            batch.extend(stream.map(|stream| Created { stream, at, at_us }));
+            if batch.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(batch)
+    })
+    .await
+}
+
+/// The session, if it is live.
+async fn show(host: Host, stream: StreamId, meta: Meta) -> Result<Option<Live>, Problem> {
+    match host.ask::<Session>(stream, SessionCommand::Show, meta).await {
+        Ok(Receipt { reply: SessionReply::Shown(session), .. }) => Ok(Some(*session)),
+        Ok(_) | Err(Failure::Rejected { .. }) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
