@@ -44,6 +44,9 @@ pub const RECOVERY_GRACE_MS: u64 = 10_000;
 /// Longest lock name or owner, in bytes.
 pub const MAX_NAME_BYTES: usize = 200;
 
+/// The deadline of a waiter whose session has ended, until it leaves: before all time.
+const SESSION_ENDED: Timestamp = Timestamp::from_micros(0);
+
 /// The machine of one lock; its stream is `lock/{name}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {}
@@ -85,7 +88,7 @@ pub struct Grant {
 pub struct Waiter {
     /// Who asked and under which terms; it has a request id.
     pub claim: Claim,
-    /// When it gives up.
+    /// When it gives up; before all time once its session has ended.
     pub deadline: Timestamp,
 }
 

@@ -47,7 +47,14 @@ pub(super) fn decide(
         return Ok(Decision::answer(answer));
     }
     let mut draft = Draft::of(state);
-    draft.sweep(now);
+    // What may end every lease does so before waiters are served: there is room for the rest then.
+    let ends_many =
+        matches!(command, LockCommand::ForceRelease { .. } | LockCommand::SessionEnded { .. });
+    if ends_many {
+        draft.expire_leases(now);
+    } else {
+        draft.sweep(now);
+    }
     let ruling = match command {
         LockCommand::Acquire { claim, wait_ms } => {
             acquire::acquire(&mut draft, claim, wait_ms, context)
@@ -57,10 +64,10 @@ pub(super) fn decide(
         },
         LockCommand::Release { token, owner } => holder::release(&mut draft, token, owner, now),
         LockCommand::ForceRelease { token, reason } => {
-            holder::force_release(&mut draft, token, &reason, now)
+            holder::force_release(&mut draft, token, &reason)
         },
         LockCommand::SessionEnded { session } => {
-            holder::session_ended(&mut draft, &session, now);
+            holder::session_ended(&mut draft, &session);
             Ok(Ruling::Answer(LockReply::Done))
         },
         LockCommand::Recover { .. }
@@ -68,6 +75,9 @@ pub(super) fn decide(
         | LockCommand::Check { .. }
         | LockCommand::Show => Ok(Ruling::Answer(LockReply::Done)),
     };
+    if ends_many {
+        draft.serve_waiters(now);
+    }
     draft.decision(ruling)
 }
 

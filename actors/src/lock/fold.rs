@@ -5,16 +5,17 @@
 //! | `LeaseGranted` | a higher token, nobody in the way; with `claim_by` a waiter | grants, its waiter, the delay is over |
 //! | `LeaseRenewed` | a live lease | end, TTL, claimed |
 //! | `LeaseClaimed` | a live lease that is not claimed | claimed |
-//! | `LeaseReleased`, `LeaseExpired`, `LeaseRevoked` | a live lease | it ends |
+//! | `LeaseReleased`, `LeaseExpired`, `LeaseRevoked` | a live lease | it ends; its session's waiters, if that ended, are to leave |
 //! | `LeaseExtended` | a later boot, live leases | ends, once a boot |
 //! | `WaiterQueued` | a request that neither waits nor holds | last in the queue |
-//! | `WaiterLeft` | a waiting request | out of the queue |
+//! | `WaiterLeft` | a waiting request | out of the queue; the others of its session, if that ended, are to leave |
 //! | `RefusalRecorded` | – | when |
 
 use super::draft::{Draft, conflict};
 use super::{
-    Claim, Grant, LeaseExpired, LeaseExtended, LeaseGranted, LeaseRenewed, LockEvent, LockState,
-    MAX_GRANTS, MAX_WAITERS, RangeUnit, Waiter, WaiterQueued,
+    Claim, Grant, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
+    LeftBecause, LockEvent, LockState, MAX_GRANTS, MAX_WAITERS, RangeUnit, SESSION_ENDED, Waiter,
+    WaiterLeft, WaiterQueued,
 };
 use crate::codec::Payload;
 use crate::machine::Illegal;
@@ -25,12 +26,12 @@ pub(super) fn apply(mut state: LockState, event: &LockEvent) -> Result<LockState
         LockEvent::LeaseGranted(event) => granted(&mut state, event),
         LockEvent::LeaseRenewed(event) => renewed(&mut state, event),
         LockEvent::LeaseClaimed(event) => claimed(&mut state, event.token),
-        LockEvent::LeaseReleased(event) => take(&mut state, event.token).map(drop),
+        LockEvent::LeaseReleased(event) => released(&mut state, event),
         LockEvent::LeaseRevoked(event) => take(&mut state, event.token).map(drop),
         LockEvent::LeaseExpired(event) => expired(&mut state, event),
         LockEvent::LeaseExtended(event) => extended(&mut state, event),
         LockEvent::WaiterQueued(event) => queued(&mut state, event),
-        LockEvent::WaiterLeft(event) => left(&mut state, &event.request),
+        LockEvent::WaiterLeft(event) => left(&mut state, event),
         LockEvent::RefusalRecorded(event) => {
             state.refusal_at = Some(event.at);
             Ok(())
@@ -40,14 +41,14 @@ pub(super) fn apply(mut state: LockState, event: &LockEvent) -> Result<LockState
 }
 
 /// The next moment at which a lease ends, a waiter gives up, or a delay that alone is in a
-/// waiter's way is over.
+/// waiter's way is over. A waiter with nothing in its way is left over from a decision without
+/// room for it: that is due at once, and serves at least one.
 pub(super) fn deadline(state: &LockState) -> Option<Timestamp> {
     let leases = state.grants.iter().map(Grant::ends_at);
     let waits = state.waiters.iter().map(|waiter| waiter.deadline);
-    let delay = state
-        .delayed_until
-        .filter(|_| !state.waiters.is_empty() && Draft::of(state).next_grantable(&mut 0).is_some());
-    leases.chain(waits).chain(delay).min()
+    let grantable = !state.waiters.is_empty() && Draft::of(state).next_grantable(&mut 0).is_some();
+    let grant = grantable.then(|| state.delayed_until.unwrap_or_default());
+    leases.chain(waits).chain(grant).min()
 }
 
 fn granted(state: &mut LockState, event: &LeaseGranted) -> Result<(), String> {
@@ -136,10 +137,31 @@ fn queued(state: &mut LockState, event: &WaiterQueued) -> Result<(), String> {
     Ok(())
 }
 
-fn left(state: &mut LockState, request: &str) -> Result<(), String> {
-    let place = position(state, Some(request)).ok_or("the request does not wait")?;
-    state.waiters.remove(place);
+fn left(state: &mut LockState, event: &WaiterLeft) -> Result<(), String> {
+    let place = position(state, Some(&event.request)).ok_or("the request does not wait")?;
+    let waiter = state.waiters.remove(place);
+    if event.why == LeftBecause::SessionEnded {
+        session_ended(state, waiter.and_then(|waiter| waiter.claim.session).as_deref());
+    }
     Ok(())
+}
+
+fn released(state: &mut LockState, event: &LeaseReleased) -> Result<(), String> {
+    take(state, event.token)?;
+    session_ended(state, event.session.as_deref());
+    Ok(())
+}
+
+/// Every other waiter of the session has to leave too, now or in the next decision.
+fn session_ended(state: &mut LockState, session: Option<&str>) {
+    if session.is_none() {
+        return;
+    }
+    for waiter in &mut state.waiters {
+        if waiter.claim.session.as_deref() == session {
+            waiter.deadline = SESSION_ENDED;
+        }
+    }
 }
 
 /// The lock's unit once this claim is on it.

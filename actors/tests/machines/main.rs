@@ -28,6 +28,7 @@ mod lock_model;
 mod lock_ranges;
 mod lock_reads;
 mod lock_recovery;
+mod lock_sizes;
 mod lock_table;
 mod lock_waiters;
 mod payloads;

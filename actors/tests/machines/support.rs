@@ -91,7 +91,8 @@ impl<M: Machine + PartialEq> Entity<M> {
     /// An event that happened before the test's story, or the decision's own.
     pub(crate) fn fold(&mut self, event: &M::Event) {
         assert_eq!(*event, recoded(event));
-        self.state = M::apply(self.state.clone(), event).expect("a decided event is legal");
+        self.state =
+            M::apply(std::mem::take(&mut self.state), event).expect("a decided event is legal");
     }
 }
 

@@ -2,18 +2,15 @@
 
 use super::{check, check_owner};
 use crate::lock::draft::{Draft, Ruling, lease};
-use crate::lock::events::LeftBecause;
 use crate::lock::{
     LeaseReleased, LeaseRenewed, LeaseRevoked, LockReject, LockReply, RefusalRecorded, TTL_MS,
-    WaiterLeft,
 };
-use crate::machine::Answer;
 use crate::time::Timestamp;
 
 /// Refusals are recorded at most this often, in milliseconds.
 const REFUSAL_EVERY_MS: u64 = 1_000;
-/// Longest reason, in bytes.
-const MAX_REASON_BYTES: usize = 1_000;
+/// Longest reason, in bytes: it is recorded once for each of up to 1,000 leases, in one append.
+const MAX_REASON_BYTES: usize = 200;
 
 pub(super) fn renew(
     draft: &mut Draft<'_>,
@@ -48,10 +45,9 @@ pub(super) fn force_release(
     draft: &mut Draft<'_>,
     token: Option<u64>,
     reason: &str,
-    now: Timestamp,
 ) -> Result<Ruling, LockReject> {
     let recordable = (1..=MAX_REASON_BYTES).contains(&reason.len());
-    check(recordable, "reason", "1 to 1000 bytes long")?;
+    check(recordable, "reason", "1 to 200 bytes long")?;
     let tokens: Vec<u64> = match token {
         None => draft.grants.iter().map(|grant| grant.token).collect(),
         Some(token) if draft.grant(token).is_some() => vec![token],
@@ -60,30 +56,17 @@ pub(super) fn force_release(
     for token in &tokens {
         draft.end(*token, LeaseRevoked { token: *token, reason: reason.to_owned() });
     }
-    draft.grant_waiters(now);
     Ok(Ruling::Answer(LockReply::Ended { released: tokens.len() }))
 }
 
-pub(super) fn session_ended(draft: &mut Draft<'_>, session: &str, now: Timestamp) {
+pub(super) fn session_ended(draft: &mut Draft<'_>, session: &str) {
     let is_its = |of: &Option<String>| of.as_deref() == Some(session);
     let held = draft.grants.iter().filter(|grant| is_its(&grant.claim.session));
     let tokens: Vec<u64> = held.map(|grant| grant.token).collect();
     for token in tokens {
         draft.end(token, LeaseReleased { token, session: Some(session.to_owned()) });
     }
-    let (gone, kept) =
-        std::mem::take(&mut draft.waiters).into_iter().partition(|it| is_its(&it.claim.session));
-    draft.waiters = kept;
-    let gone: Vec<_> = gone;
-    for waiter in gone {
-        let request = waiter.request.to_owned();
-        draft.left.push(waiter.request);
-        draft
-            .answers
-            .push(Answer { request: request.clone(), reply: Err(LockReject::SessionEnded) });
-        draft.events.push(WaiterLeft { request, why: LeftBecause::SessionEnded }.into());
-    }
-    draft.grant_waiters(now);
+    draft.drop_waiters_of(session);
 }
 
 /// The lease's TTL, if `owner` holds it; a refusal is recorded at most once a second.
