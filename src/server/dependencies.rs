@@ -125,14 +125,14 @@ pub(super) async fn configure(
     }
     let breaker = body.breaker.settings();
     let settings = Settings { weight: body.weight, cap: body.cap, breaker, from_file: false };
-    settings.check().map_err(|error| DependencyReject::Settings(as_in_body(error)))?;
+    settings.check().map_err(|error| DependencyReject::Settings(as_in_body(&error)))?;
     let command = DependencyCommand::Configure(Box::new(settings));
     send(&host, &caller, &name, command, &*body).await
 }
 
 /// The settings name their fields as the file does; the body has them with their units.
-fn as_in_body(error: SettingsError) -> SettingsError {
-    let SettingsError { field, rule } = error;
+fn as_in_body(error: &SettingsError) -> SettingsError {
+    let SettingsError { field, rule } = *error;
     let (field, rule) = match field {
         "slow_call" => ("slow_call_ms", rule),
         "open_for" => ("open_for_ms", rule),

@@ -177,7 +177,9 @@ fn many_ended_sessions_do_not_hide_a_live_older_one() {
             })
         })
         .collect();
-    ending.into_iter().for_each(|it| it.join().unwrap());
+    for it in ending {
+        it.join().unwrap();
+    }
     let listed = client.get("/api/v1/sessions?subject=subject-1").expect(200);
     assert_eq!((ids(&listed), &listed.body["next"]), (vec![old.clone()], &json!(null)));
     let listed = client.get("/api/v1/sessions?subject=subject-1&limit=1").expect(200);
