@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use mainstay_actors::dependency::{
     BreakerSettings, Dependency, DependencyCommand, DependencyReject, DependencyReply,
-    DependencyState, Mode, Settings, Window,
+    DependencyState, Mode, Settings, SettingsError, Window,
 };
 use mainstay_actors::gate::{Admission, Outcome, Permit, Report};
 use mainstay_actors::health::Level;
@@ -125,9 +125,23 @@ pub(super) async fn configure(
     }
     let breaker = body.breaker.settings();
     let settings = Settings { weight: body.weight, cap: body.cap, breaker, from_file: false };
-    settings.check().map_err(DependencyReject::Settings)?;
+    settings.check().map_err(|error| DependencyReject::Settings(as_in_body(&error)))?;
     let command = DependencyCommand::Configure(Box::new(settings));
     send(&host, &caller, &name, command, &*body).await
+}
+
+/// The settings name their fields as the file does; the body has them with their units.
+fn as_in_body(error: &SettingsError) -> SettingsError {
+    let SettingsError { field, rule } = *error;
+    let (field, rule) = match field {
+        "slow_call" => ("slow_call_ms", rule),
+        "open_for" => ("open_for_ms", rule),
+        "open_max" => ("open_max_ms", "open_for_ms to 7 d"),
+        "half_open_max" => ("half_open_max_ms", rule),
+        "backoff" => ("backoff_percent", "100 to 1000"),
+        _ => (field, rule),
+    };
+    SettingsError { field, rule }
 }
 
 /// The body of `POST /dependencies/{name}/state`.

@@ -3,9 +3,10 @@
 //! | status | when |
 //! |---|---|
 //! | 400 | malformed: JSON, types, names, ranges |
-//! | 404 · 405 | no such thing, route or method |
+//! | 403 | another host or origin |
+//! | 404 · 405 | no such thing or route · a method that the route does not take |
 //! | 409 | held, spent, used before, illegal transition |
-//! | 412 | another revision |
+//! | 410 · 412 | another epoch · another revision |
 //! | 413 · 415 · 422 | too large, not JSON, key reused for another body |
 //! | 500 | crashed, unreadable history |
 //! | 503 | not ready, busy, closed to writes, outcome unknown |

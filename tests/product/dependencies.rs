@@ -157,3 +157,32 @@ fn an_open_breaker_is_open_after_a_kill_with_its_deadline() {
     let after = server.client().get("/api/v1/dependencies/db").body["breaker"].clone();
     assert_eq!(before, after);
 }
+
+#[test]
+fn a_setting_out_of_its_range_is_named_as_the_body_names_it() {
+    // The errors named the keys of the configuration file: `slow_call` for `slow_call_ms`.
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    for (field, value, rule) in [
+        ("window", json!({ "seconds": 0 }), "1 s to 1 h"),
+        ("minimum_calls", json!(0), "1 to 1000000"),
+        ("failure_rate", json!(0), "more than 0"),
+        ("slow_call_ms", json!(0), "1 ms to 1 h"),
+        ("slow_rate", json!(0), "more than 0"),
+        ("consecutive_failures", json!(0), "at least 1"),
+        ("open_for_ms", json!(0), "1 ms to 1 d"),
+        ("backoff_percent", json!(99), "100 to 1000"),
+        ("open_max_ms", json!(1), "open_for_ms to 7 d"),
+        ("jitter", json!(0.6), "0 to 0.5"),
+        ("half_open_permits", json!(0), "1 to 1000"),
+        ("half_open_max_ms", json!(0), "1 ms to 1 d"),
+    ] {
+        let body = json!({ "breaker": { field: value } });
+        let answer = client.put("/api/v1/dependencies/db", &body);
+        let problem = answer.problem(400, "/problems/bad-request");
+        assert_eq!(problem["field"], field, "{problem}");
+        let says = format!("{field} must be {rule}");
+        assert!(problem["detail"].as_str().unwrap().contains(&says), "{problem}");
+    }
+}

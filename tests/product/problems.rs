@@ -42,20 +42,29 @@ fn unknown_routes_and_things_are_404_problems() {
 }
 
 #[test]
-fn wrong_methods_are_problems() {
+fn a_wrong_method_is_a_405_problem_that_says_which_are_right() {
     let data = tempdir().unwrap();
     let server = Server::start(data.path());
     let client = server.client();
-    for (method, path) in [
-        ("DELETE", "/api/v1/health"),
-        ("POST", "/api/v1/events"),
-        ("GET", "/api/v1/locks/pool/acquire"),
-        ("PUT", "/api/v1/sessions"),
-        ("DELETE", "/livez"),
+    for (method, path, allowed) in [
+        ("DELETE", "/api/v1/health", "GET"),
+        ("POST", "/api/v1/events", "GET"),
+        ("GET", "/api/v1/locks/pool/acquire", "POST"),
+        ("PUT", "/api/v1/sessions", "GET, POST"),
+        ("POST", "/api/v1/sessions/x", "GET, PATCH, DELETE"),
+        ("PATCH", "/api/v1/dependencies/db", "GET, PUT"),
+        ("PUT", "/api/v1/streams/lock/pool", "GET"),
+        ("DELETE", "/livez", "GET"),
+        ("POST", "/readyz", "GET"),
     ] {
         let answer = client.try_send(method, path, &[], None).unwrap();
-        let problem = answer.expect_problem();
-        assert!(problem["status"] == 404 || problem["status"] == 405, "{method} {path}: {problem}");
+        let allow = answer.header("allow").unwrap_or_default().to_owned();
+        let mut methods: Vec<&str> = allow.split(',').map(str::trim).collect();
+        let mut wanted: Vec<&str> = allowed.split(", ").collect();
+        methods.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(methods, wanted, "{method} {path}");
+        answer.problem(405, "/problems/method-not-allowed");
     }
 }
 

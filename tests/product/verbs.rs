@@ -99,6 +99,18 @@ fn a_good_configuration_passes_a_dry_run() {
 }
 
 #[test]
+fn durations_take_days_and_no_months() {
+    let data = tempdir().unwrap();
+    let file = data.path().join("mainstay.toml");
+    for (duration, code) in [("7d", 0), ("1d 12h", 0), ("168h", 0), ("8d", 2), ("1mo", 2)] {
+        let dependency = "[[dependency]]\nname = \"db\"\n[dependency.breaker]\n";
+        std::fs::write(&file, format!("{dependency}open_max = \"{duration}\"\n")).unwrap();
+        let ended = run(["serve", "--dry-run", "--config", file.to_str().unwrap()]);
+        assert_eq!(ended.code, code, "{duration}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_public_address_is_refused() {
     let data = tempdir().unwrap();
     let ended =
