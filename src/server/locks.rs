@@ -202,10 +202,11 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
     let limit = query.limit.get();
     let held = host.held_locks(&query.prefix, &query.after, limit + 1).await?;
     let (held, next) = page::cut(held, limit, |(name, _)| name.clone());
+    let now = host.now().unwrap_or_default();
     let locks: Vec<Value> = held
         .iter()
         .map(|(name, state)| {
-            let view = state.view();
+            let view = state.view_at(now);
             json!({
                 "name": name,
                 "holders": view.holders,

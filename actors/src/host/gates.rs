@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use mainstay_journal::StreamId;
 use tokio::sync::oneshot;
 
@@ -49,6 +49,26 @@ impl Gates {
         let gate = self.by_name.entry(name.to_owned()).or_insert_with(|| Gate::new(boot));
         gate.sync(state, self.clock.now());
     }
+
+    fn gate(&mut self, name: &str) -> Result<&mut Gate, Failure<DependencyReject>> {
+        self.by_name.get_mut(name).ok_or_else(unknown)
+    }
+
+    fn admit(&mut self, name: &str) -> Result<Admission, Failure<DependencyReject>> {
+        let now = self.clock.now();
+        Ok(self.gate(name)?.admit(now))
+    }
+
+    /// Takes outcomes; what comes back is for the dependency.
+    fn record(
+        &mut self,
+        name: &str,
+        reports: Vec<Report>,
+    ) -> Result<Vec<DependencyCommand>, Failure<DependencyReject>> {
+        let now = self.clock.now();
+        let gate = self.gate(name)?;
+        Ok(reports.into_iter().filter_map(|report| gate.record(report, now)).collect())
+    }
 }
 
 /// Takes permits, outcomes and ticks.
@@ -60,17 +80,20 @@ pub(crate) struct GateKeeper {
 
 /// Asks whether a call may be made.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Admission, Failure<DependencyReject>>")]
+#[rtype(result = "()")]
 pub(crate) struct Admit {
     pub(crate) name: String,
+    pub(crate) reply_to: oneshot::Sender<Result<Admission, Failure<DependencyReject>>>,
 }
 
 /// Tells how calls went. Nothing durable is claimed.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), Failure<DependencyReject>>")]
+#[rtype(result = "()")]
 pub(crate) struct Record {
     pub(crate) name: String,
     pub(crate) reports: Vec<Report>,
+    /// Probes need no answer.
+    pub(crate) reply_to: Option<oneshot::Sender<Result<(), Failure<DependencyReject>>>>,
 }
 
 fn unknown() -> Failure<DependencyReject> {
@@ -122,49 +145,45 @@ impl Actor for GateKeeper {
 pub(crate) const MAILBOX: usize = 4_096;
 
 impl Handler<Admit> for GateKeeper {
-    type Result = ResponseFuture<Result<Admission, Failure<DependencyReject>>>;
+    type Result = ();
 
-    fn handle(&mut self, Admit { name }: Admit, _context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Admit { name, reply_to }: Admit, _context: &mut Self::Context) {
+        let admission = self.gates.borrow_mut().admit(&name);
+        let Ok(Admission::TryHalfOpen { generation }) = admission else {
+            // A caller that left takes no permit: it expires.
+            let _ = reply_to.send(admission);
+            return;
+        };
         let Self { gates, registry, principal } = self;
         let (gates, registry, principal) = (gates.clone(), registry.clone(), principal.clone());
-        let admit = move |gates: &Rc<RefCell<Gates>>, name: &str| {
-            let gates = &mut *gates.borrow_mut();
-            let now = gates.clock.now();
-            gates.by_name.get_mut(name).map(|gate| gate.admit(now)).ok_or_else(unknown)
-        };
-        Box::pin(async move {
-            let admission = admit(&gates, &name)?;
-            let Admission::TryHalfOpen { generation } = admission else { return Ok(admission) };
+        actix::spawn(async move {
             let half_open = DependencyCommand::TryHalfOpen { generation };
-            if let Some(reply) = command(&registry, &principal, &name, half_open) {
-                reply.await.unwrap_or(Err(Failure::Crashed))?;
-            }
+            let half_opened = match command(&registry, &principal, &name, half_open) {
+                Some(reply) => reply.await.unwrap_or(Err(Failure::Crashed)).map(drop),
+                None => Ok(()),
+            };
             // Someone else may have been faster; then its trial calls are under way.
-            Ok(match admit(&gates, &name)? {
+            let admission = half_opened.and_then(|()| gates.borrow_mut().admit(&name));
+            let _ = reply_to.send(admission.map(|admission| match admission {
                 Admission::TryHalfOpen { .. } => Admission::Rejected { retry_after_ms: None },
                 decided => decided,
-            })
-        })
+            }));
+        });
     }
 }
 
 impl Handler<Record> for GateKeeper {
-    type Result = Result<(), Failure<DependencyReject>>;
+    type Result = ();
 
-    fn handle(&mut self, record: Record, _context: &mut Self::Context) -> Self::Result {
-        let Record { name, reports } = record;
-        let mut verdicts = Vec::new();
-        {
-            let gates = &mut *self.gates.borrow_mut();
-            let now = gates.clock.now();
-            let gate = gates.by_name.get_mut(&name).ok_or_else(unknown)?;
-            for report in reports {
-                verdicts.extend(gate.record(report, now));
+    fn handle(&mut self, record: Record, _context: &mut Self::Context) {
+        let Record { name, reports, reply_to } = record;
+        let recorded = self.gates.borrow_mut().record(&name, reports).map(|verdicts| {
+            for verdict in verdicts {
+                drop(command(&self.registry, &self.principal, &name, verdict));
             }
+        });
+        if let Some(reply_to) = reply_to {
+            let _ = reply_to.send(recorded);
         }
-        for verdict in verdicts {
-            drop(command(&self.registry, &self.principal, &name, verdict));
-        }
-        Ok(())
     }
 }

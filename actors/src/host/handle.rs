@@ -174,8 +174,10 @@ impl Host {
     /// # Errors
     /// The dependency is unknown, or see [`Failure`].
     pub async fn admit(&self, name: &str) -> Result<Admission, Failure<DependencyReject>> {
-        let admit = gates::Admit { name: name.to_owned() };
-        self.doors()?.keeper.send(admit).await.unwrap_or(Err(Failure::Busy("the gate's mailbox")))
+        let (reply_to, reply) = oneshot::channel();
+        let admit = gates::Admit { name: name.to_owned(), reply_to };
+        self.doors()?.keeper.try_send(admit).map_err(|_| GATE_BUSY)?;
+        reply.await.unwrap_or(Err(Failure::Crashed))
     }
 
     /// Tells a dependency's gate how calls went. Nothing durable is claimed.
@@ -187,14 +189,18 @@ impl Host {
         name: &str,
         reports: Vec<Report>,
     ) -> Result<(), Failure<DependencyReject>> {
-        let record = gates::Record { name: name.to_owned(), reports };
-        self.doors()?.keeper.send(record).await.unwrap_or(Err(Failure::Busy("the gate's mailbox")))
+        let (reply_to, reply) = oneshot::channel();
+        let name = name.to_owned();
+        let record = gates::Record { name, reports, reply_to: Some(reply_to) };
+        self.doors()?.keeper.try_send(record).map_err(|_| GATE_BUSY)?;
+        reply.await.unwrap_or(Err(Failure::Crashed))
     }
 
     /// As [`Host::record`], from any thread and without an answer: for probes.
     pub fn report(&self, name: &str, reports: Vec<Report>) {
         let Ok(doors) = self.doors::<DependencyReject>() else { return };
-        if doors.keeper.try_send(gates::Record { name: name.to_owned(), reports }).is_err() {
+        let record = gates::Record { name: name.to_owned(), reports, reply_to: None };
+        if doors.keeper.try_send(record).is_err() {
             tracing::warn!(name, "the gate's mailbox is full; a probe's outcome is not counted");
         }
     }
@@ -295,3 +301,5 @@ impl Host {
 
 /// Threads that read the journal for the arbiter, at most.
 const BLOCKING_THREADS: usize = 4;
+/// The gates do not take more; nothing happened.
+const GATE_BUSY: Failure<DependencyReject> = Failure::Busy("the gate's mailbox");
