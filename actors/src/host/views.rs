@@ -21,7 +21,7 @@ use crate::dependency::{Dependency, DependencyEvent, DependencyState};
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
-use crate::system::{System, SystemEvent, SystemState};
+use crate::system::{LevelChanged, System, SystemEvent, SystemState};
 
 /// Tag keys of records: what `find` can search for beside stream, type, principal, correlation.
 pub mod tags {
@@ -153,6 +153,11 @@ impl Hosted for System {
         if stream.id() == HEALTH {
             fold::<Self>(&mut views.health, stream, events);
         }
+        for event in events {
+            if let SystemEvent::LevelChanged(LevelChanged { from, to, score, cause, .. }) = event {
+                tracing::info!(%from, %to, score = score.shown(), cause, "health");
+            }
+        }
     }
 }
 
@@ -163,7 +168,12 @@ impl Hosted for Dependency {
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[DependencyEvent]) {
         views.position = at;
         let mut state = views.dependencies.get(stream.id()).cloned().unwrap_or_default();
+        let from = state.breaker.mode;
         fold::<Self>(&mut state, stream, events);
+        let to = state.breaker.mode;
+        if from != to {
+            tracing::info!(dependency = stream.id(), %from, %to, "breaker");
+        }
         views.set_dependency(stream.id(), state);
     }
 }
