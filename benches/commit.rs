@@ -103,8 +103,7 @@ fn host(journal: &str, path: &Path) -> Host {
     let open: OpenLog = match journal {
         "segments + sled" => Box::new(move |mut sink| {
             let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-            let log =
-                LocalLog::open(&path, &Options::default(), sink).map_err(|e| e.to_string())?;
+            let log = LocalLog::open(&path, &Options::default(), sink)?;
             Ok(Arc::new(log) as Arc<dyn EventLog>)
         }),
         "raw file" => Box::new(move |sink| {

@@ -1,21 +1,17 @@
 //! The door of the library: a journal in a data directory and the host over it.
 
-mod watched;
-
 use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_actors::host::{Host, HostOptions, OpenLog};
+use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
 use mainstay_journal::{EventLog, LocalLog, Options};
 
-use self::watched::{Damage, Watched};
 use crate::config::Config;
 
 /// An open mainstay: journal, entities, supervisor, probes.
 #[derive(Debug)]
 pub struct Mainstay {
     host: Host,
-    damage: Damage,
     #[cfg(feature = "probes")]
     probes: crate::probe::Probes,
 }
@@ -26,13 +22,9 @@ pub enum OpenError {
     /// The host's thread cannot be started.
     #[error("start: {0}")]
     Thread(#[from] std::io::Error),
-    /// The journal is damaged, and the other copy could not give what is missing; the text says
-    /// where, and what to do.
-    #[error("{0}")]
-    Damaged(String),
     /// The journal, its recovery or the clock said no; the text says what to do.
-    #[error("{0}")]
-    Host(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// A probe cannot be set up.
     #[cfg(feature = "probes")]
     #[error(transparent)]
@@ -67,13 +59,11 @@ impl Mainstay {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: u64::from(std::process::id()),
         };
-        let damage = Damage::default();
-        let host = Host::open(open_local(&config.server.data, damage.clone()), options)?;
+        let host = Host::open(open_local(&config.server.data), options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
         Ok(Self {
             host,
-            damage,
             #[cfg(feature = "probes")]
             probes,
         })
@@ -82,11 +72,9 @@ impl Mainstay {
     /// Waits until recovery is over and commands are taken.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`] or [`OpenError::Host`].
+    /// [`OpenError::Start`].
     pub async fn ready(&self) -> Result<(), OpenError> {
-        self.host.ready().await.map_err(|reason| {
-            if self.damage.was_met() { OpenError::Damaged(reason) } else { OpenError::Host(reason) }
-        })
+        Ok(self.host.ready().await?)
     }
 
     /// The handle to the actors: commands, permits, health. Clone it freely.
@@ -118,12 +106,11 @@ async fn end(probes: crate::probe::Probes) {
 }
 
 /// Opens the journal of a data directory.
-fn open_local(data: &Path, damage: Damage) -> OpenLog {
+fn open_local(data: &Path) -> OpenLog {
     let data = data.to_owned();
     Box::new(move |mut sink| {
         let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-        let log = LocalLog::open(&data, &Options::default(), sink);
-        let log = log.map_err(|error| damage.of_open(&error))?;
-        Ok(Arc::new(Watched { log, damage }) as Arc<dyn EventLog>)
+        let log = LocalLog::open(&data, &Options::default(), sink)?;
+        Ok(Arc::new(log) as Arc<dyn EventLog>)
     })
 }

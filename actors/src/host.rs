@@ -51,13 +51,48 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::Addr;
-use mainstay_journal::{EventLog, Sink};
+use mainstay_journal::{EventLog, OpenError, ReadError, Sink};
 use serde::Serialize;
 
 use crate::dependency::Settings;
 
 /// Opens the journal with the host's sink; runs off the arbiter and may take long.
-pub type OpenLog = Box<dyn FnOnce(Box<dyn Sink>) -> Result<Arc<dyn EventLog>, String> + Send>;
+pub type OpenLog = Box<dyn FnOnce(Box<dyn Sink>) -> Result<Arc<dyn EventLog>, StartError> + Send>;
+
+/// Why a host does not start; each text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Acknowledged events are damaged, and the other copy could not give them.
+    #[error("{0}")]
+    Damaged(String),
+    /// The journal, the clock or the machine said no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<String> for StartError {
+    fn from(reason: String) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged { .. } => Self::Damaged(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for StartError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged { .. } => Self::Damaged(error.to_string()),
+            ReadError::Io(_) => Self::Refused(error.to_string()),
+        }
+    }
+}
 
 /// How a host is set up.
 #[derive(Debug, Clone)]
@@ -107,6 +142,8 @@ pub enum Readiness {
     Failed {
         /// Why.
         reason: String,
+        /// Acknowledged events are damaged.
+        damaged: bool,
     },
 }
 
@@ -117,7 +154,7 @@ impl std::fmt::Display for Readiness {
             Self::Recovering { done, total } => write!(f, "recovering, {done} of {total} events"),
             Self::Ready => f.write_str("ready"),
             Self::Draining => f.write_str("draining"),
-            Self::Failed { reason } => f.write_str(reason),
+            Self::Failed { reason, .. } => f.write_str(reason),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use mainstay_actors::host::Readiness;
+use mainstay_actors::host::{Readiness, StartError};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -140,7 +140,7 @@ async fn recover(stay: &Mainstay) -> Result<(), Failed> {
     }
     bar.finish_and_clear();
     stay.ready().await.map_err(|error| match error {
-        OpenError::Damaged(_) => Failed::integrity(error.to_string()),
+        OpenError::Start(StartError::Damaged(_)) => Failed::integrity(error.to_string()),
         _ => Failed::refused(error.to_string()),
     })
 }

@@ -25,7 +25,7 @@ use super::registry::{RECEPTION_MAILBOX, Reception, Registry, Shared, start};
 use super::supervisor::{Supervisor, watch_health};
 use super::timers::Timers;
 use super::views::{HEALTH, Hosted, Release, Views};
-use super::{Doors, HostOptions, OpenLog, Readiness};
+use super::{Doors, HostOptions, OpenLog, Readiness, StartError};
 use crate::dependency::{Dependency, DependencyCommand, Settings};
 use crate::lock::Lock;
 use crate::machine::Machine;
@@ -37,7 +37,7 @@ pub(crate) async fn boot(
     open_log: OpenLog,
     options: HostOptions,
     readiness: &watch::Sender<Readiness>,
-) -> Result<Doors, String> {
+) -> Result<Doors, StartError> {
     let outbox = Outbox::new();
     // Each message settles at least one of at most MAX_IN_FLIGHT appends: it is never full.
     let settler = start(Settler(outbox.clone()), MAX_IN_FLIGHT + 1);
@@ -94,7 +94,7 @@ async fn open(
     open_log: OpenLog,
     sink: Box<dyn Sink>,
     readiness: watch::Sender<Readiness>,
-) -> Result<(Arc<dyn EventLog>, Recovered), String> {
+) -> Result<(Arc<dyn EventLog>, Recovered), StartError> {
     let work = move || {
         let log = open_log(sink)?;
         let recovered = recover(&*log, |done, total| {
@@ -104,7 +104,7 @@ async fn open(
     };
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}")))
+        .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}").into()))
 }
 
 fn fill(views: &mut Views, recovered: &Recovered) {

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
-use super::{Doors, HostOptions, Hosted, OpenLog, Readiness, boot, gates};
+use super::{Doors, HostOptions, Hosted, OpenLog, Readiness, StartError, boot, gates};
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::{Admission, Report};
 use crate::lock::LockState;
@@ -99,7 +99,10 @@ impl Host {
                 drop(self.inside.doors.set(doors));
                 Readiness::Ready
             },
-            Err(reason) => Readiness::Failed { reason },
+            Err(error) => {
+                let damaged = matches!(error, StartError::Damaged(_));
+                Readiness::Failed { reason: error.to_string(), damaged }
+            },
         };
         self.inside.readiness.send_replace(readiness);
     }
@@ -108,15 +111,20 @@ impl Host {
     ///
     /// # Errors
     /// Why the start failed.
-    pub async fn ready(&self) -> Result<(), String> {
+    pub async fn ready(&self) -> Result<(), StartError> {
         let mut readiness = self.inside.readiness.subscribe();
         let settled = readiness
             .wait_for(|now| matches!(now, Readiness::Ready | Readiness::Failed { .. }))
             .await;
         match settled.as_deref() {
-            Ok(Readiness::Failed { reason }) => Err(reason.clone()),
+            Ok(Readiness::Failed { reason, damaged: true }) => {
+                Err(StartError::Damaged(reason.clone()))
+            },
+            Ok(Readiness::Failed { reason, damaged: false }) => {
+                Err(StartError::Refused(reason.clone()))
+            },
             Ok(_) => Ok(()),
-            Err(_) => Err("the host has ended".to_owned()),
+            Err(_) => Err(StartError::Refused("the host has ended".to_owned())),
         }
     }
 

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use mainstay_journal::{Cursor, EventLog, StreamId};
 
+use super::StartError;
 use crate::machine::Machine;
 use crate::session::SessionState;
 use crate::time::Timestamp;
@@ -32,7 +33,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(
     log: &dyn EventLog,
     mut tell: impl FnMut(u64, u64),
-) -> Result<Recovered, String> {
+) -> Result<Recovered, StartError> {
     let head = log.head();
     let mut recovered = Recovered { head, ..Recovered::default() };
     let Recovered { world, last_at, alive_at, unreadable, .. } = &mut recovered;
@@ -57,8 +58,7 @@ pub(crate) fn recover(
             tell(record.position, head.position);
         }
         ControlFlow::Continue(())
-    })
-    .map_err(|error| error.to_string())?;
+    })?;
     Ok(recovered)
 }
 

@@ -91,7 +91,7 @@ fn a_journal_that_is_over_an_hour_ahead_is_continued_only_on_request() {
     let mut rig = rig.cut();
     let reason = virtually(async {
         let (host, _log) = rig.try_start().await;
-        host.ready().await.unwrap_err()
+        host.ready().await.unwrap_err().to_string()
     });
     assert!(reason.contains("--accept-clock"), "{reason}");
     rig.options.accept_clock = true;

@@ -54,8 +54,7 @@ impl Rig {
             let sink = FaultySink::new(move |epoch, outcomes: Vec<Outcome>| {
                 sink.group(epoch, outcomes);
             });
-            let (log, writer) = LocalLog::open_manual("/journal", &sized(&disk), sink.clone())
-                .map_err(|error| error.to_string())?;
+            let (log, writer) = LocalLog::open_manual("/journal", &sized(&disk), sink.clone())?;
             let log = Turning { log, writer: Mutex::new(writer) };
             let log = Arc::new(FaultyLog::new(log, sink));
             assert!(slot.set(log.clone()).is_ok());
