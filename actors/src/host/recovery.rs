@@ -25,7 +25,7 @@ pub(crate) struct Recovered {
     /// Time of the newest record that is not a start's own: what was alive then gets grace, also
     /// when a start was cut short between its record and the leases'.
     pub(crate) alive_at: Timestamp,
-    /// Streams whose history cannot be; each was logged, and its entity refuses commands.
+    /// Events that cannot be folded; each was logged, and its entity refuses commands.
     pub(crate) unreadable: u64,
 }
 

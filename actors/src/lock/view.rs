@@ -7,13 +7,8 @@ use super::{LockState, Mode, Range};
 use crate::time::Timestamp;
 
 impl LockState {
-    /// Its journaled leases and waiters as anyone may see them.
-    #[must_use]
-    pub fn view(&self) -> LockView {
-        Draft::of(self).view()
-    }
-
-    /// The same without what is over at `now`, swept or not.
+    /// Its journaled leases and waiters as anyone may see them, without what is over at `now`,
+    /// swept or not.
     #[must_use]
     pub fn view_at(&self, now: Timestamp) -> LockView {
         let mut draft = Draft::of(self);
