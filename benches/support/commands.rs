@@ -87,7 +87,8 @@ fn unique() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
 }
 
-fn meta() -> Meta {
+/// Who asks.
+pub(crate) fn meta() -> Meta {
     Meta::of(&Arc::from("bench"))
 }
 

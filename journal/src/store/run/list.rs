@@ -1,4 +1,4 @@
-//! One term's postings in a run, a chunk at a time, from any offset, oldest or newest first.
+//! One term's postings in a run, a few chunks at a time, from any offset, oldest or newest first.
 //!
 //! ```text
 //! chunk       0          1          2
@@ -38,7 +38,7 @@ pub(crate) struct Place {
     number: u32,
 }
 
-/// What one chunk has of a term.
+/// What the next chunks have of a term.
 #[derive(Debug, Default)]
 pub(crate) struct Stretch {
     /// Offsets in the order they were asked for; none only at the end.
@@ -74,48 +74,65 @@ struct Chunk {
     postings: Vec<Posting>,
 }
 
+/// Who reads on will read more: so many chunks at once cost little more than one.
+const CHUNKS_AT_ONCE: usize = 8;
+
 impl Run<'_> {
     fn forth(&self, term: u64, from: From) -> Result<Stretch, String> {
-        let (at, mut before) = match from {
-            From::Place(place) => (0, Some(place)),
+        let (at, before, many) = match from {
+            From::Place(place) => (0, Some(place), CHUNKS_AT_ONCE),
             From::Offset(at) => match self.upto((term, at))? {
-                None => (at, None),
+                None => (at, None, 1),
                 Some(chunk) => match chunk.forth(term, at) {
                     Some(stretch) => return Ok(stretch),
-                    None => (at, Some(chunk.place)),
+                    None => (at, Some(chunk.place), 1),
                 },
             },
         };
-        while let Some(chunk) = self.after(before)? {
-            if let Some(stretch) = chunk.forth(term, at) {
-                return Ok(stretch);
+        let mut all = Stretch::default();
+        for (read, chunk) in self.after(before).enumerate() {
+            if let Some(Stretch { offsets, rest }) = chunk?.forth(term, at) {
+                all.offsets.extend(offsets);
+                all.rest = rest;
+                if rest.is_none() || read + 1 >= many {
+                    return Ok(all);
+                }
             }
-            before = Some(chunk.place);
         }
-        Ok(Stretch::default())
+        // The last chunk was the run's last.
+        all.rest = None;
+        Ok(all)
     }
 
     fn back(&self, term: u64, from: From) -> Result<Stretch, String> {
-        let (at, mut chunk) = match from {
-            From::Place(place) => (u32::MAX, self.before(place)?),
+        let (at, before, many) = match from {
+            From::Place(place) => (u32::MAX, place, CHUNKS_AT_ONCE),
             From::Offset(at) => {
                 let Some(chunk) = self.upto((term, at))? else {
-                    self.after(None)?;
+                    self.after(None).next().transpose()?;
                     return Ok(Stretch::default());
                 };
                 if chunk.postings.last().is_some_and(|last| *last <= (term, at)) {
                     // One that is missing behind it could hold the newest.
-                    self.after(Some(chunk.place))?;
+                    self.after(Some(chunk.place)).next().transpose()?;
                 }
-                (at, chunk)
+                match chunk.back(term, at) {
+                    Some(stretch) => return Ok(stretch),
+                    None => (at, chunk.place, 1),
+                }
             },
         };
-        loop {
-            if let Some(stretch) = chunk.back(term, at) {
-                return Ok(stretch);
+        let mut all = Stretch::default();
+        for (read, chunk) in self.before(before).enumerate() {
+            if let Some(Stretch { offsets, rest }) = chunk?.back(term, at) {
+                all.offsets.extend(offsets);
+                all.rest = rest;
+                if rest.is_none() || read + 1 >= many {
+                    return Ok(all);
+                }
             }
-            chunk = self.before(chunk.place)?;
         }
+        Err("a chunk is missing".into())
     }
 
     /// The last chunk whose key is not beyond a posting.
@@ -124,25 +141,38 @@ impl Run<'_> {
         self.month.runs.range(low..=high).next_back().map(Chunk::of).transpose()
     }
 
-    /// The chunk behind one, or the first; `None` behind the last.
-    fn after(&self, before: Option<Place>) -> Result<Option<Chunk>, String> {
+    /// The chunks behind one, or all: one that is missing is an error, at the end too.
+    fn after(&self, before: Option<Place>) -> impl Iterator<Item = Result<Chunk, String>> {
         let low = before.map_or(run_key(self.segment, (0, 0)), |place| place.key);
         let low = if before.is_some() { Bound::Excluded(low) } else { Bound::Included(low) };
         let high = Bound::Included(run_key(self.segment, (u64::MAX, u32::MAX)));
-        let wanted = before.map_or(0, |place| place.number + 1);
-        match self.month.runs.range((low, high)).next().map(Chunk::of).transpose()? {
-            None if wanted == self.chunks => Ok(None),
-            Some(chunk) if wanted == chunk.place.number => Ok(Some(chunk)),
-            None | Some(_) => Err("a chunk is missing".into()),
-        }
+        let mut chunks = self.month.runs.range((low, high));
+        let (mut wanted, end) = (before.map_or(0, |place| place.number + 1), self.chunks);
+        std::iter::from_fn(move || {
+            let chunk = match chunks.next().map(Chunk::of) {
+                None if wanted == end => return None,
+                Some(Ok(chunk)) if chunk.place.number == wanted => Ok(chunk),
+                None | Some(Ok(_)) => Err("a chunk is missing".into()),
+                Some(Err(reason)) => Err(reason),
+            };
+            wanted += 1;
+            Some(chunk)
+        })
     }
 
-    /// The chunk before one that is not the first.
-    fn before(&self, after: Place) -> Result<Chunk, String> {
-        let low = run_key(self.segment, (0, 0));
-        let chunk = self.month.runs.range(low..after.key).next_back().map(Chunk::of).transpose()?;
-        let wanted = after.number.checked_sub(1);
-        chunk.filter(|it| Some(it.place.number) == wanted).ok_or("a chunk is missing".into())
+    /// The chunks before one, newest first.
+    fn before(&self, after: Place) -> impl Iterator<Item = Result<Chunk, String>> {
+        let mut chunks = self.month.runs.range(run_key(self.segment, (0, 0))..after.key);
+        let mut number = after.number;
+        std::iter::from_fn(move || {
+            number = number.checked_sub(1)?;
+            let chunk = match chunks.next_back().map(Chunk::of) {
+                Some(Ok(chunk)) if chunk.place.number == number => Ok(chunk),
+                None | Some(Ok(_)) => Err("a chunk is missing".into()),
+                Some(Err(reason)) => Err(reason),
+            };
+            Some(chunk)
+        })
     }
 }
 
