@@ -14,12 +14,16 @@
 //! # }
 //! ```
 
+mod client;
 pub mod config;
+pub mod dependency;
 pub mod event;
+pub mod lock;
 #[cfg(feature = "probes")]
 pub mod probe;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod session;
 mod stay;
 
 #[cfg(feature = "cli")]
@@ -27,7 +31,9 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod demo;
 
+pub use client::{Client, PRINCIPAL, Unavailable};
 pub use config::{Config, ConfigError};
+pub use lock::Lease;
 pub use mainstay_actors as actors;
 pub use mainstay_journal as journal;
 pub use stay::{Mainstay, OpenError};

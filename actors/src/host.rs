@@ -19,12 +19,14 @@
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
+//! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
 mod boot;
 mod clock;
 mod entity;
+mod follow;
 mod gates;
 mod handle;
 mod ledger;
@@ -41,6 +43,7 @@ mod views;
 
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use entity::MAILBOX;
+pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use message::{Answered, Failure, Meta, Receipt};
 pub use outbox::MAX_IN_FLIGHT;
