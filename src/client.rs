@@ -43,7 +43,6 @@ impl Client {
     }
 
     /// A lock by name: 1 to 200 bytes of letters, digits and `. _ : -`.
-    #[must_use]
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         Lock::new(self.clone(), name.into())
     }
@@ -110,7 +109,6 @@ impl Mainstay {
     }
 
     /// [`Client::lock`] of the principal [`PRINCIPAL`].
-    #[must_use]
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         self.client(PRINCIPAL).lock(name)
     }

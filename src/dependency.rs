@@ -6,11 +6,13 @@
 //!                  └──► Rejected { retry_after }
 //! ```
 
+pub use mainstay_actors::gate::Outcome;
+pub use mainstay_actors::host::DependencyView;
+
 use std::time::Duration;
 
 use mainstay_actors::dependency::DependencyReject;
-use mainstay_actors::gate::{self, Admission, Outcome, Report};
-use mainstay_actors::host::DependencyView;
+use mainstay_actors::gate::{self, Admission, Report};
 use mainstay_actors::time::Timestamp;
 
 use crate::client::{Client, Unavailable, told, unavailable};
@@ -74,7 +76,7 @@ impl Dependency {
         match admission.map_err(|failure| told(failure, no))? {
             Admission::Admitted(permit) => Ok(Permit {
                 dependency: self.clone(),
-                permit: Some(permit),
+                given: Some(permit),
                 since: self.client.host.now().unwrap_or_default(),
             }),
             Admission::Rejected { retry_after_ms } => {
@@ -121,7 +123,7 @@ impl Dependency {
 #[must_use = "dropping a permit gives it back"]
 pub struct Permit {
     dependency: Dependency,
-    permit: Option<gate::Permit>,
+    given: Option<gate::Permit>,
     since: Timestamp,
 }
 
@@ -133,14 +135,14 @@ impl Permit {
     pub async fn report(mut self, outcome: Outcome) -> Result<(), ReportError> {
         let now = self.dependency.client.host.now().unwrap_or_default();
         let duration_us = now.as_micros().saturating_sub(self.since.as_micros());
-        let permit = self.permit.take();
+        let permit = self.given.take();
         self.dependency.send(Report { permit, outcome, duration_us, probe: false }).await
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take() {
+        if let Some(permit) = self.given.take() {
             let outcome = Outcome::Ignored;
             let report = Report { permit: Some(permit), outcome, duration_us: 0, probe: false };
             self.dependency.client.host.report(&self.dependency.name, vec![report]);

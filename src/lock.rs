@@ -104,7 +104,7 @@ impl Lock {
         ttl: Duration,
     ) -> Result<Lease, AcquireError> {
         let stream =
-            stream(&self.name).map_err(|rule| AcquireError::Invalid { field: "name", rule })?;
+            stream(&self.name).ok_or(AcquireError::Invalid { field: "name", rule: NAME_RULE })?;
         let meta = self.client.request();
         let claim = Claim {
             owner: owner.into(),
@@ -124,7 +124,7 @@ impl Lock {
     /// See [`Unavailable`].
     pub async fn check(&self, token: u64) -> Result<bool, Unavailable> {
         // A lock that cannot be has no leases.
-        let Ok(stream) = stream(&self.name) else { return Ok(false) };
+        let Some(stream) = stream(&self.name) else { return Ok(false) };
         let check = LockCommand::Check { token };
         let asked = self.client.host.ask::<Entity>(stream, check, self.client.meta()).await;
         let told_no = |reject: LockReject| Unavailable::Failed(reject.to_string());
@@ -138,8 +138,9 @@ impl Lock {
     /// # Errors
     /// See [`ForceReleaseError`].
     pub async fn force_release(&self, reason: &str) -> Result<usize, ForceReleaseError> {
-        let stream = stream(&self.name)
-            .map_err(|rule| ForceReleaseError::Invalid { field: "name", rule })?;
+        let rule = NAME_RULE;
+        let stream =
+            stream(&self.name).ok_or(ForceReleaseError::Invalid { field: "name", rule })?;
         let force = LockCommand::ForceRelease { token: None, reason: reason.to_owned() };
         let asked = self.client.host.ask::<Entity>(stream, force, self.client.meta()).await;
         match asked.map_err(|failure| told(failure, ForceReleaseError::of))?.reply {
@@ -161,7 +162,7 @@ pub enum ForceReleaseError {
         /// Which one.
         field: &'static str,
         /// What it must be.
-        rule: String,
+        rule: &'static str,
     },
     /// Nothing was decided.
     #[error(transparent)]
@@ -171,17 +172,18 @@ pub enum ForceReleaseError {
 impl ForceReleaseError {
     fn of(reject: LockReject) -> Self {
         match reject {
-            LockReject::OutOfRange { field, rule } => {
-                Self::Invalid { field, rule: rule.to_owned() }
-            },
+            LockReject::OutOfRange { field, rule } => Self::Invalid { field, rule },
             other => Unavailable::Failed(other.to_string()).into(),
         }
     }
 }
 
-fn stream(name: &str) -> Result<StreamId, String> {
-    check_name(name)?;
-    StreamId::new(Entity::KIND, name).ok_or_else(|| "a name".to_owned())
+/// What a lock's name must be; see [`check_name`].
+const NAME_RULE: &str = "1 to 200 bytes of letters, digits and . _ : -";
+
+fn stream(name: &str) -> Option<StreamId> {
+    check_name(name).ok()?;
+    StreamId::new(Entity::KIND, name)
 }
 
 /// Whole milliseconds; what does not fit is out of every range.

@@ -71,7 +71,7 @@ pub enum AcquireError {
         /// Which one.
         field: &'static str,
         /// What it must be.
-        rule: String,
+        rule: &'static str,
     },
     /// Nothing was decided.
     #[error(transparent)]
@@ -93,9 +93,7 @@ impl AcquireError {
             LockReject::TooManyGrants => Self::Full { what: "leases", most: MAX_GRANTS },
             LockReject::TooManyWaiters => Self::Full { what: "waiters", most: MAX_WAITERS },
             LockReject::OtherUnit { unit } => Self::OtherUnit { unit },
-            LockReject::OutOfRange { field, rule } => {
-                Self::Invalid { field, rule: rule.to_owned() }
-            },
+            LockReject::OutOfRange { field, rule } => Self::Invalid { field, rule },
             LockReject::NotHeld { .. }
             | LockReject::HeldByOther { .. }
             | LockReject::WaitNeedsRequest => Unavailable::Failed(reject.to_string()).into(),

@@ -162,8 +162,10 @@ impl Lease {
         }
     }
 
-    /// Resolves with the new end when the lease has been renewed once more, or with why it never
-    /// will be.
+    /// Resolves with the new end when the lease has been renewed once more.
+    ///
+    /// # Errors
+    /// It was [lost](Lost) before.
     pub fn renewed(&self) -> impl Future<Output = Result<Timestamp, Lost>> + Send + Sync + use<> {
         let mut standing = self.standing.clone();
         let seen = standing.borrow().renewals;
