@@ -77,7 +77,14 @@ impl Keeper {
             };
             let renewed = tokio::select! {
                 biased;
-                end = told_of(&mut end) => return self.lost_by(end).await,
+                told = told_of(&mut end) => {
+                    // Nobody follows what the host does not know as live: the journal may.
+                    let Some(end) = self.or_looked_up(told).await else {
+                        end = None;
+                        continue;
+                    };
+                    return lost_by(end);
+                },
                 () = sleep(until(&self.client.host, expires_at).saturating_sub(EARLY)) => {
                     let unanswered = || "the renewal is not answered".to_owned();
                     let late = self.now() >= next;
@@ -97,7 +104,8 @@ impl Keeper {
                 },
                 Err(Trouble::Over) => {
                     // Its last event was told before the answer left.
-                    return self.lost_by(end.and_then(|mut end| end.try_recv().ok())).await;
+                    let told = end.and_then(|mut end| end.try_recv().ok());
+                    return self.or_looked_up(told).await.map_or(Lost::Expired, lost_by);
                 },
             }
         }
@@ -117,22 +125,11 @@ impl Keeper {
         Ok(lease.expires_at)
     }
 
-    /// The end as the holder is told it; what was not told is looked up.
-    async fn lost_by(&self, end: Option<LeaseEnd>) -> Lost {
-        let end = match end {
-            Some(end) => Some(end),
-            None => self.look_up().await,
-        };
-        match end {
-            Some(LeaseEnd::Released) => Lost::Released,
-            Some(LeaseEnd::SessionEnded { session }) => Lost::SessionEnded { session },
-            Some(LeaseEnd::Revoked { reason }) => Lost::Revoked { reason },
-            Some(LeaseEnd::Expired) | None => Lost::Expired,
+    /// The end that was told, else the event that ended the lease before anybody followed it.
+    async fn or_looked_up(&self, told: Option<LeaseEnd>) -> Option<LeaseEnd> {
+        if told.is_some() {
+            return told;
         }
-    }
-
-    /// The event that ended the lease, from the journal: it came before anybody followed.
-    async fn look_up(&self) -> Option<LeaseEnd> {
         let (log, token) = (self.client.host.log()?, self.token);
         let query = Query {
             stream: Some(self.stream.clone()),
@@ -160,6 +157,16 @@ impl Keeper {
     fn after_a_third(&self, expires_at: Timestamp) -> Timestamp {
         let rest_us = self.ttl_ms.saturating_mul(1_000) / 3 * 2;
         Timestamp::from_micros(expires_at.as_micros().saturating_sub(rest_us))
+    }
+}
+
+/// The end as the holder is told it.
+fn lost_by(end: LeaseEnd) -> Lost {
+    match end {
+        LeaseEnd::Released => Lost::Released,
+        LeaseEnd::SessionEnded { session } => Lost::SessionEnded { session },
+        LeaseEnd::Revoked { reason } => Lost::Revoked { reason },
+        LeaseEnd::Expired => Lost::Expired,
     }
 }
 
