@@ -27,11 +27,12 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "src",
     "tests",
     "benches",
     "examples",
+    "actors/benches",
     "actors/src",
     "actors/tests",
     "journal/src",

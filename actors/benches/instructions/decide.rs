@@ -1,0 +1,105 @@
+//! Decisions of the pure machines, each with the fold of its events.
+
+use mainstay_actors::dependency::{
+    BreakerSettings, Dependency, DependencyCommand, DependencyState, Settings,
+};
+use mainstay_actors::gate::{Gate, Outcome, Report};
+use mainstay_actors::lock::{Lock, LockCommand, LockState};
+use mainstay_actors::session::{Session, SessionState};
+
+use crate::journal::{at, claim, context, create, decide, patch, token};
+
+pub(crate) const ROUNDS: u64 = 1_000;
+pub(crate) const WAITERS: u64 = 100;
+pub(crate) const WINDOWS: u64 = 50;
+
+/// Outcomes of one window.
+const OUTCOMES: u64 = 100;
+
+fn release(token: u64, owner: &str) -> LockCommand {
+    LockCommand::Release { token, owner: owner.to_owned() }
+}
+
+pub(crate) fn lock() -> Box<dyn FnMut()> {
+    let mut state = LockState::default();
+    Box::new(move || {
+        for n in 0..ROUNDS {
+            let now = context(at(n), None);
+            let acquire = LockCommand::Acquire { claim: claim("worker-1"), wait_ms: 0 };
+            let (_, reply) = decide::<Lock>(&mut state, acquire, &now);
+            decide::<Lock>(&mut state, release(token(&reply), "worker-1"), &now);
+        }
+    })
+}
+
+pub(crate) fn lock_queue() -> Box<dyn FnMut()> {
+    let mut state = LockState::default();
+    for n in 0..=WAITERS {
+        let request = format!("request-{n}");
+        let acquire =
+            LockCommand::Acquire { claim: claim(&format!("worker-{n}")), wait_ms: 600_000 };
+        decide::<Lock>(&mut state, acquire, &context(at(n), Some(&request)));
+    }
+    assert_eq!(state.waiters.len() as u64, WAITERS);
+    Box::new(move || {
+        for n in 0..WAITERS {
+            let token = state.last_token;
+            decide::<Lock>(
+                &mut state,
+                release(token, &format!("worker-{n}")),
+                &context(at(1_000 + n), None),
+            );
+        }
+        assert!(state.waiters.is_empty());
+    })
+}
+
+pub(crate) fn session() -> Box<dyn FnMut()> {
+    let mut state = SessionState::default();
+    decide::<Session>(&mut state, create(), &context(at(0), None));
+    Box::new(move || {
+        for n in 0..ROUNDS {
+            decide::<Session>(&mut state, patch(n), &context(at(n), None));
+        }
+    })
+}
+
+pub(crate) fn dependency() -> Box<dyn FnMut()> {
+    let mut state = DependencyState::default();
+    let breaker = BreakerSettings::default();
+    let settings = Settings { weight: 1, cap: None, breaker, from_file: true };
+    let configure = DependencyCommand::Configure(Box::new(settings));
+    decide::<Dependency>(&mut state, configure, &context(at(0), None));
+    let mut gate = Gate::new(1);
+    gate.sync(&state, at(0));
+    let mut observed = 0;
+    Box::new(move || {
+        for n in 0..WINDOWS {
+            let began_ms = n * 10_000;
+            for call in 0..OUTCOMES {
+                let outcome = if call % 10 == 0 { Outcome::Failure } else { Outcome::Success };
+                let duration_us = 1_000 + call * 37;
+                let report = Report { permit: None, outcome, duration_us, probe: false };
+                let verdict = gate.record(report, at(began_ms + call * 90));
+                observed += observe(&mut state, verdict, began_ms);
+            }
+            let due = gate.tick(at(began_ms + 9_999));
+            observed += observe(&mut state, due, began_ms);
+            gate.sync(&state, at(began_ms + 9_999));
+        }
+        assert!(observed >= WINDOWS, "{observed} windows");
+    })
+}
+
+fn observe(
+    state: &mut DependencyState,
+    commands: impl IntoIterator<Item = DependencyCommand>,
+    now_ms: u64,
+) -> u64 {
+    let mut observed = 0;
+    for command in commands {
+        decide::<Dependency>(state, command, &context(at(now_ms), None));
+        observed += 1;
+    }
+    observed
+}
