@@ -12,7 +12,8 @@
 //! | `decide_lock` | acquire and release a free lock: two decisions and their folds |
 //! | `decide_lock_queue` | release a lock that others wait for: the next one is granted |
 //! | `decide_session` | patch one of sixteen attributes |
-//! | `decide_dependency` | a window of a hundred outcomes is recorded |
+//! | `decide_dependency` | record a window of a hundred outcomes |
+//! | `gate_outcome` | count one outcome |
 //! | `append_alone`, `append_group` | one record on its way to the disk, in a group of 1 and of 128 |
 //! | `scan` | one record read and checked |
 //! | `fold` | one record decoded and folded |
@@ -52,11 +53,12 @@ struct Case {
     prepare: fn() -> Box<dyn FnMut()>,
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     Case { name: "decide_lock", operations: decide::ROUNDS, prepare: decide::lock },
     Case { name: "decide_lock_queue", operations: decide::WAITERS, prepare: decide::lock_queue },
     Case { name: "decide_session", operations: decide::ROUNDS, prepare: decide::session },
     Case { name: "decide_dependency", operations: decide::WINDOWS, prepare: decide::dependency },
+    Case { name: "gate_outcome", operations: decide::OUTCOMES, prepare: decide::outcome },
     Case { name: "append_alone", operations: append::ALONE, prepare: append::alone },
     Case { name: "append_group", operations: append::TOGETHER, prepare: append::group },
     Case { name: "scan", operations: fold::RECORDS, prepare: fold::scan },
