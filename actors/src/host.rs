@@ -21,6 +21,7 @@
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
+//! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
@@ -30,6 +31,7 @@ mod checkpoints;
 mod clock;
 mod due;
 mod entity;
+mod follow;
 mod gates;
 mod handle;
 mod ledger;
@@ -49,6 +51,7 @@ mod timers;
 mod views;
 
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
+pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use limits::Limits;
 pub use message::{Answered, Failure, Meta, Receipt};
