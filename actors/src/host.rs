@@ -10,6 +10,7 @@
 //!
 //! | file | one thing |
 //! |---|---|
+//! | `batch` | many commands in one message |
 //! | `boot` | from a closed journal to ready |
 //! | `clock` | the one `now()` |
 //! | `entity`, `life`, `load`, `ledger` | one generic actor, its state, its fold, its memory of requests |
@@ -22,6 +23,7 @@
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
+mod batch;
 mod boot;
 mod clock;
 mod entity;
@@ -39,6 +41,7 @@ mod supervisor;
 mod timers;
 mod views;
 
+pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use entity::MAILBOX;
 pub use handle::Host;
