@@ -150,7 +150,7 @@ impl Server {
                 .worker_max_blocking_threads(BLOCKING_THREADS)
                 .shutdown_timeout(SHUTDOWN_SECONDS)
                 .disable_signals()
-                .on_connect(bound_stalls)
+                .on_connect(bound_sending)
                 .listen(listener);
             let handle = server.map(|server| {
                 let server = server.run();
@@ -182,12 +182,17 @@ impl Server {
     }
 }
 
-/// A connection that takes nothing of what is sent is closed by the operating system: no stream of
-/// events waits for its reader for ever.
-fn bound_stalls(connection: &dyn Any, _extensions: &mut Extensions) {
+/// Most bytes that the operating system holds for a connection that does not read; it doubles them.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Who takes nothing of what is sent is closed by the operating system, which holds a bounded part
+/// of it till then: no stream of events waits for its reader for ever.
+fn bound_sending(connection: &dyn Any, _extensions: &mut Extensions) {
     if let Some(connection) = connection.downcast_ref::<TcpStream>() {
-        // Where that cannot be set, a reader that reads nothing only holds its seat.
-        drop(SockRef::from(connection).set_tcp_user_timeout(Some(live::STALLED)));
+        let socket = SockRef::from(connection);
+        // Where this cannot be set, a reader that reads nothing only holds its seat.
+        drop(socket.set_tcp_user_timeout(Some(live::STALLED)));
+        drop(socket.set_send_buffer_size(SEND_BUFFER_BYTES));
     }
 }
 

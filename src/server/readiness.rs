@@ -46,18 +46,24 @@ pub(super) struct Ready {
     #[schema(example = "ready")]
     status: &'static str,
     #[serde(flatten)]
-    more: Option<More>,
+    more: More,
 }
 
 /// What `?verbose` adds.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct More {
-    /// Null before it is open.
+    /// Absent before it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     journal: Option<Journal>,
-    /// How full the host is; null before it is ready.
+    /// How full the host is; absent before it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     occupancy: Option<Occupancy>,
     /// Events that recovery could not fold.
-    unreadable_events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unreadable_events: Option<u64>,
 }
 
 /// How the journal stands.
@@ -111,9 +117,9 @@ pub(super) async fn readyz(
     });
     let more = if query.verbose.as_ref().is_some_and(|it| it != "false") {
         let (journal, occupancy) = (journal.as_ref().map(shown), host.occupancy().await.ok());
-        Some(More { journal, occupancy, unreadable_events: host.unreadable() })
+        More { journal, occupancy, unreadable_events: Some(host.unreadable()) }
     } else {
-        None
+        More::default()
     };
     if readiness == Readiness::Ready && poisoned.is_none() {
         return Ok(HttpResponse::Ok().json(Ready { status: "ready", more }));
@@ -122,7 +128,7 @@ pub(super) async fn readyz(
 }
 
 /// A problem that shows how far the server is: `readiness` and what belongs to it.
-fn not_ready(readiness: &Readiness, poisoned: Option<String>, more: Option<More>) -> HttpResponse {
+fn not_ready(readiness: &Readiness, poisoned: Option<String>, more: More) -> HttpResponse {
     let mut shown = Map::new();
     for part in [serde_json::to_value(readiness), serde_json::to_value(more)] {
         if let Ok(Value::Object(members)) = part {

@@ -141,10 +141,22 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // The operating system closes a connection that takes nothing: see `Server::start`.
-        if !self.over && self.has_stalled() && *self.seat.reached.borrow() > self.after {
-            let (after, seconds) = (self.after, STALLED.as_secs());
-            tracing::warn!(after, "a live reader is dropped: it took nothing for {seconds} s");
+        if self.over {
+            return;
+        }
+        // The operating system has closed a connection that took nothing (see `bound_sending`), or
+        // the reader has left; only the first took nothing for long before it.
+        let behind = self.seat.reached.borrow().saturating_sub(self.after);
+        let quiet = self.took.map(|took| took.elapsed()).unwrap_or_default();
+        let (after, seconds) = (self.after, quiet.as_secs());
+        if behind > 0 && quiet >= STALLED / 2 {
+            tracing::warn!(
+                after,
+                behind,
+                "a live reader is dropped: it took nothing for {seconds} s"
+            );
+        } else {
+            tracing::debug!(after, behind, "a live reader has left");
         }
     }
 }
