@@ -6,6 +6,7 @@
 //! ```
 
 mod batch;
+mod body;
 mod dependencies;
 mod docs;
 mod events;
@@ -19,6 +20,7 @@ mod request;
 mod routes;
 mod secret;
 mod sessions;
+mod whole;
 
 pub use problem::Problem;
 

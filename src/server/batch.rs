@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 
 use self::wave::Waves;
 use super::App;
+use super::body::{Body, Object};
 use super::problem::Problem;
 use super::request::Caller;
 
@@ -33,7 +34,7 @@ const MAX_COMMANDS: usize = 1_000;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Batch)]
-pub(super) struct Body {
+pub(super) struct Commands {
     /// 1 to 1,000.
     #[serde(deserialize_with = "bounded")]
     #[schema(min_items = 1, max_items = 1000)]
@@ -41,9 +42,9 @@ pub(super) struct Body {
 }
 
 fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Command>, D::Error> {
-    let commands = Vec::<Command>::deserialize(deserializer)?;
+    let commands = Vec::<Object<Command>>::deserialize(deserializer)?;
     if (1..=MAX_COMMANDS).contains(&commands.len()) {
-        return Ok(commands);
+        return Ok(commands.into_iter().map(|command| command.0).collect());
     }
     Err(D::Error::custom(format!("commands must be 1 to {MAX_COMMANDS}")))
 }
@@ -100,10 +101,10 @@ impl Answer {
     tag = "batch",
     operation_id = "run_batch",
     params(
-        ("traceparent" = Option<String>, Header, description = "W3C trace context; its trace id is written into every event of the request", pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"),
-        ("X-Request-Id" = Option<String>, Header, description = "Written into every event of the request, unless there is a `traceparent`", pattern = "^[!-~]{1,200}$"),
+        ("traceparent" = Option<String>, Header, nullable = false, description = "W3C trace context; its trace id is written into every event of the request", pattern = "^[!-~]{1,200}$"),
+        ("X-Request-Id" = Option<String>, Header, nullable = false, description = "Written into every event of the request, unless there is a `traceparent`", pattern = "^[!-~]{1,200}$"),
     ),
-    request_body(content = Body, example = json!({"commands": [
+    request_body(content = Commands, example = json!({"commands": [
         {"op": "sessions.create", "key": "order-1", "body": {"subject": "customer-7", "ttl_ms": 1_800_000}},
         {"op": "locks.acquire", "name": "room-101", "body": {"owner": "worker-1", "ttl_ms": 30000}},
         {"op": "locks.check", "name": "room-101", "body": {"token": 1}},
@@ -114,7 +115,7 @@ pub(super) async fn run(
     host: Data<Host>,
     app: Data<App>,
     caller: Caller,
-    body: Json<Body>,
+    body: Body<Commands>,
 ) -> Result<Json<Answers>, Problem> {
     if caller.key().is_some() {
         let way = "a batch has no Idempotency-Key; give each of its commands a key";

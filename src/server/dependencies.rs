@@ -20,8 +20,10 @@ use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::Body;
 use super::problem::Problem;
 use super::request::{Caller, CommandHeaders, Placed};
+use super::whole;
 use crate::config::check_name;
 
 /// The global score and level, and what they follow from.
@@ -119,6 +121,7 @@ pub(super) struct Force {
     to: Mode,
     /// For how long, then closed; absent for closed and half_open.
     #[schema(minimum = 1, maximum = 2_592_000_000_u64)]
+    #[serde(default, deserialize_with = "whole::optional")]
     for_ms: Option<u64>,
     /// Why; it is journaled.
     #[schema(min_length = 1, max_length = 1000)]
@@ -140,7 +143,7 @@ pub(super) async fn force(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Force>,
+    body: Body<Force>,
 ) -> Result<Json<Placed<Detail>>, Problem> {
     send(&host, &caller, &name, body.command(), &*body).await
 }

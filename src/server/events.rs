@@ -21,30 +21,29 @@ use crate::event::{Event, fold, type_ids};
 #[into_params(parameter_in = Query)]
 pub(super) struct List {
     /// Of one stream: `kind/id`.
-    #[param(
-        example = "lock/room-101",
-        pattern = "^(session|lock|dependency)/[A-Za-z0-9._-]{1,200}$"
-    )]
+    #[param(nullable = false, example = "lock/room-101", pattern = "^[a-z]{1,20}/[!-~]{1,200}$")]
     stream: Option<String>,
     /// Of one type, or of several with commas between.
-    #[param(example = "LeaseGranted,LeaseReleased", pattern = "^(LeaseGranted|BreakerOpened)$")]
+    #[param(nullable = false, example = "LeaseGranted,LeaseReleased")]
     r#type: Option<String>,
     /// Asked for by one principal.
+    #[param(nullable = false)]
     principal: Option<String>,
     /// Tied to one trace id or request id.
+    #[param(nullable = false)]
     correlation: Option<String>,
     /// Not before, inclusive.
-    #[param(value_type = Option<Timestamp>)]
+    #[param(nullable = false, value_type = Option<Timestamp>)]
     since: Option<String>,
     /// Not after, inclusive.
-    #[param(value_type = Option<Timestamp>)]
+    #[param(nullable = false, value_type = Option<Timestamp>)]
     until: Option<String>,
     /// Only events after this one: a position, or `{epoch}-{position}`.
-    #[param(pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
+    #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     after: Option<String>,
     /// Rows of the page, 100 if absent.
     #[serde(default)]
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
 }
 

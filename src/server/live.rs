@@ -51,20 +51,19 @@ const MAX_READERS: usize = 1_000;
 #[into_params(parameter_in = Query)]
 pub(super) struct Follow {
     /// Of one stream: `kind/id`.
-    #[param(
-        example = "lock/room-101",
-        pattern = "^(session|lock|dependency)/[A-Za-z0-9._-]{1,200}$"
-    )]
+    #[param(nullable = false, example = "lock/room-101", pattern = "^[a-z]{1,20}/[!-~]{1,200}$")]
     stream: Option<String>,
     /// Of one type, or of several with commas between.
-    #[param(pattern = "^(LeaseGranted|BreakerOpened)$")]
+    #[param(nullable = false)]
     r#type: Option<String>,
     /// Asked for by one principal.
+    #[param(nullable = false)]
     principal: Option<String>,
     /// Tied to one trace id or request id.
+    #[param(nullable = false)]
     correlation: Option<String>,
     /// From behind this event: a position, or `{epoch}-{position}`; from now on if absent.
-    #[param(pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
+    #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     after: Option<String>,
 }
 
@@ -79,7 +78,7 @@ pub(super) struct Follow {
     operation_id = "follow_events",
     params(
         Follow,
-        ("Last-Event-ID" = Option<String>, Header, description = "Where the last connection ended: `{epoch}-{position}`; it wins over `after`", pattern = "^[0-9]{1,9}-[0-9]{1,18}$"),
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "Where the last connection ended: `{epoch}-{position}`; it wins over `after`", pattern = "^[0-9]{1,9}-[0-9]{1,18}$"),
     ),
     responses((status = 200, description = "Server-sent events; `data` is an event as in /events", body = String, content_type = "text/event-stream")),
     extensions(("x-problems" = json!(["other-epoch"])))

@@ -14,8 +14,10 @@ use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::Body;
 use super::problem::Problem;
 use super::request::{Caller, CommandHeaders, Placed};
+use super::whole;
 use crate::config::check_name;
 
 /// Which lock.
@@ -33,12 +35,14 @@ pub(super) struct LockName {
 #[serde(deny_unknown_fields)]
 pub(super) struct Renew {
     /// The fencing token of the lease.
+    #[serde(deserialize_with = "whole::number")]
     token: u64,
     /// Who holds it.
     #[schema(min_length = 1, max_length = 200)]
     owner: String,
     /// Another length from now on.
     #[schema(minimum = 100, maximum = 604_800_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     ttl_ms: Option<u64>,
 }
 
@@ -47,6 +51,7 @@ pub(super) struct Renew {
 #[serde(deny_unknown_fields)]
 pub(super) struct Release {
     /// The fencing token of the lease.
+    #[serde(deserialize_with = "whole::number")]
     token: u64,
     /// Who holds it.
     #[schema(min_length = 1, max_length = 200)]
@@ -58,6 +63,7 @@ pub(super) struct Release {
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {
     /// The fencing token.
+    #[serde(deserialize_with = "whole::number")]
     token: u64,
 }
 
@@ -66,6 +72,7 @@ pub(super) struct Check {
 #[serde(deny_unknown_fields)]
 pub(super) struct ForceRelease {
     /// One lease only; all of them if absent.
+    #[serde(default, deserialize_with = "whole::optional")]
     token: Option<u64>,
     /// Why; it is journaled.
     #[schema(min_length = 1, max_length = 200)]
@@ -109,7 +116,7 @@ pub(super) async fn renew(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Renew>,
+    body: Body<Renew>,
 ) -> Result<Json<Placed<Lease>>, Problem> {
     lease(send(&host, &caller, &name, body.command(), &*body).await?).map(Json)
 }
@@ -129,7 +136,7 @@ pub(super) async fn release(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Release>,
+    body: Body<Release>,
 ) -> Result<Json<Placed<Released>>, Problem> {
     released(send(&host, &caller, &name, body.command(), &*body).await?).map(Json)
 }
@@ -148,7 +155,7 @@ pub(super) async fn check(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Check>,
+    body: Body<Check>,
 ) -> Result<Json<Placed<Checked>>, Problem> {
     checked(send(&host, &caller, &name, body.command(), &*body).await?).map(Json)
 }
@@ -168,7 +175,7 @@ pub(super) async fn force_release(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<ForceRelease>,
+    body: Body<ForceRelease>,
 ) -> Result<Json<Placed<Released>>, Problem> {
     let ForceRelease { token, ref reason } = *body;
     let command = LockCommand::ForceRelease { token, reason: reason.clone() };

@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
+use mainstay_actors::world::AnyEvent;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -101,6 +102,7 @@ pub(super) fn document() -> Value {
     for (path, operations) in paths.into_iter().flatten() {
         let operations = operations.as_object_mut();
         for operation in operations.into_iter().flatten().filter_map(|it| it.1.as_object_mut()) {
+            name_event_types(operation);
             let problems = problems(path, operation);
             let responses = operation.entry("responses").or_insert_with(|| json!({}));
             if let Some(responses) = responses.as_object_mut() {
@@ -108,7 +110,34 @@ pub(super) fn document() -> Value {
             }
         }
     }
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
+    for schema in schemas.into_iter().flatten() {
+        close_variants(schema.1);
+    }
     document
+}
+
+/// The names that a filter by type takes are those of the code.
+fn name_event_types(operation: &mut Map<String, Value>) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    let is_type = |parameter: &&mut Value| parameter.get("name").is_some_and(|it| *it == "type");
+    for parameter in parameters.into_iter().flatten().filter(is_type) {
+        let names: Vec<&str> = AnyEvent::catalogue().iter().map(|(name, _)| *name).collect();
+        let names = names.join("|");
+        if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
+            schema.insert("pattern".to_owned(), json!(format!("^({names})(,({names}))*$")));
+        }
+    }
+}
+
+/// Variants of a command take no unknown fields: serde refuses them, and the derive does not say so.
+fn close_variants(schema: &mut Value) {
+    let variants = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    for variant in variants.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if variant.contains_key("properties") {
+            variant.entry("additionalProperties").or_insert(Value::Bool(false));
+        }
+    }
 }
 
 /// The answers to an operation that are problems, by status.

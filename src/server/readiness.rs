@@ -37,6 +37,7 @@ pub(super) async fn livez() -> Json<Alive> {
 #[into_params(parameter_in = Query)]
 pub(super) struct Verbose {
     /// With the journal and the actors; `false` is as if it were absent.
+    #[param(nullable = false)]
     verbose: Option<String>,
 }
 

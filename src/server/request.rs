@@ -39,13 +39,13 @@ impl<T> Placed<T> {
 #[expect(dead_code, reason = "the schema of the headers that `Caller` reads")]
 pub(crate) struct CommandHeaders {
     /// A retry under the same key gets the first answer; another request under it is 422.
-    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,200}$")]
+    #[param(nullable = false, rename = "Idempotency-Key", pattern = "^[!-~]{1,200}$")]
     key: Option<String>,
     /// W3C trace context; its trace id is written into every event of the request.
-    #[param(rename = "traceparent", pattern = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+    #[param(nullable = false, rename = "traceparent", pattern = "^[!-~]{1,200}$")]
     trace: Option<String>,
     /// Written into every event of the request, unless there is a `traceparent`.
-    #[param(rename = "X-Request-Id", pattern = "^[!-~]{1,200}$")]
+    #[param(nullable = false, rename = "X-Request-Id", pattern = "^[!-~]{1,200}$")]
     id: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::IF_MATCH;
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use mainstay_actors::host::Host;
 use mainstay_actors::machine::Machine;
@@ -21,8 +21,10 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::body::Body;
 use super::problem::Problem;
 use super::request::{Caller, CommandHeaders, Placed};
+use super::whole;
 
 /// The tenant when none is named.
 const DEFAULT_TENANT: &str = "default";
@@ -46,9 +48,11 @@ pub(super) struct Create {
     subject: String,
     /// It ends when it is not touched for so long.
     #[schema(minimum = 1_000, maximum = 2_592_000_000_u64)]
+    #[serde(deserialize_with = "whole::number")]
     ttl_ms: u64,
     /// It ends at this age whatever happens.
     #[schema(minimum = 1_000, maximum = 31_622_400_000_u64)]
+    #[serde(default, deserialize_with = "whole::optional")]
     max_age_ms: Option<u64>,
     /// At most 64 and 16 KiB together.
     #[serde(default)]
@@ -76,7 +80,7 @@ pub(super) async fn create(
     host: Data<Host>,
     app: Data<App>,
     caller: Caller,
-    body: Json<Create>,
+    body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let (id, command) = creation(&app, &caller, &body)?;
     let stream = stream(&body.tenant, &id)?;
@@ -199,7 +203,7 @@ pub(super) struct Patch {
         CommandHeaders,
         SessionId,
         Of,
-        ("If-Match" = Option<String>, Header, description = "Only if this is still its ETag", pattern = r#"^"[0-9]{1,18}"$"#),
+        ("If-Match" = Option<String>, Header, nullable = false, description = "Only if this is still its ETag", pattern = r#"^"[0-9]{1,18}"$"#),
     ),
     request_body(content = Patch, example = json!({"attributes": {"basket": [42], "locale": null}})),
     responses((
@@ -216,7 +220,7 @@ pub(super) async fn change(
     id: Path<String>,
     of: Query<Of>,
     request: HttpRequest,
-    body: Json<Patch>,
+    body: Body<Patch>,
 ) -> Result<HttpResponse, Problem> {
     let etag = request.headers().get(IF_MATCH).map(|etag| etag.to_str().unwrap_or_default());
     let command = body.command(etag)?;

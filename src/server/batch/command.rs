@@ -4,9 +4,11 @@ use mainstay_actors::lock::{Mode, Range};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::server::body::{Object, object};
 use crate::server::dependencies::{Force, OutcomeBody};
 use crate::server::locks::{Acquire, Check, Release, Renew};
 use crate::server::sessions::{Create, Patch, default_tenant};
+use crate::server::whole;
 
 /// A command; `key` is its `Idempotency-Key`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -18,6 +20,7 @@ pub(in crate::server) enum Command {
     CreateSession {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
+        #[serde(deserialize_with = "object")]
         body: Create,
     },
     /// `POST /sessions/{id}/touch`
@@ -41,6 +44,7 @@ pub(in crate::server) enum Command {
         tenant: String,
         /// Only if this is still its `ETag`, a revision in quotes.
         if_match: Option<String>,
+        #[serde(deserialize_with = "object")]
         body: Patch,
     },
     /// `DELETE /sessions/{id}`
@@ -59,6 +63,7 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         name: String,
+        #[serde(deserialize_with = "object")]
         body: AcquireNow,
     },
     /// `POST /locks/{name}/renew`
@@ -67,6 +72,7 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         name: String,
+        #[serde(deserialize_with = "object")]
         body: Renew,
     },
     /// `POST /locks/{name}/release`
@@ -75,6 +81,7 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         name: String,
+        #[serde(deserialize_with = "object")]
         body: Release,
     },
     /// `POST /locks/{name}/check`
@@ -83,6 +90,7 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         name: String,
+        #[serde(deserialize_with = "object")]
         body: Check,
     },
     /// `POST /dependencies/{name}/state`
@@ -91,11 +99,16 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         name: String,
+        #[serde(deserialize_with = "object")]
         body: Force,
     },
     /// `POST /dependencies/{name}/outcomes`; nothing durable is claimed
     #[serde(rename = "dependencies.outcomes")]
-    ReportOutcomes { name: String, body: Vec<OutcomeBody> },
+    ReportOutcomes {
+        name: String,
+        #[schema(value_type = Vec<OutcomeBody>, max_items = 1000)]
+        body: Vec<Object<OutcomeBody>>,
+    },
 }
 
 /// Who wants the lock, and how; a batch waits for nobody.
@@ -107,6 +120,7 @@ pub(in crate::server) struct AcquireNow {
     owner: String,
     /// The lease's length; it starts at the grant.
     #[schema(minimum = 100, maximum = 604_800_000)]
+    #[serde(deserialize_with = "whole::number")]
     ttl_ms: u64,
     /// A session whose end releases the lease: its id, or `{tenant}/{id}`.
     #[schema(min_length = 1, max_length = 400)]
@@ -117,7 +131,7 @@ pub(in crate::server) struct AcquireNow {
     /// A part of the resource; all of it if absent.
     range: Option<Range>,
     /// After an expiry nobody gets the lock for this long.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::number")]
     #[schema(maximum = 60_000)]
     lock_delay_ms: u64,
 }

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{DependencyName, Detail, send};
+use crate::server::body::{Body, object};
 use crate::server::problem::Problem;
 use crate::server::request::{Caller, CommandHeaders, Placed};
+use crate::server::whole;
 
 /// The body of `PUT /dependencies/{name}`: what `settings` of the answer shows; what is absent
 /// has its default.
@@ -23,14 +25,14 @@ use crate::server::request::{Caller, CommandHeaders, Placed};
 #[schema(as = DependencySettings)]
 pub(in crate::server) struct Put {
     /// Its share in the global score, beside the other weights; 1 if absent.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "whole::number")]
     #[schema(maximum = 1_000_000)]
     weight: u32,
     /// While it is down the global level is at most this one; OPTIMAL is none.
     #[serde(default)]
     cap: Option<Level>,
     /// The circuit breaker.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     breaker: PutBreaker,
 }
 
@@ -38,42 +40,72 @@ const fn one() -> u32 {
     1
 }
 
+/// What the rates are taken over.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DependencyWindow)]
+enum PutWindow {
+    /// The last so many seconds, 1 to 3600.
+    #[serde(deserialize_with = "whole::number")]
+    Seconds(u32),
+    /// The last so many calls, 1 to 10000.
+    #[serde(deserialize_with = "whole::number")]
+    Calls(u32),
+}
+
+impl From<PutWindow> for Window {
+    fn from(window: PutWindow) -> Self {
+        match window {
+            PutWindow::Seconds(seconds) => Self::Seconds(seconds),
+            PutWindow::Calls(calls) => Self::Calls(calls),
+        }
+    }
+}
+
 /// The circuit breaker of `PUT /dependencies/{name}`; what is absent has its default.
 #[derive(Debug, Deserialize, Serialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(as = DependencyBreaker)]
 pub(in crate::server) struct PutBreaker {
-    /// What the rates are taken over: 1 to 3600 seconds, or 1 to 10000 calls.
-    window: Option<Window>,
+    /// What the rates are taken over.
+    window: Option<PutWindow>,
     /// Below it the rates are unknown; at most the calls of the window.
     #[schema(minimum = 1, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     minimum_calls: Option<u32>,
     /// Trips at or above; more than 0.
     failure_rate: Option<Rate>,
     /// A call is slow when it takes longer.
     #[schema(minimum = 1, maximum = 3_600_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     slow_call_ms: Option<u64>,
     /// Trips at or above; more than 0.
     slow_rate: Option<Rate>,
     /// Trips at so many failures in a row.
     #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "whole::optional")]
     consecutive_failures: Option<u32>,
     /// First stay in open.
     #[schema(minimum = 1, maximum = 86_400_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     open_for_ms: Option<u64>,
     /// Each reopening without a close stays so much longer: 150 is × 1.5.
     #[schema(minimum = 100, maximum = 1_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     backoff_percent: Option<u32>,
     /// Longest stay in open; at least `open_for_ms`.
     #[schema(minimum = 1, maximum = 604_800_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     open_max_ms: Option<u64>,
     /// The stay varies by at most this share; at most 0.5.
     jitter: Option<Rate>,
     /// Trial calls in flight at most.
     #[schema(minimum = 1, maximum = 1_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     half_open_permits: Option<u32>,
     /// Half-open longer than this opens again.
     #[schema(minimum = 1, maximum = 86_400_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     half_open_max_ms: Option<u64>,
     /// Go half-open by timer; else with the next caller.
     auto_half_open: Option<bool>,
@@ -83,7 +115,7 @@ impl PutBreaker {
     fn settings(&self) -> BreakerSettings {
         let default = BreakerSettings::default();
         BreakerSettings {
-            window: self.window.unwrap_or(default.window),
+            window: self.window.map_or(default.window, Window::from),
             minimum_calls: self.minimum_calls.unwrap_or(default.minimum_calls),
             failure_rate: self.failure_rate.unwrap_or(default.failure_rate),
             slow_call_ms: self.slow_call_ms,
@@ -118,7 +150,7 @@ pub(in crate::server) async fn configure(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Put>,
+    body: Body<Put>,
 ) -> Result<Json<Placed<Detail>>, Problem> {
     let from_file = |state: &DependencyState| {
         !state.retired && state.settings.as_ref().is_some_and(|settings| settings.from_file)

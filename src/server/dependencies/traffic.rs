@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::DependencyName;
+use crate::server::body::Object;
 use crate::server::problem::Problem;
 
 /// Whether a call may be made.
@@ -104,7 +105,7 @@ pub(in crate::server) async fn outcomes(
 ) -> Result<HttpResponse, Problem> {
     // Through a value, so that the error names the field and not "no variant matched".
     let outcomes = if body.is_array() {
-        serde_json::from_value::<Vec<OutcomeBody>>(body.into_inner())
+        serde_json::from_value::<Vec<Object<OutcomeBody>>>(body.into_inner())
     } else {
         serde_json::from_value(body.into_inner()).map(|one| vec![one])
     };
@@ -116,13 +117,14 @@ pub(in crate::server) async fn outcomes(
 pub(in crate::server) async fn count(
     host: &Host,
     name: &str,
-    outcomes: Vec<OutcomeBody>,
+    outcomes: Vec<Object<OutcomeBody>>,
 ) -> Result<Accepted, Problem> {
     if outcomes.len() > MAX_OUTCOMES {
         return Err(Problem::bad(format!("at most {MAX_OUTCOMES} outcomes in one request")));
     }
     let accepted = outcomes.len();
-    let reports = outcomes.into_iter().map(report).collect::<Result<Vec<_>, _>>()?;
+    let reports =
+        outcomes.into_iter().map(|Object(one)| report(one)).collect::<Result<Vec<_>, _>>()?;
     host.record(name, reports).await?;
     Ok(Accepted { accepted })
 }

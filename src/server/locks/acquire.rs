@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{LockName, lease, stream};
+use crate::server::body::Body;
 use crate::server::problem::Problem;
 use crate::server::request::{Caller, CommandHeaders, Placed};
+use crate::server::whole;
 
 /// Who wants the lock, and how.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -22,9 +24,10 @@ pub(in crate::server) struct Acquire {
     pub(in crate::server) owner: String,
     /// The lease's length; it starts at the grant.
     #[schema(minimum = 100, maximum = 604_800_000)]
+    #[serde(deserialize_with = "whole::number")]
     pub(in crate::server) ttl_ms: u64,
     /// How long to wait for it; needs an `Idempotency-Key`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::number")]
     #[schema(maximum = 600_000)]
     pub(in crate::server) wait_ms: u64,
     /// A session whose end releases the lease: its id, or `{tenant}/{id}`.
@@ -36,7 +39,7 @@ pub(in crate::server) struct Acquire {
     /// A part of the resource; all of it if absent.
     pub(in crate::server) range: Option<Range>,
     /// After an expiry nobody gets the lock for this long.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::number")]
     #[schema(maximum = 60_000)]
     pub(in crate::server) lock_delay_ms: u64,
 }
@@ -62,7 +65,7 @@ pub(in crate::server) async fn acquire(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Acquire>,
+    body: Body<Acquire>,
 ) -> Result<Json<Placed<Lease>>, Problem> {
     take(&host, &caller, &name, &body).await.map(Json)
 }

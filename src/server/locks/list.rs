@@ -15,7 +15,7 @@ use crate::server::problem::Problem;
 #[into_params(parameter_in = Query)]
 pub(in crate::server) struct List {
     /// Only locks with a lease or a waiter are listed: true, or absent.
-    #[param(inline, value_type = Option<OnlyTrue>)]
+    #[param(nullable = false, inline, value_type = Option<OnlyTrue>)]
     active: Option<bool>,
     /// Only names that begin so.
     #[serde(default)]
@@ -25,7 +25,7 @@ pub(in crate::server) struct List {
     after: String,
     /// Rows of the page, 100 if absent.
     #[serde(default)]
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
 }
 

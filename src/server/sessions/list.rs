@@ -34,11 +34,11 @@ pub(in crate::server) struct List {
     #[serde(default = "default_tenant")]
     tenant: String,
     /// Only sessions created before: `next` of the last page.
-    #[param(pattern = "^[0-9]{1,9}(-[0-9]{1,18})?$")]
+    #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     before: Option<String>,
     /// Rows of the page, 100 if absent.
     #[serde(default)]
-    #[param(value_type = Option<usize>, minimum = 1, maximum = 1000)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
 }
 
