@@ -36,6 +36,7 @@ pub(super) struct LockName {
 pub(super) struct Renew {
     /// The fencing token of the lease.
     #[serde(deserialize_with = "whole::number")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: u64,
     /// Who holds it.
     #[schema(min_length = 1, max_length = 200)]
@@ -52,6 +53,7 @@ pub(super) struct Renew {
 pub(super) struct Release {
     /// The fencing token of the lease.
     #[serde(deserialize_with = "whole::number")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: u64,
     /// Who holds it.
     #[schema(min_length = 1, max_length = 200)]
@@ -64,6 +66,7 @@ pub(super) struct Release {
 pub(super) struct Check {
     /// The fencing token.
     #[serde(deserialize_with = "whole::number")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: u64,
 }
 
@@ -73,6 +76,7 @@ pub(super) struct Check {
 pub(super) struct ForceRelease {
     /// One lease only; all of them if absent.
     #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: Option<u64>,
     /// Why; it is journaled.
     #[schema(min_length = 1, max_length = 200)]

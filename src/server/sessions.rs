@@ -18,6 +18,8 @@ use mainstay_actors::session::{Sealed, Session, SessionCommand, SessionReject};
 use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
@@ -56,8 +58,16 @@ pub(super) struct Create {
     max_age_ms: Option<u64>,
     /// At most 64 and 16 KiB together.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(schema_with = named_values)]
     attributes: Map<String, Value>,
+}
+
+/// Any value under a name of 1 to 200 bytes without control characters.
+fn named_values() -> Object {
+    let name = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"));
+    ObjectBuilder::new().property_names(Some(name)).build()
 }
 
 /// Begin a session.
@@ -189,7 +199,7 @@ pub(super) async fn touch(
 #[schema(as = PatchSession)]
 pub(super) struct Patch {
     /// At most 128 changes and 16 KiB together.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = named_values)]
     attributes: Map<String, Value>,
 }
 
@@ -203,7 +213,7 @@ pub(super) struct Patch {
         CommandHeaders,
         SessionId,
         Of,
-        ("If-Match" = Option<String>, Header, nullable = false, description = "Only if this is still its ETag", pattern = r#"^"[0-9]{1,18}"$"#),
+        ("If-Match" = Option<String>, Header, nullable = false, description = "Only if this is still its ETag, a revision in quotes", pattern = "^\"?[0-9]{1,18}\"?$"),
     ),
     request_body(content = Patch, example = json!({"attributes": {"basket": [42], "locale": null}})),
     responses((

@@ -4,8 +4,8 @@
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Above it a floating-point number stands for several whole ones: 2^53.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// One more than the largest: 2^64.
+const END: f64 = 18_446_744_073_709_551_616.0;
 
 /// A whole number from 0 on.
 struct Whole(u64);
@@ -37,7 +37,7 @@ impl Visitor<'_> for Reader {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Whole, E> {
-        if value.fract() != 0.0 || !(0.0..=EXACT).contains(&value) {
+        if value.fract() != 0.0 || !(0.0..END).contains(&value) {
             return Err(E::invalid_value(Unexpected::Float(value), &self));
         }
         #[expect(
@@ -93,6 +93,6 @@ mod tests {
         for wrong in ["5.5", "-1", "-1.0", "1e300", "4294967296", "\"5\"", "null", "true"] {
             assert!(read(&format!(r#"{{"a": {wrong}}}"#)).is_err(), "{wrong}");
         }
-        assert!(read(r#"{"a": 1, "b": 9007199254740994.0}"#).is_err());
+        assert!(read(r#"{"a": 1, "b": 18446744073709551616.0}"#).is_err());
     }
 }

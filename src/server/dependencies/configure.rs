@@ -82,7 +82,7 @@ pub(in crate::server) struct PutBreaker {
     /// Trips at or above; more than 0.
     slow_rate: Option<Rate>,
     /// Trips at so many failures in a row.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
     #[serde(default, deserialize_with = "whole::optional")]
     consecutive_failures: Option<u32>,
     /// First stay in open.
