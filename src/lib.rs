@@ -21,6 +21,7 @@ pub mod probe;
 #[cfg(feature = "server")]
 pub mod server;
 mod stay;
+pub mod travel;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -14,6 +14,7 @@ mod readiness;
 mod request;
 mod secret;
 mod sessions;
+mod travel;
 
 pub use problem::Problem;
 
@@ -36,6 +37,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::request::Caller;
+use self::travel::Folds;
 use crate::config::ServerConfig;
 
 /// Largest request body, in bytes.
@@ -52,6 +54,7 @@ const SHUTDOWN_SECONDS: u64 = 5;
 pub(crate) struct App {
     data: Arc<Path>,
     secret: Arc<OnceLock<[u8; 32]>>,
+    folds: Folds,
 }
 
 impl App {
@@ -125,7 +128,8 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         let (started, starting) = oneshot::channel();
         let inside = host.clone();
-        let app = App { data: Arc::from(&*config.data), secret: Arc::default() };
+        let app =
+            App { data: Arc::from(&*config.data), secret: Arc::default(), folds: Folds::default() };
         let run = move || {
             let server = HttpServer::new(move || {
                 WebApp::new()
@@ -219,7 +223,10 @@ fn api() -> actix_web::Scope {
         .service(resource("/locks/{name}/check").post(locks::check))
         .service(resource("/locks/{name}/force-release").post(locks::force_release))
         .service(resource("/events").get(events::list))
-        .service(resource("/streams/{kind}/{id:.*}").get(events::show_stream))
+        .service(resource("/events/{position}/why").get(travel::show_why))
+        .service(resource("/state").get(travel::show_state))
+        .service(resource("/streams/{kind}/{id:.*}").get(travel::show_stream))
+        .service(resource("/diff").get(travel::show_diff))
 }
 
 /// Gives what the framework answers by itself (no route, wrong method) the shape of a problem.
