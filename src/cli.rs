@@ -10,10 +10,12 @@
 //! | 5 | refused: in use, read-only, another format |
 
 mod audit;
+mod diff;
 mod exit;
 mod online;
 mod replay;
 mod serve;
+mod source;
 mod status;
 mod table;
 mod verify;
@@ -43,8 +45,10 @@ enum Verb {
     Serve(serve::Serve),
     /// Show health, dependencies and journal of a running server
     Status(status::Status),
-    /// Show what a journal folds to, at its end or at a position
+    /// Show the state at a moment, or the events as they came
     Replay(replay::Replay),
+    /// Tell what changed between two moments
+    Diff(diff::Diff),
     /// Search the events of a journal
     Audit(audit::Audit),
     /// Check both copies of a journal, its chain and the meaning of every event
@@ -76,6 +80,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),
+        Verb::Diff(verb) => verb.run(),
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
     };

@@ -7,6 +7,7 @@
 //! | a file or pipe | what the rows need |
 
 use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
 
 /// Narrower than this, a row of many columns is told in lines.
 const NARROW: u16 = 80;
@@ -48,4 +49,13 @@ pub(super) fn lines(table: &Table) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A JSON value as a cell.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

@@ -1,0 +1,258 @@
+//! A difference, told to a person.
+
+use std::fmt::Write as _;
+
+use mainstay_actors::lock::Mode;
+use mainstay_actors::session::EndReason;
+use mainstay_actors::time::Timestamp;
+use serde_json::Value;
+
+use crate::cli::table::{bare, lines};
+use crate::travel::diff::{
+    DependencyBrief, DependencyDiff, Diff, Few, HealthDiff, LeaseEnd, LeaseTale, LockDiff,
+    SessionTale, SessionsDiff, Step, WaitTale,
+};
+use crate::travel::{clock, count};
+
+/// The whole story.
+pub(super) fn tell(diff: &Diff) -> String {
+    let day = diff.from.at.unwrap_or_else(|| diff.to.judged_at());
+    let about = diff.stream.as_ref().map_or(String::new(), |stream| format!(" of {stream}"));
+    let mut out =
+        format!("from {}\nto   {}: {}{about}\n", diff.from, diff.to, count(diff.events, "event"));
+    for part in [
+        section("the server started", &diff.starts, day),
+        health(&diff.health, day),
+        many(&diff.dependencies, "dependencies", |it| dependency(it, day)),
+        many(&diff.locks, "locks", |it| lock(it, day)),
+        sessions(&diff.sessions, day),
+    ] {
+        if !part.is_empty() {
+            out.push('\n');
+            out.push_str(&part);
+        }
+    }
+    if out.lines().count() == 2 {
+        out.push_str("\nnothing changed\n");
+    }
+    out
+}
+
+/// Paragraphs, and how many are left out.
+fn many<T>(few: &Few<T>, what: &str, tell: impl Fn(&T) -> String) -> String {
+    let mut told: Vec<String> = few.shown.iter().map(tell).collect();
+    if few.more > 0 {
+        told.push(format!("and {} more {what}\n", few.more));
+    }
+    told.join("\n")
+}
+
+fn section(title: &str, steps: &Few<Step>, day: Timestamp) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    format!("{title} {}\n{}", times(steps.len()), walk(steps, day))
+}
+
+fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{more} times"),
+    }
+}
+
+/// The steps of one thing, a line each.
+fn walk(steps: &Few<Step>, day: Timestamp) -> String {
+    let mut rows = bare();
+    for step in &steps.shown {
+        let by = if step.principal.starts_with("system:") {
+            String::new()
+        } else {
+            format!(" (by {})", step.principal)
+        };
+        let told = format!("{}{by}", step.text);
+        rows.add_row(["", &clock(step.at, day), &told, &step.position.to_string()]);
+    }
+    let mut out = lines(&rows);
+    if steps.more > 0 {
+        let _ = writeln!(out, "   and {} more", steps.more);
+    }
+    out
+}
+
+fn health(health: &HealthDiff, day: Timestamp) -> String {
+    if health.changes.is_empty() {
+        return String::new();
+    }
+    let (before, after) = (health.before, health.after);
+    let way = match before.cmp(&after) {
+        std::cmp::Ordering::Greater => format!("fell from {before} to {after}"),
+        std::cmp::Ordering::Less => format!("rose from {before} to {after}"),
+        std::cmp::Ordering::Equal => format!("is {after} as before, and was not in between"),
+    };
+    format!("health {way}\n{}", walk(&health.changes, day))
+}
+
+fn dependency(told: &DependencyDiff, day: Timestamp) -> String {
+    let brief = |it: Option<DependencyBrief>| it.map(|it| it.state.to_string());
+    let way = match (brief(told.before), brief(told.after)) {
+        (None, None) => "was never in use at either end".to_owned(),
+        (None, Some(after)) => format!("is new, and {after}"),
+        (Some(before), None) => format!("was {before}, and is gone"),
+        (Some(before), Some(after)) if before == after && told.moves.is_empty() => {
+            format!("is {after} as before")
+        },
+        (Some(before), Some(after)) if before == after => {
+            format!("is {after} as before, and was not all the time")
+        },
+        (Some(before), Some(after)) => format!("was {before} and is {after}"),
+    };
+    let weight =
+        told.after.or(told.before).map_or(String::new(), |it| format!(", weight {}", it.weight));
+    let calls = match told.calls {
+        0 => String::new(),
+        calls => format!("; {} observed, {} failed", count(calls, "call"), told.failures),
+    };
+    format!("dependency {} {way}{weight}{calls}\n{}", told.name, walk(&told.moves, day))
+}
+
+fn lock(told: &LockDiff, day: Timestamp) -> String {
+    let (before, after) = (names(&told.before), names(&told.after));
+    let way = match (before.as_str(), after.as_str()) {
+        ("", "") => "was free and is free".to_owned(),
+        ("", after) => format!("was free and is held by {after}"),
+        (before, "") => format!("was held by {before} and is free"),
+        (before, after) if before == after => format!("is held by {after} as before"),
+        (before, after) => format!("was held by {before} and is held by {after}"),
+    };
+    let mut rows = bare();
+    for lease in &told.leases.shown {
+        rows.add_row(["".to_owned(), lease.owner.clone(), lease_story(lease, day)]);
+    }
+    for wait in &told.waits.shown {
+        rows.add_row(["".to_owned(), wait.owner.clone(), wait_story(wait, day)]);
+    }
+    let mut out = format!("lock {} {way}\n{}", told.name, lines(&rows));
+    for (more, what) in [(told.leases.more, "leases"), (told.waits.more, "waits")] {
+        if more > 0 {
+            let _ = writeln!(out, "   and {more} more {what}");
+        }
+    }
+    out.push_str(&walk(&told.refusals, day));
+    out
+}
+
+/// Most holders that a line names.
+const NAMED: usize = 3;
+
+fn names(owners: &[String]) -> String {
+    let named = owners.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match owners.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+fn lease_story(lease: &LeaseTale, day: Timestamp) -> String {
+    let waited = lease
+        .waited_since
+        .map_or(String::new(), |since| format!("waited from {} and ", clock(since, day)));
+    let from = lease.from.map_or("before".to_owned(), |from| clock(from, day));
+    let shared = if lease.mode == Mode::Shared { "shared " } else { "" };
+    let range = lease.range.and_then(|range| serde_json::to_value(range).ok());
+    let range = range.map_or(String::new(), |range| format!(" of {}", part(&range)));
+    let terms = format!("({shared}token {}{range})", lease.token);
+    let renewed = match lease.renewals {
+        0 => String::new(),
+        renewals => format!(", renewed {}", times(renewals)),
+    };
+    match (lease.to, &lease.ended) {
+        (Some(to), Some(end)) => {
+            let to = clock(to, day);
+            format!("{waited}held it from {from} to {to} {terms}{renewed}: {}", end_story(end))
+        },
+        _ => {
+            let end = clock(lease.expires_at, day);
+            let session = lease.session.as_ref();
+            let session =
+                session.map_or(String::new(), |it| format!(", as long as session {it} lives"));
+            format!("{waited}holds it since {from} {terms}{renewed}, until {end}{session}")
+        },
+    }
+}
+
+/// `2026-12-01 to 2026-12-04`.
+#[expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
+fn part(range: &Value) -> String {
+    let bound = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    format!("{} to {}", bound(&range["from"]), bound(&range["to"]))
+}
+
+fn end_story(end: &LeaseEnd) -> String {
+    match end {
+        LeaseEnd::Released => "gave it back".to_owned(),
+        LeaseEnd::SessionEnded { session } => format!("lost it, for session {session} ended"),
+        LeaseEnd::Expired => "lost it, for the lease ran out".to_owned(),
+        LeaseEnd::Unclaimed => "lost it, for nobody came to claim it".to_owned(),
+        LeaseEnd::Revoked { reason, principal } => format!("{principal} took it away: {reason}"),
+    }
+}
+
+fn wait_story(wait: &WaitTale, day: Timestamp) -> String {
+    let from = wait.from.map_or("before".to_owned(), |from| clock(from, day));
+    match wait.to {
+        None => format!("waits since {from}, until {}", clock(wait.deadline, day)),
+        Some(to) => {
+            let why = if wait.session_ended { ": its session ended" } else { "" };
+            format!("waited in vain from {from} to {}{why}", clock(to, day))
+        },
+    }
+}
+
+fn sessions(told: &SessionsDiff, day: Timestamp) -> String {
+    if told.created.is_empty() && told.ended.is_empty() && told.touched == 0 {
+        return String::new();
+    }
+    let mut ends = Vec::new();
+    for (number, how) in [
+        (told.ended_by_caller, "by their caller"),
+        (told.ran_out, "unused"),
+        (told.reached_max_age, "at their greatest age"),
+    ] {
+        if number > 0 {
+            ends.push(format!("{number} {how}"));
+        }
+    }
+    let ends = if ends.is_empty() { String::new() } else { format!(" ({})", ends.join(", ")) };
+    let mut out = format!(
+        "sessions: {} live before, {} after; {} began, {} ended{ends}, {} of use or change\n",
+        told.live_before,
+        told.live_after,
+        told.created.len(),
+        told.ended.len(),
+        count(told.touched, "event")
+    );
+    out.push_str(&listed(&told.created, "began", day));
+    out.push_str(&listed(&told.ended, "ended", day));
+    out
+}
+
+fn listed(few: &Few<SessionTale>, what: &str, day: Timestamp) -> String {
+    let mut rows = bare();
+    for it in &few.shown {
+        let how = match it.reason {
+            None => what,
+            Some(EndReason::Ended) => "ended by its caller",
+            Some(EndReason::Idle) => "ran out unused",
+            Some(EndReason::MaxAge) => "reached its greatest age",
+        };
+        let told = format!("{} of {} {how}", it.id, it.subject);
+        rows.add_row(["", &clock(it.at, day), &told]);
+    }
+    let mut out = lines(&rows);
+    if few.more > 0 {
+        let _ = writeln!(out, "   and {} more that {what}", few.more);
+    }
+    out
+}
