@@ -183,37 +183,39 @@ pub(super) fn ended(reason: EndReason) -> &'static str {
 }
 
 fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> String {
-    let of = |token: u64| match owner {
-        Some(owner) => format!("{owner}'s lease {token} of {id}"),
-        None => format!("lease {token} of {id}"),
-    };
+    let holder = |token: u64| owner.map_or_else(|| format!("the holder of {token}"), str::to_owned);
     match event {
         LockEvent::LeaseGranted(event) => {
-            let (owner, token) = (&event.claim.owner, event.token);
-            let until = clock(event.expires_at, at);
-            let claim = event.claim_by.map_or(String::new(), |by| {
-                format!(", who had waited and must claim it by {}", clock(by, at))
-            });
-            format!("{owner} got {id} with token {token} until {until}{claim}")
+            let (owner, until) = (&event.claim.owner, clock(event.expires_at, at));
+            match event.claim_by.map(|by| clock(by, at)) {
+                None => format!("{owner} got {id} until {until}"),
+                Some(by) => format!(
+                    "{owner}, who had waited, got {id} until {until} and must claim it by {by}"
+                ),
+            }
         },
         LockEvent::LeaseRenewed(event) => {
-            format!("{} was renewed until {}", of(event.token), clock(event.expires_at, at))
+            format!("{} renewed {id} until {}", holder(event.token), clock(event.expires_at, at))
         },
-        LockEvent::LeaseClaimed(event) => format!("{} was claimed", of(event.token)),
+        LockEvent::LeaseClaimed(event) => format!("{} claimed {id}", holder(event.token)),
         LockEvent::LeaseReleased(event) => match &event.session {
-            Some(session) => format!("{} ended with session {session}", of(event.token)),
-            None => format!("{} was given back", of(event.token)),
+            Some(session) => {
+                format!("{} lost {id}, for session {session} ended", holder(event.token))
+            },
+            None => format!("{} gave {id} back", holder(event.token)),
         },
         LockEvent::LeaseExpired(event) if event.unclaimed => {
-            format!("{} passed on: nobody claimed it", of(event.token))
+            format!("{id} passed on: {} did not come to claim it", holder(event.token))
         },
-        LockEvent::LeaseExpired(event) => format!("{} ran out", of(event.token)),
+        LockEvent::LeaseExpired(event) => {
+            format!("{} lost {id}, for the lease ran out", holder(event.token))
+        },
         LockEvent::LeaseRevoked(event) => {
-            format!("{} was taken away: {}", of(event.token), event.reason)
+            format!("{id} was taken away from {}: {}", holder(event.token), event.reason)
         },
         LockEvent::LeaseExtended(event) => {
             let leases = count(event.leases.len() as u64, "lease");
-            format!("{leases} of {id} got time after start {} of the server", event.boot)
+            format!("{leases} of {id} got time to be renewed after start {}", event.boot)
         },
         LockEvent::WaiterQueued(event) => {
             let until = clock(event.deadline, at);
@@ -227,8 +229,8 @@ fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> Stri
             format!("request {} waits for {id} no more: {why}", event.request)
         },
         LockEvent::RefusalRecorded(event) => {
-            let (by, what) = (&event.owner, &event.command);
-            format!("{by} was refused to {what} {}", of(event.token))
+            let (by, what, whose) = (&event.owner, &event.command, holder(event.token));
+            format!("{by} was refused to {what} {id}: the lease is of {whose}")
         },
     }
 }

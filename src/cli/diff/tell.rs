@@ -128,10 +128,11 @@ fn lock(told: &LockDiff, day: Timestamp) -> String {
     };
     let mut rows = bare();
     for lease in &told.leases.shown {
-        rows.add_row(["".to_owned(), lease.owner.clone(), lease_story(lease, day)]);
+        let token = format!("token {}", lease.token);
+        rows.add_row([String::new(), lease.owner.clone(), lease_story(lease, day), token]);
     }
     for wait in &told.waits.shown {
-        rows.add_row(["".to_owned(), wait.owner.clone(), wait_story(wait, day)]);
+        rows.add_row([String::new(), wait.owner.clone(), wait_story(wait, day)]);
     }
     let mut out = format!("lock {} {way}\n{}", told.name, lines(&rows));
     for (more, what) in [(told.leases.more, "leases"), (told.waits.more, "waits")] {
@@ -159,25 +160,24 @@ fn lease_story(lease: &LeaseTale, day: Timestamp) -> String {
         .waited_since
         .map_or(String::new(), |since| format!("waited from {} and ", clock(since, day)));
     let from = lease.from.map_or("before".to_owned(), |from| clock(from, day));
-    let shared = if lease.mode == Mode::Shared { "shared " } else { "" };
     let range = lease.range.and_then(|range| serde_json::to_value(range).ok());
-    let range = range.map_or(String::new(), |range| format!(" of {}", part(&range)));
-    let terms = format!("({shared}token {}{range})", lease.token);
+    let range = range.map_or(String::new(), |range| format!(" {}", part(&range)));
+    let shared = if lease.mode == Mode::Shared { " with others" } else { "" };
     let renewed = match lease.renewals {
         0 => String::new(),
         renewals => format!(", renewed {}", times(renewals)),
     };
     match (lease.to, &lease.ended) {
         (Some(to), Some(end)) => {
-            let to = clock(to, day);
-            format!("{waited}held it from {from} to {to} {terms}{renewed}: {}", end_story(end))
+            let (to, end) = (clock(to, day), end_story(end));
+            format!("{waited}held it{range}{shared} from {from} to {to}{renewed}: {end}")
         },
         _ => {
             let end = clock(lease.expires_at, day);
             let session = lease.session.as_ref();
             let session =
                 session.map_or(String::new(), |it| format!(", as long as session {it} lives"));
-            format!("{waited}holds it since {from} {terms}{renewed}, until {end}{session}")
+            format!("{waited}holds it{range}{shared} since {from}{renewed}, until {end}{session}")
         },
     }
 }
