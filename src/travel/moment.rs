@@ -64,7 +64,9 @@ pub enum MomentError {
         now: Timestamp,
     },
     /// A position of another history.
-    #[error("the moment is of epoch {asked}, this history is epoch {ours}")]
+    #[error(
+        "the moment is of epoch {asked}, this history is epoch {ours}; name a moment of this one"
+    )]
     OtherEpoch {
         /// What was asked for.
         asked: u32,

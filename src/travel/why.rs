@@ -244,26 +244,52 @@ fn owner_of(
     Ok(granted(log, &stream, token, event.at)?.map(|(owner, _)| owner))
 }
 
-/// Who was granted a lease, and when, from the index: newest first, not after `until`.
+/// Who was granted a lease, and when: newest first, not after `until`.
 pub(super) fn granted(
     log: &dyn ReadLog,
-    stream: &StreamId,
+    lock: &StreamId,
     token: u64,
     until: Timestamp,
 ) -> Result<Option<(String, Timestamp)>, ReadError> {
+    newest(log, (lock, "LeaseGranted", until), |event, at| match event {
+        LockEvent::LeaseGranted(event) if event.token == token => Some((event.claim.owner, at)),
+        _ => None,
+    })
+}
+
+/// When a request began to wait: newest first, not after `until`.
+pub(super) fn queued(
+    log: &dyn ReadLog,
+    lock: &StreamId,
+    request: &str,
+    until: Timestamp,
+) -> Result<Option<Timestamp>, ReadError> {
+    newest(log, (lock, "WaiterQueued", until), |event, at| match event {
+        LockEvent::WaiterQueued(event) if event.claim.request.as_deref() == Some(request) => {
+            Some(at)
+        },
+        _ => None,
+    })
+}
+
+/// The newest event of a lock and a type, not after a time, that is the wanted one; by the index.
+fn newest<T>(
+    log: &dyn ReadLog,
+    (lock, name, until): (&StreamId, &str, Timestamp),
+    wanted: impl Fn(LockEvent, Timestamp) -> Option<T>,
+) -> Result<Option<T>, ReadError> {
     let query = Query {
-        stream: Some(stream.clone()),
-        types: crate::event::type_ids("LeaseGranted").unwrap_or_default(),
+        stream: Some(lock.clone()),
+        types: crate::event::type_ids(name).unwrap_or_default(),
         until_us: Some(until.as_micros()),
         ..Query::default()
     };
     let mut found = None;
-    log.find_back(&query, &mut |record| match decode(&record) {
-        Some(AnyEvent::Lock(LockEvent::LeaseGranted(event))) if event.token == token => {
-            found = Some((event.claim.owner, Timestamp::from_micros(record.at_us)));
-            ControlFlow::Break(())
-        },
-        _ => ControlFlow::Continue(()),
+    log.find_back(&query, &mut |record| {
+        if let Some(AnyEvent::Lock(event)) = decode(&record) {
+            found = wanted(event, Timestamp::from_micros(record.at_us));
+        }
+        if found.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(found)
 }

@@ -93,7 +93,7 @@ impl Filters {
             tags: Vec::new(),
             since_us: time("since", &self.since)?,
             until_us: time("until", &self.until)?,
-            after: self.after.as_deref().map_or(Ok(0), |text| after(text, head))?,
+            after: self.after.as_deref().map_or(Ok(0), |text| position("--after", text, head))?,
         })
     }
 
@@ -135,14 +135,16 @@ impl Filters {
 }
 
 /// `{epoch}-{position}`, or a bare position of the current history.
-pub(super) fn after(text: &str, head: Cursor) -> Result<u64, Failed> {
+pub(super) fn position(flag: &str, text: &str, head: Cursor) -> Result<u64, Failed> {
     let cursor = text
         .parse::<Cursor>()
         .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
-        .map_err(|_| Failed::usage("--after: write a position or {epoch}-{position}"))?;
+        .map_err(|_| {
+            Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"))
+        })?;
     if cursor.epoch != head.epoch || cursor.position > head.position {
         return Err(Failed::usage(format!(
-            "--after: {cursor} is no place in this journal, which ends at {head}"
+            "{flag}: {cursor} is no place in this journal, which ends at {head}"
         )));
     }
     Ok(cursor.position)

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use mainstay_journal::ReadLog as _;
 
-use super::filters::after;
+use super::filters::position as position_of;
 use crate::cli::exit::Failed;
 use crate::cli::source::Source;
 use crate::cli::table::{bare, lines};
@@ -14,15 +14,15 @@ use crate::travel::diff::Few;
 use crate::travel::why::{LOOK_AHEAD, Told, Why, why};
 
 /// Tells the event at a position.
-pub(super) fn run(source: &Source, position: &str, json: bool) -> Result<(), Failed> {
+pub(super) fn run(source: &Source, at: &str, json: bool) -> Result<(), Failed> {
     let story = match source {
         Source::Data(reader) => {
-            let position = after(position, reader.head())?;
+            let position = position_of("--why", at, reader.head())?;
             let none = || Failed::usage(format!("--why: there is no event at position {position}"));
             why(&**reader, position)?.ok_or_else(none)?
         },
         Source::Server(online) => {
-            let path = format!("/api/v1/events/{}/why", crate::cli::online::path(position));
+            let path = format!("/api/v1/events/{}/why", crate::cli::online::path(at));
             serde_json::from_value(online.get(&path, &[])?)
                 .map_err(|error| Failed::work(format!("the server's answer: {error}")))?
         },
@@ -91,8 +91,14 @@ fn tree(story: &Why) -> String {
         rows.add_row(row(story, cause, depth, ""));
         depth += 1;
     }
+    let position = story.event.event.position;
+    let (before, after): (Vec<&Told>, Vec<&Told>) =
+        story.together.shown.iter().partition(|told| told.event.position < position);
+    for told in before {
+        rows.add_row(row(story, told, depth, "+"));
+    }
     rows.add_row(row(story, &story.event, depth, "►"));
-    for told in &story.together.shown {
+    for told in after {
         rows.add_row(row(story, told, depth, "+"));
     }
     for effect in &story.effects.shown {

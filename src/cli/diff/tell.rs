@@ -1,5 +1,7 @@
 //! A difference, told to a person.
 
+#![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
+
 use std::fmt::Write as _;
 
 use mainstay_actors::lock::Mode;
@@ -18,8 +20,8 @@ use crate::travel::{clock, count};
 pub(super) fn tell(diff: &Diff) -> String {
     let day = diff.from.at.unwrap_or_else(|| diff.to.judged_at());
     let about = diff.stream.as_ref().map_or(String::new(), |stream| format!(" of {stream}"));
-    let mut out =
-        format!("from {}\nto   {}: {}{about}\n", diff.from, diff.to, count(diff.events, "event"));
+    let events = count(diff.events, "event");
+    let mut out = format!("from {}\nto   {}: {events}{about}{}\n", diff.from, diff.to, span(diff));
     for part in [
         section("the server started", &diff.starts, day),
         health(&diff.health, day),
@@ -36,6 +38,13 @@ pub(super) fn tell(diff: &Diff) -> String {
         out.push_str("\nnothing changed\n");
     }
     out
+}
+
+/// ` in 1m 40s`.
+fn span(diff: &Diff) -> String {
+    let (Some(from), Some(to)) = (diff.from.at, diff.to.at) else { return String::new() };
+    let ms = i64::try_from(to.ms_since(from)).unwrap_or(i64::MAX);
+    format!(" in {:#}", jiff::SignedDuration::from_millis(ms))
 }
 
 /// Paragraphs, and how many are left out.
@@ -72,7 +81,7 @@ fn walk(steps: &Few<Step>, day: Timestamp) -> String {
             format!(" (by {})", step.principal)
         };
         let told = format!("{}{by}", step.text);
-        rows.add_row(["", &clock(step.at, day), &told, &step.position.to_string()]);
+        rows.add_row([&format!("  {}", step.position), &clock(step.at, day), &told]);
     }
     let mut out = lines(&rows);
     if steps.more > 0 {
@@ -85,36 +94,51 @@ fn health(health: &HealthDiff, day: Timestamp) -> String {
     if health.changes.is_empty() {
         return String::new();
     }
-    let (before, after) = (health.before, health.after);
-    let way = match before.cmp(&after) {
-        std::cmp::Ordering::Greater => format!("fell from {before} to {after}"),
-        std::cmp::Ordering::Less => format!("rose from {before} to {after}"),
-        std::cmp::Ordering::Equal => format!("is {after} as before, and was not in between"),
-    };
-    format!("health {way}\n{}", walk(&health.changes, day))
+    let levels = health.changes.shown.iter().filter_map(|step| step.data["to"].as_str());
+    let way = way(health.before.name(), levels, health.after.name(), health.changes.more);
+    format!("health: {way}\n{}", walk(&health.changes, day))
 }
 
 fn dependency(told: &DependencyDiff, day: Timestamp) -> String {
-    let brief = |it: Option<DependencyBrief>| it.map(|it| it.state.to_string());
-    let way = match (brief(told.before), brief(told.after)) {
-        (None, None) => "was never in use at either end".to_owned(),
-        (None, Some(after)) => format!("is new, and {after}"),
-        (Some(before), None) => format!("was {before}, and is gone"),
-        (Some(before), Some(after)) if before == after && told.moves.is_empty() => {
-            format!("is {after} as before")
-        },
-        (Some(before), Some(after)) if before == after => {
-            format!("is {after} as before, and was not all the time")
-        },
-        (Some(before), Some(after)) => format!("was {before} and is {after}"),
-    };
+    let absent = "not in use";
+    let name = |it: Option<DependencyBrief>| it.map_or(absent, |it| it.state.name());
+    let states = told.moves.shown.iter().filter_map(|step| match step.name.as_str() {
+        "BreakerOpened" => Some("open"),
+        "BreakerHalfOpened" => Some("half_open"),
+        "BreakerClosed" => Some("closed"),
+        "BreakerForced" => step.data["to"].as_str(),
+        "DependencyRetired" => Some(absent),
+        _ => None,
+    });
+    let way = way(name(told.before), states, name(told.after), told.moves.more);
     let weight =
         told.after.or(told.before).map_or(String::new(), |it| format!(", weight {}", it.weight));
     let calls = match told.calls {
         0 => String::new(),
         calls => format!("; {} observed, {} failed", count(calls, "call"), told.failures),
     };
-    format!("dependency {} {way}{weight}{calls}\n{}", told.name, walk(&told.moves, day))
+    format!("dependency {}{weight}: {way}{calls}\n{}", told.name, walk(&told.moves, day))
+}
+
+/// `closed → open → closed`.
+fn way<'w>(
+    before: &'w str,
+    steps: impl Iterator<Item = &'w str>,
+    after: &'w str,
+    more: u64,
+) -> String {
+    let mut names = vec![before];
+    names.extend(steps);
+    if more > 0 {
+        names.push("…");
+    }
+    if names.last() != Some(&after) {
+        names.push(after);
+    }
+    match names.len() {
+        1 => format!("{after} as before"),
+        _ => names.join(" → "),
+    }
 }
 
 fn lock(told: &LockDiff, day: Timestamp) -> String {
@@ -129,10 +153,15 @@ fn lock(told: &LockDiff, day: Timestamp) -> String {
     let mut rows = bare();
     for lease in &told.leases.shown {
         let token = format!("token {}", lease.token);
-        rows.add_row([String::new(), lease.owner.clone(), lease_story(lease, day), token]);
+        rows.add_row([
+            position(lease.position),
+            lease.owner.clone(),
+            lease_story(lease, day),
+            token,
+        ]);
     }
     for wait in &told.waits.shown {
-        rows.add_row([String::new(), wait.owner.clone(), wait_story(wait, day)]);
+        rows.add_row([position(wait.position), wait.owner.clone(), wait_story(wait, day)]);
     }
     let mut out = format!("lock {} {way}\n{}", told.name, lines(&rows));
     for (more, what) in [(told.leases.more, "leases"), (told.waits.more, "waits")] {
@@ -142,6 +171,11 @@ fn lock(told: &LockDiff, day: Timestamp) -> String {
     }
     out.push_str(&walk(&told.refusals, day));
     out
+}
+
+/// Where `audit --why` can be asked.
+fn position(position: Option<u64>) -> String {
+    position.map_or(String::new(), |position| format!("  {position}"))
 }
 
 /// Most holders that a line names.
@@ -183,7 +217,6 @@ fn lease_story(lease: &LeaseTale, day: Timestamp) -> String {
 }
 
 /// `2026-12-01 to 2026-12-04`.
-#[expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
 fn part(range: &Value) -> String {
     let bound = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     format!("{} to {}", bound(&range["from"]), bound(&range["to"]))
@@ -225,13 +258,17 @@ fn sessions(told: &SessionsDiff, day: Timestamp) -> String {
         }
     }
     let ends = if ends.is_empty() { String::new() } else { format!(" ({})", ends.join(", ")) };
+    let touched = match told.touched {
+        0 => String::new(),
+        1 => ", 1 use or change".to_owned(),
+        more => format!(", {more} uses or changes"),
+    };
     let mut out = format!(
-        "sessions: {} live before, {} after; {} began, {} ended{ends}, {} of use or change\n",
+        "sessions: {} live before, {} after; {} began, {} ended{ends}{touched}\n",
         told.live_before,
         told.live_after,
         told.created.len(),
-        told.ended.len(),
-        count(told.touched, "event")
+        told.ended.len()
     );
     out.push_str(&listed(&told.created, "began", day));
     out.push_str(&listed(&told.ended, "ended", day));

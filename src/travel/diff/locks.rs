@@ -18,7 +18,7 @@ use mainstay_journal::{ReadError, ReadLog, RecordRef, StreamId};
 use super::model::{Few, LeaseEnd, LeaseTale, LockDiff, WaitTale};
 use super::walk::step;
 use super::{ENTITIES, STEPS};
-use crate::travel::why::granted;
+use crate::travel::why::{granted, queued};
 
 /// What was seen of locks.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ struct Told {
     diff: LockDiff,
     /// Requests that wait, by id.
     waiting: BTreeMap<String, WaitTale>,
+    /// Leases of requests that had waited before the way began.
+    waited_before: Vec<(u64, String)>,
 }
 
 impl Locks {
@@ -79,18 +81,14 @@ impl Locks {
                 let end =
                     if grant.claim_by.is_some() { LeaseEnd::Unclaimed } else { LeaseEnd::Expired };
                 if let Some(told) = self.told(name, Some(lock)) {
-                    told.end_lease(grant.token, grant.ends_at(), end);
+                    told.end_lease(grant.token, grant.ends_at(), end, None);
                 }
             }
         }
         let mut few = Few { shown: Vec::new(), more: self.more.len() as u64 };
         for (name, mut told) in self.told {
-            for lease in &mut told.diff.leases.shown {
-                if lease.from.is_none()
-                    && let Some(lock) = StreamId::new("lock", &name)
-                {
-                    lease.from = granted(log, &lock, lease.token, from)?.map(|(_, at)| at);
-                }
+            if let Some(lock) = StreamId::new("lock", &name) {
+                told.look_up(log, &lock, from)?;
             }
             few.shown.push(told.finish(world.locks.get(&name), now));
         }
@@ -110,6 +108,7 @@ impl Told {
                 refusals: Few::default(),
             },
             waiting: BTreeMap::new(),
+            waited_before: Vec::new(),
         };
         let Some(lock) = before else { return told };
         for grant in lock.grants.iter().filter(|grant| grant.ends_at() > from) {
@@ -117,7 +116,7 @@ impl Told {
             told.diff.leases.push(tale(grant.token, &grant.claim, grant.expires_at), STEPS);
         }
         for waiter in lock.waiters.iter().filter(|waiter| waiter.deadline > from) {
-            told.wait(waiter, None);
+            told.wait(waiter, None, None);
         }
         told
     }
@@ -125,7 +124,7 @@ impl Told {
     fn see(&mut self, before: Option<&LockState>, record: &RecordRef<'_>, event: &LockEvent) {
         let at = Timestamp::from_micros(record.at_us);
         match event {
-            LockEvent::LeaseGranted(event) => self.grant(event, at),
+            LockEvent::LeaseGranted(event) => self.grant(event, at, record.position),
             LockEvent::LeaseRenewed(event) => {
                 if let Some(lease) = self.lease(event.token) {
                     lease.renewals += 1;
@@ -137,18 +136,20 @@ impl Told {
                 let session = event.session.clone();
                 let by_session = |session| LeaseEnd::SessionEnded { session };
                 let end = session.map_or(LeaseEnd::Released, by_session);
-                self.end_lease(event.token, at, end);
+                self.end_lease(event.token, at, end, Some(record.position));
             },
             LockEvent::LeaseExpired(event) => {
                 // It ended by its time, and not when that was noticed.
                 let grants = before.map(|lock| lock.grants.iter()).into_iter().flatten();
                 let mut ends = grants.filter(|it| it.token == event.token).map(Grant::ends_at);
                 let end = if event.unclaimed { LeaseEnd::Unclaimed } else { LeaseEnd::Expired };
-                self.end_lease(event.token, ends.next().unwrap_or(at).min(at), end);
+                let ended = ends.next().unwrap_or(at).min(at);
+                self.end_lease(event.token, ended, end, Some(record.position));
             },
             LockEvent::LeaseRevoked(event) => {
                 let (reason, principal) = (event.reason.clone(), record.principal.to_owned());
-                self.end_lease(event.token, at, LeaseEnd::Revoked { reason, principal });
+                let end = LeaseEnd::Revoked { reason, principal };
+                self.end_lease(event.token, at, end, Some(record.position));
             },
             LockEvent::LeaseExtended(event) => {
                 for (token, expires_at) in &event.leases {
@@ -159,10 +160,11 @@ impl Told {
             },
             LockEvent::WaiterQueued(WaiterQueued { claim, deadline }) => {
                 let waiter = Waiter { claim: claim.clone(), deadline: *deadline };
-                self.wait(&waiter, Some(at));
+                self.wait(&waiter, Some(at), Some(record.position));
             },
             LockEvent::WaiterLeft(event) => {
                 if let Some(mut wait) = self.waiting.remove(&event.request) {
+                    wait.position = Some(record.position);
                     wait.session_ended = event.why == LeftBecause::SessionEnded;
                     wait.to = Some(if wait.session_ended { at } else { wait.deadline.min(at) });
                     self.diff.waits.push(wait, STEPS);
@@ -178,30 +180,66 @@ impl Told {
         }
     }
 
-    fn grant(&mut self, event: &LeaseGranted, at: Timestamp) {
+    fn grant(&mut self, event: &LeaseGranted, at: Timestamp, position: u64) {
         let mut lease = tale(event.token, &event.claim, event.expires_at);
-        lease.from = Some(at);
+        (lease.from, lease.position) = (Some(at), Some(position));
         let request = event.claim.request.as_ref();
-        let waited = request.and_then(|request| self.waiting.remove(request));
-        lease.waited_since = waited.and_then(|wait| wait.from);
+        if let Some(wait) = request.and_then(|request| self.waiting.remove(request)) {
+            lease.waited_since = wait.from;
+            if wait.from.is_none() && self.waited_before.len() < STEPS {
+                self.waited_before.push((event.token, wait.request));
+            }
+        }
         self.diff.leases.push(lease, STEPS);
     }
 
-    fn wait(&mut self, waiter: &Waiter, from: Option<Timestamp>) {
+    fn wait(&mut self, waiter: &Waiter, from: Option<Timestamp>, position: Option<u64>) {
         let Waiter { claim, deadline } = waiter;
-        let (owner, deadline) = (claim.owner.clone(), *deadline);
-        let wait = WaitTale { owner, from, deadline, to: None, session_ended: false };
-        self.waiting.insert(claim.request.clone().unwrap_or_default(), wait);
+        let request = claim.request.clone().unwrap_or_default();
+        let wait = WaitTale {
+            owner: claim.owner.clone(),
+            from,
+            deadline: *deadline,
+            to: None,
+            session_ended: false,
+            request: request.clone(),
+            position,
+        };
+        self.waiting.insert(request, wait);
+    }
+
+    /// What began before the way did, from the index.
+    fn look_up(
+        &mut self,
+        log: &dyn ReadLog,
+        lock: &StreamId,
+        from: Timestamp,
+    ) -> Result<(), ReadError> {
+        for lease in self.diff.leases.shown.iter_mut().filter(|lease| lease.from.is_none()) {
+            lease.from = granted(log, lock, lease.token, from)?.map(|(_, at)| at);
+        }
+        for (token, request) in std::mem::take(&mut self.waited_before) {
+            let since = queued(log, lock, &request, from)?;
+            if let Some(lease) = self.lease(token) {
+                lease.waited_since = since;
+            }
+        }
+        let waiting = self.waiting.values_mut().take(STEPS);
+        for wait in waiting.chain(&mut self.diff.waits.shown).filter(|wait| wait.from.is_none()) {
+            wait.from = queued(log, lock, &wait.request, from)?;
+        }
+        Ok(())
     }
 
     fn lease(&mut self, token: u64) -> Option<&mut LeaseTale> {
         self.diff.leases.shown.iter_mut().find(|lease| lease.token == token)
     }
 
-    fn end_lease(&mut self, token: u64, at: Timestamp, end: LeaseEnd) {
+    fn end_lease(&mut self, token: u64, at: Timestamp, end: LeaseEnd, position: Option<u64>) {
         if let Some(lease) = self.lease(token) {
             lease.to = Some(at);
             lease.ended = Some(end);
+            lease.position = position.or(lease.position);
         }
     }
 
@@ -231,5 +269,6 @@ fn tale(token: u64, claim: &Claim, expires_at: Timestamp) -> LeaseTale {
         expires_at,
         to: None,
         ended: None,
+        position: None,
     }
 }

@@ -167,7 +167,7 @@ pub struct LeaseTale {
     pub mode: lock::Mode,
     /// A part of the resource.
     pub range: Option<lock::Range>,
-    /// Since when its holder had waited, as far as that is on the way.
+    /// Since when its holder had waited, if it had, and got it on the way.
     pub waited_since: Option<Timestamp>,
     /// When it was granted.
     pub from: Option<Timestamp>,
@@ -179,6 +179,8 @@ pub struct LeaseTale {
     pub to: Option<Timestamp>,
     /// Why it ended.
     pub ended: Option<LeaseEnd>,
+    /// The event that ended it, else the one that granted it, if that is on the way.
+    pub position: Option<u64>,
 }
 
 /// Why a lease ended.
@@ -210,7 +212,7 @@ pub enum LeaseEnd {
 pub struct WaitTale {
     /// Who waits.
     pub owner: String,
-    /// Since when; `null` if that lies before the earlier moment.
+    /// Since when.
     pub from: Option<Timestamp>,
     /// When it gives up.
     pub deadline: Timestamp,
@@ -218,6 +220,10 @@ pub struct WaitTale {
     pub to: Option<Timestamp>,
     /// Its session ended, and not its patience.
     pub session_ended: bool,
+    /// Its request id.
+    pub request: String,
+    /// The event by which it left, else the one by which it came, if that is on the way.
+    pub position: Option<u64>,
 }
 
 /// Sessions between two moments.
