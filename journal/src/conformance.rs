@@ -81,6 +81,7 @@ pub fn append(name: &str, expected_version: u64, count: u8, at_us: u64) -> Appen
         activation: 1,
         stream: stream(name),
         expected_version,
+        seen: None,
         envelope: Envelope {
             at_us,
             principal: "tester".into(),

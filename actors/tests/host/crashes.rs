@@ -93,12 +93,13 @@ impl Machine for Fragile {
         }
     }
 
-    fn apply(state: u64, event: &Event) -> Result<u64, Illegal> {
+    fn fold(state: &mut u64, event: &Event) -> Result<(), Illegal> {
         match event {
-            Event::Counted => Ok(state + 1),
-            Event::Finished => Ok(state + MANY),
+            Event::Counted => *state += 1,
+            Event::Finished => *state += MANY,
             Event::Poison => panic!("asked to"),
         }
+        Ok(())
     }
 
     fn deadline(_state: &u64) -> Option<Timestamp> {
