@@ -109,6 +109,7 @@ impl Stage {
         });
         let append = Append {
             activation: 1,
+            seen: None,
             stream: StreamId::parse(&name).unwrap(),
             expected_version: version,
             envelope: Envelope {
