@@ -10,9 +10,11 @@
 //! | 5 | refused: in use, read-only, another format |
 
 mod audit;
+mod config;
 mod diff;
 mod exit;
 mod online;
+mod pages;
 mod replay;
 mod serve;
 mod source;
@@ -41,18 +43,15 @@ const EXIT_CODES: &str = "Exit codes: 0 yes · 1 the check says no · 2 usage ·
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the server
     Serve(serve::Serve),
-    /// Show health, dependencies and journal of a running server
     Status(status::Status),
-    /// Show the state at a moment, or the events as they came
     Replay(replay::Replay),
-    /// Tell what changed between two moments
     Diff(diff::Diff),
-    /// Search the events of a journal
     Audit(audit::Audit),
-    /// Check both copies of a journal, its chain and the meaning of every event
     Verify(verify::Verify),
+    Config(config::Config),
+    Completions(pages::Completions),
+    Man(pages::Man),
 }
 
 /// Where offline verbs find the journal.
@@ -83,6 +82,9 @@ pub fn run() -> ExitCode {
         Verb::Diff(verb) => verb.run(),
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
+        Verb::Config(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     done.unwrap_or_else(Failed::tell)
 }

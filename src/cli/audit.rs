@@ -110,24 +110,19 @@ fn shown(events: &[Value]) -> String {
             text(&event["stream"]),
             text(&event["type"]),
             text(&event["principal"]),
-            brief(&event["data"]),
+            brief(event),
         ]);
     }
     lines(&rows)
 }
 
-/// On a narrow terminal every event has a few lines of its own.
+/// On a narrow terminal every event has a few lines of its own, wrapped between words.
 fn in_lines(events: &[Value]) -> String {
     let mut rows = bare();
     for event in events {
-        let told = format!(
-            "{}\n{}\n{} by {}\n{}",
-            text(&event["type"]),
-            text(&event["stream"]),
-            text(&event["at"]),
-            text(&event["principal"]),
-            brief(&event["data"]),
-        );
+        let [at, stream, name, by] =
+            ["at", "stream", "type", "principal"].map(|it| text(&event[it]));
+        let told = format!("{at} {name} {stream} by {by}\n{}", brief(event));
         rows.add_row([text(&event["position"]), told]);
     }
     lines(&rows)
@@ -136,16 +131,16 @@ fn in_lines(events: &[Value]) -> String {
 /// An event on one line.
 pub(super) fn line(event: &Value) -> String {
     let [at, stream, name, by] = ["at", "stream", "type", "principal"].map(|it| text(&event[it]));
-    let line =
-        format!("{}  {at}  {stream}  {name}  {by}  {}", event["position"], brief(&event["data"]));
+    let line = format!("{}  {at}  {stream}  {name}  {by}  {}", event["position"], brief(event));
     line.trim_end().to_owned()
 }
 
-/// The fields of an event on one line, nested ones left out.
-fn brief(data: &Value) -> String {
-    let Some(members) = data.as_object() else { return String::new() };
+/// The fields of an event on one line, without nested ones and the time that is told already.
+fn brief(event: &Value) -> String {
+    let Some(members) = event["data"].as_object() else { return String::new() };
+    let is_plain = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
     let plain = members
         .iter()
-        .filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
+        .filter(|(name, value)| is_plain(value) && (*name != "at" || **value != event["at"]));
     plain.map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(" ")
 }

@@ -10,7 +10,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 /// Narrower than this, a row of many columns is told in lines.
-const NARROW: u16 = 80;
+const NARROW: u16 = 140;
 /// No table can be narrower.
 const NARROWEST: u16 = 20;
 

@@ -76,7 +76,7 @@ impl Fold {
     ) -> Result<(), Unfoldable> {
         let mut trouble = None;
         log.scan(self.position + 1, place.position, &mut |record| {
-            if record.position % STRIDE == 0 && !go_on(record.position) {
+            if record.position.is_multiple_of(STRIDE) && !go_on(record.position) {
                 trouble = Some(Unfoldable::Stopped);
                 return ControlFlow::Break(());
             }
