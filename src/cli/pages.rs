@@ -14,7 +14,7 @@ use super::exit::Failed;
 
 /// Print the completions of a shell
 ///
-/// For bash: mainstay completions bash > /etc/bash_completion.d/mainstay
+/// For bash: `mainstay completions bash > /etc/bash_completion.d/mainstay`
 #[derive(Debug, Args)]
 pub(super) struct Completions {
     /// Which shell
@@ -35,7 +35,7 @@ impl Completions {
 
 /// Print the manual page, or write one for each verb
 ///
-/// To read it: mainstay man | man -l -
+/// To read it: `mainstay man | man -l -`
 #[derive(Debug, Args)]
 pub(super) struct Man {
     /// Write a page for each verb into this directory

@@ -64,7 +64,7 @@ fn explain(
                     let place = [section.clone(), index.to_string()];
                     file.flatten(&prefix, &place, item, &mut keys);
                 }),
-                value => file.flatten(&section, &[section.clone()], value, &mut keys),
+                value => file.flatten(&section, std::slice::from_ref(&section), value, &mut keys),
             }
         }
     }

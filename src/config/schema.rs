@@ -74,3 +74,45 @@ impl JsonSchema for Probe {
         json_schema!({ "type": "string", "pattern": "^(tcp|https?)://[^@]+$" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The documented example.
+    fn example() -> String {
+        let text = include_str!("../../docs/configuration.md");
+        let example = text.split("```toml").nth(1).and_then(|it| it.split("```").next());
+        example.unwrap().to_owned()
+    }
+
+    fn holds(text: &str) -> bool {
+        let file: Value = toml::from_str(text).unwrap();
+        jsonschema::validator_for(&schema()).unwrap().is_valid(&file)
+    }
+
+    #[test]
+    fn the_documented_example_keeps_to_the_schema() {
+        assert!(holds(&example()));
+        assert!(holds(""));
+    }
+
+    #[test]
+    fn what_the_server_refuses_by_type_or_name_the_schema_refuses_too() {
+        for (text, good) in [
+            ("[server]\nlisten = \"127.0.0.1:1\"\n", true),
+            ("[server]\nlisten = 7070\n", false),
+            ("[server]\nlistn = \"127.0.0.1:1\"\n", false),
+            ("[[dependency]]\nweight = 3\n", false),
+            ("[[dependency]]\nname = \"db\"\nprobe = \"tcp://db:5432\"\n", true),
+            ("[[dependency]]\nname = \"db\"\nprobe = \"ftp://db\"\n", false),
+            ("[[dependency]]\nname = \"db\"\ncritical = true\ncap = \"MINIMAL\"\n", true),
+            ("[[dependency]]\nname = \"db\"\ncritical = true\ncap = \"OPTIMAL\"\n", false),
+            ("[[dependency]]\nname = \"db\"\n[dependency.breaker]\nfailure_rate = 1.5\n", false),
+            ("[[dependency]]\nname = \"db\"\n[dependency.breaker]\nopen_for = 30\n", false),
+        ] {
+            assert_eq!(holds(text), good, "{text}");
+            assert_eq!(Config::from_text(text, "test", []).is_ok(), good, "{text}");
+        }
+    }
+}

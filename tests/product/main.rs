@@ -6,6 +6,7 @@
 
 mod support;
 
+mod audit;
 mod bad_input;
 mod damage;
 mod demo;
@@ -19,4 +20,5 @@ mod problems;
 mod races;
 mod sessions;
 mod survival;
+mod travel;
 mod verbs;

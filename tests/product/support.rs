@@ -5,5 +5,5 @@ mod server;
 mod wait;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use server::{Ended, Server, run, run_under, run_unread};
-pub(crate) use wait::until;
+pub(crate) use server::{Ended, Server, Working, run, run_under, run_unread};
+pub(crate) use wait::{now, until};

@@ -201,19 +201,14 @@ fn lease_story(lease: &LeaseTale, day: Timestamp) -> String {
         0 => String::new(),
         renewals => format!(", renewed {}", times(renewals)),
     };
-    match (lease.to, &lease.ended) {
-        (Some(to), Some(end)) => {
-            let (to, end) = (clock(to, day), end_story(end));
-            format!("{waited}held it{range}{shared} from {from} to {to}{renewed}: {end}")
-        },
-        _ => {
-            let end = clock(lease.expires_at, day);
-            let session = lease.session.as_ref();
-            let session =
-                session.map_or(String::new(), |it| format!(", as long as session {it} lives"));
-            format!("{waited}holds it{range}{shared} since {from}{renewed}, until {end}{session}")
-        },
+    if let (Some(to), Some(end)) = (lease.to, &lease.ended) {
+        let (to, end) = (clock(to, day), end_story(end));
+        return format!("{waited}held it{range}{shared} from {from} to {to}{renewed}: {end}");
     }
+    let end = clock(lease.expires_at, day);
+    let session = lease.session.as_ref();
+    let session = session.map_or(String::new(), |it| format!(", as long as session {it} lives"));
+    format!("{waited}holds it{range}{shared} since {from}{renewed}, until {end}{session}")
 }
 
 /// `2026-12-01 to 2026-12-04`.

@@ -141,7 +141,6 @@ impl<'p> Stage<'p> {
         Self { play, past_until: 0, last: None }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
     fn show(&mut self, event: &Value) -> Result<(), Failed> {
         if let Some(speed) = self.play.speed
             && event["position"].as_u64().is_some_and(|position| position <= self.past_until)
