@@ -144,7 +144,7 @@ fn way<'w>(
 fn lock(told: &LockDiff, day: Timestamp) -> String {
     let (before, after) = (names(&told.before), names(&told.after));
     let way = match (before.as_str(), after.as_str()) {
-        ("", "") => "was free and is free".to_owned(),
+        ("", "") => "is free as before, and was not all the time".to_owned(),
         ("", after) => format!("was free and is held by {after}"),
         (before, "") => format!("was held by {before} and is free"),
         (before, after) if before == after => format!("is held by {after} as before"),

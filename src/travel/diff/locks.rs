@@ -92,6 +92,8 @@ impl Locks {
             }
             few.shown.push(told.finish(world.locks.get(&name), now));
         }
+        // Whose holders are others now comes first.
+        few.shown.sort_by_key(|told| told.before == told.after);
         Ok(few)
     }
 }
