@@ -42,6 +42,7 @@ pub mod probe;
 pub mod server;
 pub mod session;
 mod stay;
+pub mod travel;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -184,5 +184,6 @@ pub(crate) struct Doors {
     settler: Addr<outbox::Settler>,
     log: Arc<dyn EventLog>,
     clock: Clock,
+    limits: Limits,
     unreadable: u64,
 }

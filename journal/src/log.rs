@@ -250,6 +250,21 @@ pub trait ReadLog: Send + Sync + 'static {
     /// See [`ReadLog::scan`].
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError>;
 
+    /// The position of the newest durable record at or before a time, in microseconds since the
+    /// Unix epoch, found by bisection; 0 if there is none.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`].
+    fn position_at(&self, at_us: u64) -> Result<u64, ReadError> {
+        let query = Query { until_us: Some(at_us), ..Query::default() };
+        let mut newest = 0;
+        self.find_back(&query, &mut |record| {
+            newest = record.position;
+            ControlFlow::Break(())
+        })?;
+        Ok(newest)
+    }
+
     /// Waits until the head is beyond `position`, at most `limit`; returns the head.
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor;
 

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::{Kind, ProblemBody, kind};
-use super::{batch, dependencies, docs, events, live, locks, problem, readiness, sessions};
+use super::{batch, dependencies, docs, events, live, locks, problem, readiness, sessions, travel};
 
 /// Everything that is served.
 #[derive(OpenApi)]
@@ -45,7 +45,8 @@ use super::{batch, dependencies, docs, events, live, locks, problem, readiness, 
         sessions::touch,
         locks::list, locks::show, locks::acquire, locks::renew, locks::release, locks::check,
         locks::force_release,
-        batch::run, events::list, live::follow, events::show_stream,
+        batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,
+        travel::show_diff,
         show, docs::redirect, docs::asset, problem::show,
     ),
     components(schemas(ProblemBody))

@@ -12,7 +12,7 @@ use super::follow::{Follow, LeaseEnd};
 use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
-use super::{Doors, HostOptions, Hosted, OpenLog, Readiness, StartError, boot, gates};
+use super::{Doors, HostOptions, Hosted, Limits, OpenLog, Readiness, StartError, boot, gates};
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::{Admission, Report};
 use crate::lock::{LockReject, LockState};
@@ -275,6 +275,12 @@ impl Host {
     pub async fn occupancy(&self) -> Result<Occupancy, Failure<DependencyReject>> {
         let asked = self.doors()?.supervisor.send(supervisor::AskOccupancy).await;
         asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
+    }
+
+    /// Every bound; the defaults before it is ready.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.inside.doors.get().map_or_else(Limits::default, |doors| doors.limits)
     }
 
     /// The journal, once it is open.
