@@ -59,6 +59,7 @@ impl Scribe {
             activation: 1,
             stream: StreamId::parse(stream).unwrap(),
             expected_version: *version,
+            seen: None,
             envelope: Envelope {
                 at_us: at(ms).as_micros(),
                 principal: Arc::from(by),

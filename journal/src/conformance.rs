@@ -2,6 +2,8 @@
 //!
 //! A log under test is a [`Bench`]: the log, its outcomes, and a way to let it work.
 
+mod keeping;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,6 +83,7 @@ pub fn append(name: &str, expected_version: u64, count: u8, at_us: u64) -> Appen
         activation: 1,
         stream: stream(name),
         expected_version,
+        seen: None,
         envelope: Envelope {
             at_us,
             principal: "tester".into(),
@@ -122,7 +125,10 @@ pub fn all(make: &mut dyn FnMut() -> Box<dyn Bench>) {
 pub type Case = fn(&mut dyn Bench);
 
 /// All cases.
-pub const CASES: [Case; 11] = [
+pub const CASES: [Case; 14] = [
+    keeping::streams_read_between_two_of_their_records,
+    keeping::what_is_kept_is_read_back,
+    keeping::what_a_caller_has_seen_does_not_replace_what_the_log_knows,
     positions_are_gap_free_and_outcomes_in_order,
     a_wrong_version_is_a_conflict,
     a_refused_activation_stays_refused,

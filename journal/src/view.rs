@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use crate::block::{Bad, Block};
 use crate::error::ReadError;
-use crate::log::Visit;
+use crate::log::{Snapshot, Visit};
 use crate::postings::Postings;
-use crate::record::{Cursor, RecordRef};
+use crate::record::{Cursor, RecordRef, StreamId};
 use crate::segment::{Segment, Step};
 
 mod find;
@@ -37,6 +37,9 @@ pub(crate) trait Second: Send + Sync + Debug {
     /// Offsets of the records of a sealed segment that have one of these terms, rising; `None`
     /// if the segment has no run there.
     fn offsets(&self, segment: &Segment, terms: &[u64]) -> Option<Vec<u32>>;
+
+    /// A stream's snapshot in a month.
+    fn snapshot(&self, month: &str, stream: &StreamId) -> Option<Snapshot>;
 }
 
 /// Most segments whose file and marks stay in memory.

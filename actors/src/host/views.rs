@@ -245,9 +245,8 @@ fn session_of(event: &LockEvent) -> Option<&str> {
 
 fn fold<M: Machine>(state: &mut M::State, stream: &StreamId, events: &[M::Event]) {
     for event in events {
-        match M::apply(std::mem::take(state), event) {
-            Ok(next) => *state = next,
-            Err(illegal) => tracing::error!(%stream, %illegal, "a durable event cannot be folded"),
+        if let Err(illegal) = M::fold(state, event) {
+            tracing::error!(%stream, %illegal, "a durable event cannot be folded");
         }
     }
 }
