@@ -10,6 +10,7 @@
 //!
 //! | file | one thing |
 //! |---|---|
+//! | `batch` | many commands in one message |
 //! | `boot` | from a closed journal to ready |
 //! | `recovery`, `checkpoint`, `checkpoints`, `due` | what a start folds, and what it need not |
 //! | `clock` | the one `now()` |
@@ -25,6 +26,7 @@
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
+mod batch;
 mod boot;
 mod checkpoint;
 mod checkpoints;
@@ -50,6 +52,7 @@ mod supervisor;
 mod timers;
 mod views;
 
+pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use follow::LeaseEnd;
 pub use handle::Host;

@@ -8,29 +8,64 @@ use mainstay_actors::host::Host;
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::World;
 use mainstay_journal::{Cursor, Query as Find, StreamId};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::page::{self, Limit};
 use super::problem::Problem;
 use crate::event::{Event, fold, type_ids};
 
 /// The query of `GET /events`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
+    /// Of one stream: `kind/id`.
+    #[param(nullable = false, example = "lock/room-101", pattern = "^[a-z]{1,20}/[!-~]{1,200}$")]
     stream: Option<String>,
+    /// Of one type, or of several with commas between.
+    #[param(nullable = false, example = "LeaseGranted,LeaseReleased")]
     r#type: Option<String>,
+    /// Asked for by one principal.
+    #[param(nullable = false)]
     principal: Option<String>,
+    /// Tied to one trace id or request id.
+    #[param(nullable = false)]
     correlation: Option<String>,
+    /// Not before, inclusive.
+    #[param(nullable = false, value_type = Option<Timestamp>)]
     since: Option<String>,
+    /// Not after, inclusive.
+    #[param(nullable = false, value_type = Option<Timestamp>)]
     until: Option<String>,
+    /// Only events after this one: a position, or `{epoch}-{position}`.
+    #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     after: Option<String>,
+    /// Rows of the page, 100 if absent.
     #[serde(default)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
 }
 
-/// `GET /events`: what happened, oldest first.
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Events {
+    /// Oldest first.
+    events: Vec<Event>,
+    /// Pass it as `after`; null after the last page.
+    next: Option<String>,
+}
+
+/// What happened, oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "journal",
+    operation_id = "list_events",
+    params(List),
+    responses((status = 200, description = "A page of events", body = Events)),
+    extensions(("x-problems" = json!(["other-epoch"])))
+)]
 pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
@@ -46,7 +81,7 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
     })
     .await?;
     let (events, next) = page::cut(events, limit, |event| event.cursor().to_string());
-    Ok(HttpResponse::Ok().json(json!({ "events": events, "next": next })))
+    Ok(HttpResponse::Ok().json(Events { events, next }))
 }
 
 fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
@@ -75,7 +110,45 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
     })
 }
 
-/// `GET /streams/{kind}/{id}`: what a stream folds to.
+/// What a stream folds to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Stream {
+    /// `kind/id`.
+    stream: String,
+    /// How many events it has.
+    version: u64,
+    /// Of the last of them.
+    position: u64,
+    /// Of the history.
+    epoch: u32,
+    /// The fold.
+    #[schema(value_type = Object)]
+    state: serde_json::Value,
+}
+
+/// Which stream.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the schema of parts of the path")]
+struct StreamName {
+    /// Of the entity.
+    #[param(example = "lock")]
+    kind: String,
+    /// The entity's id; a session's is `{tenant}/{id}`.
+    #[param(example = "room-101")]
+    id: String,
+}
+
+/// What a stream folds to.
+#[utoipa::path(
+    get,
+    path = "/api/v1/streams/{kind}/{id}",
+    tag = "journal",
+    operation_id = "show_stream",
+    params(StreamName),
+    responses((status = 200, description = "The entity's state, from its events", body = Stream)),
+    extensions(("x-problems" = json!(["not-found"])))
+)]
 pub(super) async fn show_stream(
     host: Data<Host>,
     path: Path<(String, String)>,
@@ -103,11 +176,11 @@ pub(super) async fn show_stream(
     })
     .await?;
     let (cursor, version) = last.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().json(json!({
-        "stream": stream.as_str(),
-        "version": version,
-        "position": cursor.position,
-        "epoch": cursor.epoch,
-        "state": crate::event::only_state(&world),
-    })))
+    Ok(HttpResponse::Ok().json(Stream {
+        stream: stream.as_str().to_owned(),
+        version,
+        position: cursor.position,
+        epoch: cursor.epoch,
+        state: crate::event::only_state(&world),
+    }))
 }

@@ -7,12 +7,16 @@
 mod support;
 
 mod bad_input;
+mod batch;
+mod configured;
 mod damage;
 mod demo;
 mod dependencies;
 mod events;
 mod idempotency;
+mod live;
 mod locks;
+mod openapi;
 mod openings;
 mod probes;
 mod problems;

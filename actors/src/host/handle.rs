@@ -150,7 +150,7 @@ impl Host {
         if ran { Ok(()) } else { Err("the host has ended".to_owned()) }
     }
 
-    fn doors<R: std::error::Error>(&self) -> Result<&Doors, Failure<R>> {
+    pub(super) fn doors<R: std::error::Error>(&self) -> Result<&Doors, Failure<R>> {
         let not_ready = || Failure::NotReady(self.readiness().to_string());
         if *self.inside.readiness.borrow() != Readiness::Ready {
             return Err(not_ready());

@@ -114,6 +114,7 @@ impl Feeder {
             activation: 1,
             stream: entity.stream.clone(),
             expected_version: entity.version,
+            seen: None,
             envelope: Envelope {
                 at_us: now.as_micros(),
                 principal: by.principal.clone(),
