@@ -112,7 +112,8 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
 
 /// What a stream folds to.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Stream {
+#[schema(as = Stream)]
+pub(super) struct Folded {
     /// `kind/id`.
     stream: String,
     /// How many events it has.
@@ -146,7 +147,7 @@ struct StreamName {
     tag = "journal",
     operation_id = "show_stream",
     params(StreamName),
-    responses((status = 200, description = "The entity's state, from its events", body = Stream)),
+    responses((status = 200, description = "The entity's state, from its events", body = Folded)),
     extensions(("x-problems" = json!(["not-found"])))
 )]
 pub(super) async fn show_stream(
@@ -176,7 +177,7 @@ pub(super) async fn show_stream(
     })
     .await?;
     let (cursor, version) = last.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().json(Stream {
+    Ok(HttpResponse::Ok().json(Folded {
         stream: stream.as_str().to_owned(),
         version,
         position: cursor.position,
