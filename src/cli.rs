@@ -10,10 +10,14 @@
 //! | 5 | refused: in use, read-only, another format |
 
 mod audit;
+mod config;
+mod diff;
 mod exit;
 mod online;
+mod pages;
 mod replay;
 mod serve;
+mod source;
 mod status;
 mod table;
 mod verify;
@@ -39,16 +43,15 @@ const EXIT_CODES: &str = "Exit codes: 0 yes · 1 the check says no · 2 usage ·
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the server
     Serve(serve::Serve),
-    /// Show health, dependencies and journal of a running server
     Status(status::Status),
-    /// Show what a journal folds to, at its end or at a position
     Replay(replay::Replay),
-    /// Search the events of a journal
+    Diff(diff::Diff),
     Audit(audit::Audit),
-    /// Check both copies of a journal, its chain and the meaning of every event
     Verify(verify::Verify),
+    Config(config::Config),
+    Completions(pages::Completions),
+    Man(pages::Man),
 }
 
 /// Where offline verbs find the journal.
@@ -76,8 +79,12 @@ pub fn run() -> ExitCode {
         Verb::Serve(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),
+        Verb::Diff(verb) => verb.run(),
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
+        Verb::Config(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     done.unwrap_or_else(Failed::tell)
 }

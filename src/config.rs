@@ -8,10 +8,15 @@
 mod dependency;
 mod duration;
 mod error;
+pub mod origin;
+#[cfg(feature = "cli")]
+mod schema;
 
 pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
+#[cfg(feature = "cli")]
+pub use schema::schema;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,10 +24,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mainstay_actors::dependency::Settings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured. An unknown key is an error.
-#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, Default)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where the server listens and keeps its data.
@@ -36,10 +42,12 @@ pub struct Config {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Address and port; loopback only, until keys and TLS exist.
+    #[cfg_attr(feature = "cli", schemars(with = "String"))]
     pub listen: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
@@ -56,7 +64,8 @@ impl Default for ServerConfig {
 pub const DEFAULT_PORT: u16 = 7070;
 
 /// `[journal]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, Default)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct JournalConfig {
     /// Which implementation; `local` keeps segments and store in the data directory.
@@ -64,7 +73,8 @@ pub struct JournalConfig {
 }
 
 /// Which journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Default)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum JournalUrl {
     /// Segments and store in the data directory.
@@ -73,7 +83,8 @@ pub enum JournalUrl {
 }
 
 /// `[health]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
     /// The level rises only after a better one has held this long.

@@ -1,13 +1,13 @@
 //! Records as people and programs read them: one shape for HTTP, audit and replay.
 
 use mainstay_actors::time::Timestamp;
-use mainstay_actors::world::{AnyEvent, World};
+use mainstay_actors::world::{AnyEvent, Meaningless, World};
 use mainstay_journal::{Cursor, RecordRef};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// One event. Attribute values appear as lengths only.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Of its history.
@@ -82,10 +82,14 @@ impl Event {
 /// # Errors
 /// What is wrong with it, with its position.
 pub fn fold(world: &mut World, record: &RecordRef<'_>) -> Result<(), String> {
+    apply(world, record).map_err(|reason| format!("position {}: {reason}", record.position))
+}
+
+/// As [`fold`], with the bare reason.
+pub(crate) fn apply(world: &mut World, record: &RecordRef<'_>) -> Result<(), Meaningless> {
     let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
-    AnyEvent::decode(kind, record.type_id, record.schema, record.payload)
-        .and_then(|event| Ok(world.apply(id, &event)?))
-        .map_err(|reason| format!("position {}: {reason}", record.position))
+    let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
+    Ok(world.apply(id, &event)?)
 }
 
 /// Type ids of one name, or of several with commas between.
@@ -104,14 +108,4 @@ fn type_id(catalogue: &[(&str, u16)], name: &str) -> Result<u16, String> {
     let distance = |known: &&(&str, u16)| strsim::damerau_levenshtein(name, known.0);
     let nearest = catalogue.iter().min_by_key(distance).map_or("none", |(known, _)| known);
     Err(format!("unknown event type {name:?}; the nearest known one is {nearest:?}"))
-}
-
-/// The state of a world that was folded from one stream.
-#[must_use]
-pub fn only_state(world: &World) -> Value {
-    let states = world.system.values().map(|state| json!(state));
-    let states = states.chain(world.dependencies.values().map(|state| json!(state)));
-    let states = states.chain(world.sessions.values().map(|state| json!(state)));
-    let mut states = states.chain(world.locks.values().map(|state| json!(state)));
-    states.next().unwrap_or(Value::Null)
 }

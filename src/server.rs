@@ -20,6 +20,7 @@ mod request;
 mod routes;
 mod secret;
 mod sessions;
+mod travel;
 mod whole;
 
 pub use problem::Problem;
@@ -46,6 +47,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::request::Caller;
+use self::travel::Folds;
 use crate::config::ServerConfig;
 
 /// Largest request body, in bytes.
@@ -63,6 +65,7 @@ pub(crate) struct App {
     data: Arc<Path>,
     secret: Arc<OnceLock<[u8; 32]>>,
     live: Arc<live::Live>,
+    folds: Folds,
 }
 
 impl App {
@@ -139,7 +142,7 @@ impl Server {
         let inside = host.clone();
         let live = live::Live::new();
         let data = Arc::from(&*config.data);
-        let app = App { data, secret: Arc::default(), live: live.clone() };
+        let app = App { data, secret: Arc::default(), live: live.clone(), folds: Folds::default() };
         let run = move || {
             let server = HttpServer::new(move || {
                 WebApp::new()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
+use mainstay_actors::host::{Host, HostOptions, Limits, OpenLog, StartError};
 use mainstay_journal::{EventLog, LocalLog, Options};
 
 use crate::config::Config;
@@ -58,6 +58,7 @@ impl Mainstay {
             accept_clock,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: u64::from(std::process::id()),
+            limits: Limits::default(),
         };
         let host = Host::open(open_local(&config.server.data), options)?;
         #[cfg(feature = "probes")]

@@ -62,8 +62,8 @@ pub(crate) fn encode<T: Serialize>(
 }
 
 /// No field may claim more memory than this, in bytes: a damaged length must not allocate without
-/// bound. A record's 32 KiB of varints stay below it.
-const MAX_DECODED_BYTES: usize = 1 << 20;
+/// bound. A record's 32 KiB of varints and the state of a lock with a thousand waiters stay below.
+const MAX_DECODED_BYTES: usize = 8 << 20;
 
 /// Decodes one payload struct; every byte must be used.
 pub(crate) fn decode<T: DeserializeOwned>(
@@ -78,6 +78,14 @@ pub(crate) fn decode<T: DeserializeOwned>(
         return Err(malformed(format!("{} bytes left over", bytes.len() - used)));
     }
     Ok(value)
+}
+
+/// Decodes a value at the front of bytes; what is left over is given back.
+#[cfg(feature = "host")]
+pub(crate) fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8])> {
+    let config = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config).ok()?;
+    Some((value, bytes.get(used..)?))
 }
 
 /// Declares the events of a machine: an enum with one frozen struct per variant.

@@ -44,7 +44,7 @@ pub const MAX_FORCE_MS: u64 = 30 * 24 * 3_600 * 1_000;
 pub enum Dependency {}
 
 /// What a dependency's stream folds to.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DependencyState {
     /// Weight and breaker; `None` before it was configured.
     pub settings: Option<Settings>,
@@ -59,7 +59,7 @@ pub struct DependencyState {
 }
 
 /// The breaker's durable part: it survives a restart with deadline and attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Breaker {
     /// Which state.
@@ -325,8 +325,8 @@ impl Machine for Dependency {
         decide::decide(state, command, context)
     }
 
-    fn apply(state: DependencyState, event: &DependencyEvent) -> Result<DependencyState, Illegal> {
-        fold::apply(state, event)
+    fn fold(state: &mut DependencyState, event: &DependencyEvent) -> Result<(), Illegal> {
+        fold::fold(state, event)
     }
 
     fn deadline(state: &DependencyState) -> Option<Timestamp> {

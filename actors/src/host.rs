@@ -12,41 +12,52 @@
 //! |---|---|
 //! | `batch` | many commands in one message |
 //! | `boot` | from a closed journal to ready |
+//! | `recovery`, `checkpoint`, `checkpoints`, `due` | what a start folds, and what it need not |
 //! | `clock` | the one `now()` |
-//! | `entity`, `life`, `load`, `ledger` | one generic actor, its state, its fold, its memory of requests |
+//! | `entity`, `life`, `loaded`, `ledger` | one generic actor, its state, its fold, its memory of requests |
 //! | `handle` | the way in, from any thread |
-//! | `registry` | stream → actor |
+//! | `registry`, `residents`, `permits`, `seeds` | stream → actor: who is there, who goes, who may come |
+//! | `limits` | every bound |
 //! | `outbox` | appends in order, and what waits for each |
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
+//! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
 mod batch;
 mod boot;
+mod checkpoint;
+mod checkpoints;
 mod clock;
+mod due;
 mod entity;
+mod follow;
 mod gates;
 mod handle;
 mod ledger;
 mod life;
-mod load;
+mod limits;
+mod loaded;
 mod message;
 mod outbox;
+mod permits;
 mod reactor;
 mod recovery;
 mod registry;
+mod residents;
+mod seeds;
 mod supervisor;
 mod timers;
 mod views;
 
 pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
-pub use entity::MAILBOX;
+pub use follow::LeaseEnd;
 pub use handle::Host;
+pub use limits::Limits;
 pub use message::{Answered, Failure, Meta, Receipt};
-pub use outbox::MAX_IN_FLIGHT;
 pub use supervisor::{DependencyView, HealthView, Occupancy};
 pub use views::{Hosted, Views, tags};
 
@@ -110,6 +121,8 @@ pub struct HostOptions {
     pub version: String,
     /// For jitter; any number.
     pub seed: u64,
+    /// Every bound.
+    pub limits: Limits,
 }
 
 impl Default for HostOptions {
@@ -120,6 +133,7 @@ impl Default for HostOptions {
             accept_clock: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: 0,
+            limits: Limits::default(),
         }
     }
 }
@@ -170,5 +184,6 @@ pub(crate) struct Doors {
     settler: Addr<outbox::Settler>,
     log: Arc<dyn EventLog>,
     clock: Clock,
+    limits: Limits,
     unreadable: u64,
 }

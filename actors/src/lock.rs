@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{Again, Context, Decision, Illegal, Machine};
+use crate::machine::{Again, Context, Decision, Illegal, Machine, Restart};
 use crate::time::Timestamp;
 
 /// Most waiters a lock queues.
@@ -52,7 +52,7 @@ const SESSION_ENDED: Timestamp = Timestamp::from_micros(0);
 pub enum Lock {}
 
 /// What a lock's stream folds to.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LockState {
     /// The highest token ever granted; tokens only rise.
     pub last_token: u64,
@@ -71,7 +71,7 @@ pub struct LockState {
 }
 
 /// A live lease.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
     /// The fencing token.
     pub token: u64,
@@ -84,7 +84,7 @@ pub struct Grant {
 }
 
 /// A queued request.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiter {
     /// Who asked and under which terms; it has a request id.
     pub claim: Claim,
@@ -201,12 +201,9 @@ pub enum LockCommand {
         session: String,
     },
     /// The first command after a restart: leases alive at the last journaled time get time to be
-    /// renewed, once a boot. It expires nothing first: send it once per lock, before any other
-    /// command of this boot.
-    Recover {
-        /// The last journaled time.
-        alive_at: Timestamp,
-    },
+    /// renewed, counted from the restart, once a boot. It expires nothing first: send it before
+    /// any other command of this boot. See [`Machine::recover`].
+    Recover(Restart),
     /// A deadline has come.
     Due,
 }
@@ -332,8 +329,8 @@ impl Machine for Lock {
         decide::decide(state, command, context)
     }
 
-    fn apply(state: LockState, event: &LockEvent) -> Result<LockState, Illegal> {
-        fold::apply(state, event)
+    fn fold(state: &mut LockState, event: &LockEvent) -> Result<(), Illegal> {
+        fold::fold(state, event)
     }
 
     fn deadline(state: &LockState) -> Option<Timestamp> {
@@ -344,8 +341,8 @@ impl Machine for Lock {
         LockCommand::Due
     }
 
-    fn recover(state: &LockState, alive_at: Timestamp) -> Option<LockCommand> {
-        (!state.grants.is_empty()).then_some(LockCommand::Recover { alive_at })
+    fn recover(state: &LockState, restart: Restart) -> Option<LockCommand> {
+        decide::is_to_be_extended(state, restart).then_some(LockCommand::Recover(restart))
     }
 
     fn answer_again(

@@ -3,7 +3,7 @@
 //! ```text
 //!   command ──► decide(state, command, context) ──► Decision { events, answers, reply }
 //!                         ▲                               │ append
-//!                 apply(state, event) ◄───────────────────┘
+//!                  fold(state, event) ◄───────────────────┘
 //! ```
 //!
 //! Three kinds of no: a [`Machine::Reject`] is business, an [`Illegal`] is history that cannot
@@ -35,8 +35,11 @@ pub struct Context<'a> {
 pub trait Machine: fmt::Debug + Sized + 'static {
     /// First half of its streams' names.
     const KIND: &'static str;
-    /// What the fold of its stream gives; `Default` is a stream without records.
-    type State: Clone + Default + fmt::Debug + PartialEq + Send + Serialize + 'static;
+    /// Raised with each change of the layout of `State`: snapshots of another one are not read.
+    const LAYOUT: u16 = 1;
+    /// What the fold of its stream gives; `Default` is a stream without records. In binary it is
+    /// what snapshots hold: they are made again when its layout changes.
+    type State: Clone + Default + fmt::Debug + PartialEq + Send + Data + 'static;
     /// An imperative: `Acquire`.
     type Command: fmt::Debug + Clone + Send + 'static;
     /// A past: `LeaseGranted`.
@@ -56,11 +59,19 @@ pub trait Machine: fmt::Debug + Sized + 'static {
         context: &Context<'_>,
     ) -> Result<Decision<Self>, Self::Reject>;
 
-    /// Folds an event; live and replay share it.
+    /// Folds an event; live and replay share it. On an error the state is as it was before.
     ///
     /// # Errors
     /// [`Illegal`] when no decision could have led from this state to this event.
-    fn apply(state: Self::State, event: &Self::Event) -> Result<Self::State, Illegal>;
+    fn fold(state: &mut Self::State, event: &Self::Event) -> Result<(), Illegal>;
+
+    /// The state after an event.
+    ///
+    /// # Errors
+    /// See [`Machine::fold`].
+    fn apply(mut state: Self::State, event: &Self::Event) -> Result<Self::State, Illegal> {
+        Self::fold(&mut state, event).map(|()| state)
+    }
 
     /// The next moment at which time alone changes something.
     fn deadline(state: &Self::State) -> Option<Timestamp>;
@@ -73,10 +84,15 @@ pub trait Machine: fmt::Debug + Sized + 'static {
     /// The command of a due timer.
     fn due() -> Self::Command;
 
-    /// The command that an entity gets first after a restart, if it needs one; `alive_at` is the
-    /// last journaled time.
-    fn recover(_state: &Self::State, _alive_at: Timestamp) -> Option<Self::Command> {
+    /// The command that an entity gets before any other after a restart, if it needs one.
+    fn recover(_state: &Self::State, _restart: Restart) -> Option<Self::Command> {
         None
+    }
+
+    /// What of an event is kept in memory so that a retried request finds its first answer: what
+    /// [`Machine::answer_again`] looks at.
+    fn remembered(event: &Self::Event) -> Self::Event {
+        event.clone()
     }
 
     /// The first answer to a request, found again from the events it caused and the state as it
@@ -87,6 +103,15 @@ pub trait Machine: fmt::Debug + Sized + 'static {
         events: &[Self::Event],
         now: Timestamp,
     ) -> Again<Self>;
+}
+
+/// The restart that an entity has lived through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Restart {
+    /// The last journaled time before it: what was alive then gets time to come back.
+    pub alive_at: Timestamp,
+    /// When the server was back.
+    pub booted_at: Timestamp,
 }
 
 /// What a retried request gets.

@@ -10,6 +10,7 @@ mod events;
 mod fold;
 mod limits;
 pub(crate) mod sealed;
+mod stored;
 
 pub use events::{
     EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
@@ -18,7 +19,7 @@ pub use sealed::Sealed;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::{Again, Context, Decision, Illegal, Machine};
 use crate::time::Timestamp;
@@ -41,8 +42,7 @@ pub const MAX_NAME_BYTES: usize = 200;
 pub enum Session {}
 
 /// What a session's stream folds to.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum SessionState {
     /// No record yet.
     #[default]
@@ -59,7 +59,7 @@ pub enum SessionState {
 }
 
 /// A session that has not ended; it may have run out without being swept yet.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// Whose it is.
     pub tenant: String,
@@ -189,8 +189,21 @@ impl Machine for Session {
         decide::decide(state, command, context)
     }
 
-    fn apply(state: SessionState, event: &SessionEvent) -> Result<SessionState, Illegal> {
-        fold::apply(state, event)
+    fn fold(state: &mut SessionState, event: &SessionEvent) -> Result<(), Illegal> {
+        fold::fold(state, event)
+    }
+
+    /// A patch is answered by its revision and end: its values are not kept.
+    fn remembered(event: &SessionEvent) -> SessionEvent {
+        match event {
+            SessionEvent::SessionPatched(event) => {
+                let SessionPatched { revision, at, idle_until, changes: _ } = *event;
+                SessionPatched { revision, at, idle_until, changes: BTreeMap::new() }.into()
+            },
+            SessionEvent::SessionCreated(_)
+            | SessionEvent::SessionTouched(_)
+            | SessionEvent::SessionEnded(_) => event.clone(),
+        }
     }
 
     fn deadline(state: &SessionState) -> Option<Timestamp> {

@@ -9,7 +9,7 @@ mod events;
 
 pub use events::{Booted, DependencyFact, LevelChanged, SystemEvent};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::health::Level;
 use crate::machine::{Again, Context, Decision, Illegal, Machine};
@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 pub enum System {}
 
 /// What a `system` stream folds to; each stream fills its own part.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SystemState {
     /// How often the server has started; of `system/boot`.
     pub boot: u64,
@@ -99,7 +99,7 @@ impl Machine for System {
         Ok(Decision::of(vec![event], SystemReply(next)))
     }
 
-    fn apply(mut state: SystemState, event: &SystemEvent) -> Result<SystemState, Illegal> {
+    fn fold(state: &mut SystemState, event: &SystemEvent) -> Result<(), Illegal> {
         let illegal =
             |reason: String| Err(Illegal::new(crate::codec::Payload::name(event), reason));
         match event {
@@ -120,7 +120,7 @@ impl Machine for System {
                 state.since = Some(event.at);
             },
         }
-        Ok(state)
+        Ok(())
     }
 
     fn deadline(_state: &SystemState) -> Option<Timestamp> {

@@ -119,16 +119,8 @@ fn fold<M: Machine>(
     event: &M::Event,
 ) -> Result<(), Illegal> {
     if let Some(state) = states.get_mut(id) {
-        let before = state.clone();
-        match M::apply(std::mem::take(state), event) {
-            Ok(next) => *state = next,
-            Err(illegal) => {
-                *state = before;
-                return Err(illegal);
-            },
-        }
-    } else {
-        states.insert(id.to_owned(), M::apply(M::State::default(), event)?);
+        return M::fold(state, event);
     }
+    states.insert(id.to_owned(), M::apply(M::State::default(), event)?);
     Ok(())
 }

@@ -48,6 +48,7 @@ fn main() {
             activation: 1,
             stream,
             expected_version: n / streams,
+            seen: None,
             envelope: Envelope {
                 at_us: 1_795_305_600_000_000 + n,
                 principal: Arc::clone(&principal),

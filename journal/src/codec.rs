@@ -212,6 +212,7 @@ mod tests {
                     activation: 0,
                     stream: StreamId::new(&kind, &id).unwrap(),
                     expected_version: 0,
+                    seen: None,
                     envelope: Envelope {
                         at_us: 0,
                         principal: principal.into(),

@@ -2,6 +2,8 @@
 //!
 //! A log under test is a [`Bench`]: the log, its outcomes, and a way to let it work.
 
+mod keeping;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,6 +83,7 @@ pub fn append(name: &str, expected_version: u64, count: u8, at_us: u64) -> Appen
         activation: 1,
         stream: stream(name),
         expected_version,
+        seen: None,
         envelope: Envelope {
             at_us,
             principal: "tester".into(),
@@ -122,7 +125,10 @@ pub fn all(make: &mut dyn FnMut() -> Box<dyn Bench>) {
 pub type Case = fn(&mut dyn Bench);
 
 /// All cases.
-pub const CASES: [Case; 11] = [
+pub const CASES: [Case; 15] = [
+    keeping::streams_read_between_two_of_their_records,
+    keeping::what_is_kept_is_read_back,
+    keeping::what_a_caller_has_seen_does_not_replace_what_the_log_knows,
     positions_are_gap_free_and_outcomes_in_order,
     a_wrong_version_is_a_conflict,
     a_refused_activation_stays_refused,
@@ -133,6 +139,7 @@ pub const CASES: [Case; 11] = [
     find_agrees_with_a_scan,
     a_visit_can_end_early,
     time_never_falls,
+    a_time_is_a_position,
     waiting_ends_with_news_or_time,
 ];
 
@@ -365,6 +372,16 @@ fn time_never_falls(bench: &mut dyn Bench) {
     });
     assert!(done.is_ok());
     assert_eq!(times, [50, 50, 60]);
+}
+
+fn a_time_is_a_position(bench: &mut dyn Bench) {
+    assert_eq!(bench.log().position_at(u64::MAX).ok(), Some(0), "of an empty log");
+    // Two records of one time, 10 µs apart from the next two; far more than one block and mark.
+    commit(bench, (0..400).map(|n| append(&format!("a/{n}"), 0, 2, 100 + 10 * n)).collect());
+    for at_us in (0..100).chain(95..4_200) {
+        let wanted = if at_us < 100 { 0 } else { (2 * ((at_us - 100) / 10 + 1)).min(800) };
+        assert_eq!(bench.log().position_at(at_us).ok(), Some(wanted), "at {at_us}");
+    }
 }
 
 fn waiting_ends_with_news_or_time(bench: &mut dyn Bench) {

@@ -1,6 +1,13 @@
 //! What the writer remembers of streams, in bounded memory: two generations of a table. When
-//! the young one is full it becomes the old one, and the old one is forgotten; whoever is not
-//! found here is looked up in the index.
+//! the young one is full it becomes the old one, and the old one is forgotten.
+//!
+//! ```text
+//!   … forgotten … │ old generation │ young generation │ next position
+//!                 └ from here on every stream with a record is remembered
+//! ```
+//!
+//! So a stream that is not found here has no record since that line: whoever has seen it up to
+//! there knows its newest one. Everybody else's is looked up in the index.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +23,21 @@ pub(crate) struct Heads {
     old: HashMap<StreamKey, Head>,
     bound: usize,
     seed: u64,
+    /// Where each generation began.
+    young_from: u64,
+    old_from: u64,
 }
 
 impl Heads {
-    pub(crate) fn new(bound: usize, seed: u64) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), bound, seed }
+    /// Remembers nothing before `next`, the position of the next record.
+    pub(crate) fn new(bound: usize, seed: u64, next: u64) -> Self {
+        let (young, old) = (HashMap::new(), HashMap::new());
+        Self { young, old, bound, seed, young_from: next, old_from: next }
+    }
+
+    /// Whether every stream with a record behind `position` is remembered.
+    pub(crate) fn cover_all_behind(&self, position: u64) -> bool {
+        position.saturating_add(1) >= self.old_from
     }
 
     pub(crate) fn key(&self, stream: &str) -> StreamKey {
@@ -31,16 +48,13 @@ impl Heads {
         self.young.get(&key).or_else(|| self.old.get(&key)).copied()
     }
 
-    pub(crate) fn put(&mut self, key: StreamKey, head: Head) {
+    /// Remembers a stream's head; the journal's next record will lie at `next` or behind it.
+    pub(crate) fn put(&mut self, key: StreamKey, head: Head, next: u64) {
         if self.young.len() >= self.bound && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
+            (self.old_from, self.young_from) = (self.young_from, next);
         }
         self.young.insert(key, head);
-    }
-
-    pub(crate) fn forget(&mut self, key: StreamKey) {
-        self.young.remove(&key);
-        self.old.remove(&key);
     }
 }
 
@@ -65,5 +79,34 @@ impl Superseded {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert((key, activation));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Heads;
+    use crate::record::Head;
+
+    #[test]
+    fn a_stream_that_is_not_remembered_has_no_record_behind_the_line() {
+        let mut heads = Heads::new(4, 7, 1);
+        let mut newest = std::collections::BTreeMap::new();
+        for position in 1..=200_u64 {
+            let stream = format!("a/{}", position * position % 23);
+            let head = Head { version: position, position };
+            let key = heads.key(&stream);
+            heads.put(key, head, position);
+            newest.insert(stream, position);
+            let line = (0..=position).find(|at| heads.cover_all_behind(*at)).unwrap();
+            for (stream, position) in &newest {
+                let remembered = heads.get(heads.key(stream));
+                assert!(
+                    remembered.is_some() || *position <= line,
+                    "{stream} at {position}, {line}"
+                );
+                assert!(remembered.is_none_or(|head| head.position == *position));
+            }
+            assert!(position < 9 || line > 0, "nothing was ever forgotten");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where everything lies in a journal directory, and its identity file.
 //!
 //! ```text
-//! JOURNAL  LOCK  segments/2026-11/00000000000000000001.seg  store/2026-11/  set-aside/
+//! JOURNAL  LOCK  segments/2026-11/00000000000000000001.seg  store/2026-11/  kept/  set-aside/
 //! ```
 
 use std::fmt::Write as _;
@@ -55,6 +55,16 @@ impl Layout {
 
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store")
+    }
+
+    /// What was kept under a name; see `kept`.
+    pub(crate) fn kept(&self, name: &str) -> PathBuf {
+        self.root.join("kept").join(name)
+    }
+
+    /// How far the store was when it was last written: a hint for the next opening.
+    pub(crate) fn reached(&self) -> PathBuf {
+        self.store().join("reached")
     }
 
     pub(crate) fn set_aside(&self) -> PathBuf {

@@ -22,6 +22,8 @@ mod error;
 #[cfg(feature = "test-support")]
 mod faulty;
 mod heads;
+mod identify;
+mod kept;
 mod layout;
 mod local;
 mod log;
@@ -47,8 +49,8 @@ pub use faulty::{Fault, FaultyLog, FaultySink};
 pub use layout::Identity;
 pub use local::{LocalLog, Options};
 pub use log::{
-    Append, EventLog, Full, LogStatus, Outcome, Query, ReadLog, Refusal, Sink, StoreStatus,
-    Subscription, Visit,
+    Append, EventLog, Full, KeptWriter, LogStatus, Outcome, Query, ReadLog, Refusal, Seen, Sink,
+    Snapshot, StoreStatus, Subscription, Visit,
 };
 pub use memory::MemoryLog;
 pub use reader::Reader;

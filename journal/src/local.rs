@@ -6,7 +6,8 @@
 //! scan · find · … ◄── view ◄────────┘        follower thread ─► sled
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,8 +16,12 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use crate::disk::{Disk, Held, RealDisk};
 use crate::error::{OpenError, ReadError};
+use crate::identify::identify;
+use crate::kept;
 use crate::layout::{self, Identity, Layout};
-use crate::log::{Append, EventLog, Full, LogStatus, Query, ReadLog, Sink, Visit};
+use crate::log::{
+    Append, EventLog, Full, KeptWriter, LogStatus, Query, ReadLog, Sink, Snapshot, Visit,
+};
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Opened, Recovered, recover};
 use crate::spare::Spares;
@@ -77,6 +82,8 @@ impl Default for Options {
 /// The journal of one machine: segments, and sled behind them.
 #[derive(Debug)]
 pub struct LocalLog {
+    layout: Layout,
+    disk: Arc<dyn Disk>,
     view: Arc<View>,
     shared: Arc<Shared>,
     queue: Sender<Job>,
@@ -153,6 +160,7 @@ impl LocalLog {
             segment_bytes: options.segment_bytes,
             heads: options.heads,
         };
+        let (kept, files) = (layout.clone(), Arc::clone(&disk));
         let parts = Parts {
             inbox,
             sink,
@@ -170,6 +178,8 @@ impl LocalLog {
         };
         let writer = Writer::new(parts, &recovered);
         let log = Self {
+            layout: kept,
+            disk: files,
             view,
             shared,
             queue,
@@ -243,69 +253,6 @@ fn start_store(
     Ok(Some(Store::start(layout.clone(), identity.journal, newest, options.store_limit)))
 }
 
-/// Reads or makes the identity and takes the lock.
-fn identify(
-    disk: &dyn Disk,
-    layout: &Layout,
-    options: &Options,
-) -> Result<(Identity, Arc<Box<dyn Held>>), OpenError> {
-    let root = &layout.root;
-    if Identity::read(disk, layout)?.is_none() {
-        check_empty(disk, layout, options)?;
-        disk.create_dir(root).map_err(|error| OpenError::io("create", root, error))?;
-    }
-    let held = disk.lock(&layout.lock());
-    let held = held.map_err(|error| OpenError::io("lock", layout.lock(), error))?;
-    let held = Arc::new(held.ok_or_else(|| OpenError::InUse { path: root.clone() })?);
-    let identity = if let Some(identity) = Identity::read(disk, layout)? {
-        identity
-    } else {
-        let journal = options.journal_id.map_or_else(random_id, Ok);
-        let journal = journal.map_err(|error| OpenError::io("make an id for", root, error))?;
-        let identity = Identity { journal, epoch: 1 };
-        identity.write(disk, layout)?;
-        identity
-    };
-    let segments = layout.segments();
-    disk.create_dir(&segments)
-        .and_then(|()| disk.sync_dir(root))
-        .and_then(|()| root.parent().map_or(Ok(()), |parent| sync_parent(disk, parent)))
-        .map_err(|error| OpenError::io("create", segments, error))?;
-    Ok((identity, held))
-}
-
-/// The name of the journal's own directory should be durable too; a relative path has no parent
-/// to sync, and a parent may be unreadable.
-fn sync_parent(disk: &dyn Disk, parent: &Path) -> std::io::Result<()> {
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    match disk.sync_dir(parent) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
-        done => done,
-    }
-}
-
-fn check_empty(disk: &dyn Disk, layout: &Layout, options: &Options) -> Result<(), OpenError> {
-    let ours = ["LOCK", "JOURNAL.new", "lost+found"];
-    let names = layout::list(disk, &layout.root)?;
-    let path = layout.root.clone();
-    if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
-        let reason = format!("it holds {name}, but no JOURNAL");
-        return Err(OpenError::NotAJournal { path, reason });
-    }
-    if options.create {
-        Ok(())
-    } else {
-        Err(OpenError::NotAJournal { path, reason: "it is empty or missing".into() })
-    }
-}
-
-fn random_id() -> std::io::Result<[u8; 16]> {
-    use std::io::Read;
-    let mut id = [0; 16];
-    std::fs::File::open(PathBuf::from("/dev/urandom"))?.read_exact(&mut id)?;
-    Ok(id)
-}
-
 /// Makes the open segment's index from its records.
 fn index_open(view: &View, recovered: &Recovered) -> Result<(), OpenError> {
     let Some(open) = recovered.segments.last() else { return Ok(()) };
@@ -332,6 +279,24 @@ impl ReadLog for LocalLog {
 
     fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.read_stream(stream, upto, visit)
+    }
+
+    fn read_between(
+        &self,
+        stream: &StreamId,
+        after: Head,
+        upto: Head,
+        visit: Visit<'_>,
+    ) -> Result<bool, ReadError> {
+        self.view.read_between(stream, after, upto, visit)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> Option<Snapshot> {
+        self.view.snapshot(stream)
+    }
+
+    fn kept(&self, name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
+        kept::read(&*self.disk, &self.layout.kept(name))
     }
 
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
@@ -366,6 +331,16 @@ impl ReadLog for LocalLog {
 }
 
 impl EventLog for LocalLog {
+    fn keep_snapshot(&self, snapshot: Snapshot) {
+        if let Some(store) = &self.store {
+            store.keep_snapshot(snapshot);
+        }
+    }
+
+    fn keep(&self, name: &str, write: KeptWriter<'_>) -> io::Result<()> {
+        kept::write(&*self.disk, &self.layout.kept(name), write)
+    }
+
     fn close(&self) {
         Self::close(self);
     }

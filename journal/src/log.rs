@@ -7,6 +7,7 @@
 //!                          scan · read_stream · find · wait_beyond  (durable records only)
 //! ```
 
+use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -23,10 +24,37 @@ pub struct Append {
     pub stream: StreamId,
     /// The stream's version before these events; anything else is a [`Refusal::Conflict`].
     pub expected_version: u64,
+    /// What the caller has seen of the stream. It spares a writer that has forgotten the stream a
+    /// look into the index.
+    pub seen: Option<Seen>,
     /// Shared by all records.
     pub envelope: Envelope,
     /// At least one event.
     pub drafts: Vec<Draft>,
+}
+
+/// What a caller knows of a stream: it has seen every record of it up to a position.
+///
+/// A writer believes it only of a stream that it does not remember itself, and only if it
+/// remembers every stream that got a record since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The stream's newest record.
+    pub head: Head,
+    /// Up to this position of the journal.
+    pub upto: u64,
+}
+
+/// What a stream folds to at one of its records, as bytes of whoever folds it. A cache: it may be
+/// missing at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The record it was made at.
+    pub head: Head,
+    /// The state.
+    pub bytes: Vec<u8>,
 }
 
 /// The queue to the writer is full; here is the append back. Nothing was changed.
@@ -111,6 +139,9 @@ pub struct Query {
 /// What a visitor is called with; [`ControlFlow::Break`] ends the read early.
 pub type Visit<'v> = &'v mut dyn FnMut(RecordRef<'_>) -> ControlFlow<()>;
 
+/// Writes what is to be kept.
+pub type KeptWriter<'w> = &'w mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>;
+
 /// How a journal stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogStatus {
@@ -170,6 +201,43 @@ pub trait ReadLog: Send + Sync + 'static {
     /// See [`ReadLog::scan`].
     fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError>;
 
+    /// Visits the durable records of a stream behind `after` up to `upto`, oldest first. False, and
+    /// nothing is visited, if `after` is no record of the stream.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`].
+    fn read_between(
+        &self,
+        stream: &StreamId,
+        after: Head,
+        upto: Head,
+        visit: Visit<'_>,
+    ) -> Result<bool, ReadError> {
+        let mut met = after.version == 0;
+        self.read_stream(stream, upto.position, &mut |record| {
+            if record.version <= after.version {
+                met |= (record.version, record.position) == (after.version, after.position);
+                return ControlFlow::Continue(());
+            }
+            if met { visit(record) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(met)
+    }
+
+    /// The newest snapshot of a stream, if one was kept and is whole.
+    fn snapshot(&self, _stream: &StreamId) -> Option<Snapshot> {
+        None
+    }
+
+    /// What was kept under a name, if anything was; see [`EventLog::keep`]. A piece that is damaged
+    /// is an error where it is read.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn kept(&self, _name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
+        Ok(None)
+    }
+
     /// Visits the durable records that match, oldest first.
     ///
     /// # Errors
@@ -181,6 +249,21 @@ pub trait ReadLog: Send + Sync + 'static {
     /// # Errors
     /// See [`ReadLog::scan`].
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError>;
+
+    /// The position of the newest durable record at or before a time, in microseconds since the
+    /// Unix epoch, found by bisection; 0 if there is none.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`].
+    fn position_at(&self, at_us: u64) -> Result<u64, ReadError> {
+        let query = Query { until_us: Some(at_us), ..Query::default() };
+        let mut newest = 0;
+        self.find_back(&query, &mut |record| {
+            newest = record.position;
+            ControlFlow::Break(())
+        })?;
+        Ok(newest)
+    }
 
     /// Waits until the head is beyond `position`, at most `limit`; returns the head.
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor;
@@ -198,6 +281,18 @@ pub trait EventLog: ReadLog {
     /// [`Full`] gives the append back when the queue is full or the writer has ended.
     #[expect(clippy::result_large_err, reason = "the append itself comes back")]
     fn submit(&self, append: Append) -> Result<(), Full>;
+
+    /// Keeps a snapshot, sooner or later or not at all; does not block.
+    fn keep_snapshot(&self, _snapshot: Snapshot) {}
+
+    /// Keeps what follows from the journal and can be made again, under a name, in place of what
+    /// was there: whole or not at all. Blocks on files.
+    ///
+    /// # Errors
+    /// What the operating system says, or that this journal keeps nothing.
+    fn keep(&self, _name: &str, _write: KeptWriter<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Commits what is queued, then ends the writer and leaves every file in order. Reads go on.
     fn close(&self) {}

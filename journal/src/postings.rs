@@ -144,6 +144,7 @@ mod tests {
                 activation: 0,
                 stream: crate::StreamId::parse(&name).unwrap(),
                 expected_version: 0,
+                seen: None,
                 envelope: crate::Envelope {
                     at_us: 0,
                     principal: "p".into(),

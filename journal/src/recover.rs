@@ -24,10 +24,9 @@ use crate::segment::{Mark, Segment, Step, Walk};
 use crate::store::Store;
 use crate::view::Second;
 
-/// How long a journal that looks whole waits for its store.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a torn one waits: opening the store has a limit of its own.
-const TORN_PATIENCE: Duration = Duration::from_hours(1);
+/// How long a journal waits for a store that may hold what its segments have lost: opening the store
+/// has a limit of its own.
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// What opening a journal found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,10 +247,9 @@ pub(crate) fn recover(
         let (mut whole, mut stop) =
             examine(&source, identity.journal, Whole::before(first), None).map_err(io)?;
         let mut behind = rest(&*source, whole.end).map_err(io)?;
-        if let Some(store) = store {
-            // A tail that ends well is waited for a little, in case whole groups are missing.
-            let torn = stop.bad.is_some() || !behind.is_empty();
-            store.wait_tried(if torn { TORN_PATIENCE } else { PATIENCE });
+        // Opening waits for the store only if that may hold what is missing here.
+        if let Some(store) = store.filter(|store| store.may_hold(whole.last + 1)) {
+            store.wait_tried(PATIENCE);
             let second = Some((&**store as &dyn Second, month.as_str()));
             (whole, stop) =
                 examine(&source, identity.journal, Whole::before(first), second).map_err(io)?;

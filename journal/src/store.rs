@@ -26,16 +26,21 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::block::Block;
 use crate::layout::Layout;
-use crate::log::StoreStatus;
+use crate::log::{Snapshot, StoreStatus};
+use crate::record::StreamId;
 use crate::segment::Segment;
 use crate::view::{Second, View, lock};
 use crate::writer::Brake;
 
 mod follow;
+mod hint;
 mod month;
 pub(crate) mod run;
+mod snapshot;
 
+use hint::Hint;
 pub(crate) use month::{Month, set_aside};
+use run::{From, Stretch, Way};
 
 /// Most older months whose database stays open.
 const OPEN_MONTHS: usize = 3;
@@ -51,8 +56,11 @@ pub(crate) struct Store {
     opening: Mutex<()>,
     state: Mutex<State>,
     moved: Condvar,
+    /// Snapshots that wait to be written.
+    snapshots: Mutex<snapshot::Pending>,
     /// Months whose mark was held against the segments.
     checked: Mutex<BTreeSet<String>>,
+    hint: Hint,
     stop: AtomicBool,
     view: Mutex<Option<Sender<Arc<View>>>>,
     ended: Mutex<Option<Receiver<()>>>,
@@ -99,14 +107,16 @@ impl Store {
         let (give_view, view) = bounded(1);
         let (end, ended) = bounded(1);
         let store = Arc::new(Self {
-            layout,
             journal,
             limit,
             months: Mutex::default(),
             opening: Mutex::default(),
             state: Mutex::default(),
             moved: Condvar::new(),
+            snapshots: Mutex::default(),
             checked: Mutex::default(),
+            hint: Hint::open(&layout),
+            layout,
             stop: AtomicBool::new(false),
             view: Mutex::new(Some(give_view)),
             ended: Mutex::new(Some(ended)),
@@ -135,6 +145,11 @@ impl Store {
         let state = lock(&self.state);
         let waited = self.moved.wait_timeout_while(state, limit, |state| !state.tried);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether the store may hold a position, as far as can be told without opening it.
+    pub(crate) fn may_hold(&self, position: u64) -> bool {
+        self.hint.at_open.is_none_or(|reached| reached >= position)
     }
 
     /// Begins to follow.
@@ -236,6 +251,7 @@ impl Store {
     fn give_up(&self, name: &str, reason: &str) {
         lock(&self.months).remove(name);
         lock(&self.checked).remove(name);
+        self.hint.set(0);
         // Everything of this month has to come again.
         self.update(|state| (state.reached, state.following) = (0, false));
         let aside = month::set_aside(&self.layout, name);
@@ -244,8 +260,15 @@ impl Store {
 }
 
 impl Second for Store {
+    fn snapshot(&self, month: &str, stream: &StreamId) -> Option<Snapshot> {
+        self.find_snapshot(month, stream)
+    }
+
     fn block_at(&self, month: &str, position: u64) -> Option<Vec<u8>> {
-        let database = self.month(month)?;
+        // Nobody else can give it: this is worth waiting for an opening.
+        self.wait_tried(self.limit);
+        let there = self.layout.store().join(month).is_dir();
+        let database = there.then(|| self.open_month(month, false).ok()).flatten()?;
         let found = guarded(|| database.block_at(position));
         let bytes = match found {
             Ok(bytes) => bytes?,
@@ -264,11 +287,29 @@ impl Second for Store {
         None
     }
 
-    fn offsets(&self, segment: &Segment, terms: &[u64]) -> Option<Vec<u32>> {
-        let database = self.month(&segment.month)?;
-        let found = guarded(|| Ok(run::offsets(&database, segment, terms)));
-        match found {
-            Ok(Ok(found)) => found,
+    fn load_filter(&self, segment: &Segment) -> bool {
+        self.of_run(segment, |month| run::load_filter(month, segment)).unwrap_or(false)
+    }
+
+    fn stretch(&self, segment: &Segment, term: u64, from: From, way: Way) -> Option<Stretch> {
+        self.of_run(segment, |month| {
+            let there = run::load_filter(month, segment)?;
+            there.then(|| run::stretch(month, segment, term, from, way)).transpose()
+        })
+        .flatten()
+    }
+}
+
+impl Store {
+    /// Reads from a segment's run; one that is wrong is made again.
+    fn of_run<T>(
+        &self,
+        segment: &Segment,
+        read: impl FnOnce(&Month) -> Result<T, String>,
+    ) -> Option<T> {
+        let month = self.month(&segment.month)?;
+        match guarded(|| Ok(read(&month))) {
+            Ok(Ok(found)) => Some(found),
             Ok(Err(reason)) | Err(reason) => {
                 let first = segment.first;
                 self.trouble(format!("store {}, run {first}: {reason}", segment.month));

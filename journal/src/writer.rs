@@ -96,7 +96,8 @@ pub struct Writer {
     last_at_us: u64,
     at_us_before: u64,
     poisoned: Option<String>,
-    touched: Vec<(StreamKey, u64)>,
+    /// Streams of the group, with their activations and their heads before it.
+    touched: Vec<(StreamKey, u64, Head)>,
     closed: bool,
     _held: Arc<Box<dyn Held>>,
 }
@@ -145,7 +146,11 @@ impl Writer {
             spares,
             brake,
             packer: Packer::new(recovered.chain),
-            heads: Heads::new(bounds.heads.max(bounds.group_records), seed),
+            heads: Heads::new(
+                bounds.heads.max(bounds.group_records),
+                seed,
+                recovered.head.position + 1,
+            ),
             superseded: Superseded::default(),
             open,
             next: recovered.head.position + 1,
@@ -257,15 +262,10 @@ impl Writer {
             return Err(Refusal::Superseded);
         }
         let sizes = sizes(append)?;
-        let mut head = match self.heads.get(key) {
-            Some(head) => head,
-            None => self
-                .view
-                .stream_head(&append.stream, u64::MAX)
-                .map_err(|error| Refusal::Poisoned(error.to_string()))?,
-        };
+        let mut head = self.head_of(append, key)?;
+        let before = head;
         if head.version != append.expected_version {
-            self.heads.put(key, head);
+            self.heads.put(key, head, *position);
             let (expected, actual) = (append.expected_version, head.version);
             return Err(Refusal::Conflict { expected, actual });
         }
@@ -278,10 +278,22 @@ impl Writer {
             head = Head { version: place.version, position: *position };
             *position += 1;
         }
-        self.heads.put(key, head);
-        self.touched.push((key, append.activation));
+        self.heads.put(key, head, first);
+        self.touched.push((key, append.activation, before));
         let count = u32::try_from(append.drafts.len()).unwrap_or(u32::MAX);
         Ok(Outcome::Committed { first, count })
+    }
+
+    /// The stream's newest record: remembered, else as the caller has seen it, else looked up.
+    fn head_of(&self, append: &Append, key: StreamKey) -> Result<Head, Refusal> {
+        if let Some(head) = self.heads.get(key) {
+            return Ok(head);
+        }
+        if let Some(seen) = append.seen.filter(|seen| self.heads.cover_all_behind(seen.upto)) {
+            return Ok(seen.head);
+        }
+        let looked_up = self.view.stream_head(&append.stream, u64::MAX);
+        looked_up.map_err(|error| Refusal::Poisoned(error.to_string()))
     }
 }
 

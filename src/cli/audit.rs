@@ -2,22 +2,24 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
 
+mod export;
+mod filters;
+mod why;
+
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use mainstay_actors::time::Timestamp;
-use mainstay_journal::{Cursor, Query, ReadLog, StreamId};
 use serde_json::Value;
 
+use self::export::{Export, Format};
+use self::filters::Filters;
+use super::EXIT_CODES;
 use super::exit::Failed;
-use super::online::Online;
-use super::replay::open;
-use super::table::{lines, table};
-use super::{DEFAULT_DATA, EXIT_CODES};
-use crate::event::{Event, type_ids};
+use super::source::Way;
+use super::table::{bare, is_narrow, lines, table, text};
 
 /// Search the events of a journal
 ///
@@ -26,176 +28,80 @@ use crate::event::{Event, type_ids};
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Audit {
-    /// Data directory [default: ./mainstay-data]
-    #[arg(long, value_name = "DIR", conflicts_with = "server")]
-    data: Option<PathBuf>,
-    /// Ask this server instead
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// One stream: lock/room-101
-    #[arg(long, value_name = "KIND/ID")]
-    stream: Option<String>,
-    /// Event types, with commas between: LeaseGranted,LeaseReleased
-    #[arg(long = "type", value_name = "NAME")]
-    types: Option<String>,
-    /// Who asked for it
-    #[arg(long, value_name = "NAME")]
-    principal: Option<String>,
-    /// Trace id or request id of the caller
-    #[arg(long, value_name = "ID")]
-    correlation: Option<String>,
-    /// Not before this time: 2026-11-22T03:12:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Not after this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    /// After this position or {epoch}-{position}
-    #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
-    /// At most so many events
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+    #[command(flatten)]
+    way: Way,
+    #[command(flatten)]
+    filters: Filters,
+    /// At most so many events [default: 100; of --export all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Write all matching events to a file; - is stdout
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    export: Option<PathBuf>,
+    /// Format of the export [default: by the file's ending]
+    #[arg(long, value_name = "FORMAT", requires = "export")]
+    format: Option<Format>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "export")]
+    yes: bool,
+    /// Tell one event: who asked for it, what caused it, what it caused
+    #[arg(long, value_name = "POSITION", conflicts_with_all = [
+        "stream", "types", "principal", "correlation", "since", "until", "after", "limit", "export",
+    ])]
+    why: Option<String>,
 }
+
+/// Most events that are printed unless asked for more.
+const LIMIT: usize = 100;
 
 impl Audit {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
-        let (events, more) = match &self.server {
-            Some(server) => self.online(server)?,
-            None => self.offline()?,
-        };
-        let mut stdout = io::stdout().lock();
-        if self.json {
-            for event in &events {
-                writeln!(stdout, "{event}")?;
-            }
-        } else {
-            write!(stdout, "{}", shown(&events))?;
+        let source = self.way.open()?;
+        if let Some(position) = &self.why {
+            why::run(&source, position, self.json)?;
+            return Ok(ExitCode::SUCCESS);
         }
+        if let Some(file) = &self.export {
+            let export = Export::new(file, self.format, self.yes)?;
+            export.run(&source, &self.filters, self.limit)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut events = Vec::new();
+        let limit = self.limit.unwrap_or(LIMIT);
+        let mut stdout = io::stdout().lock();
+        let mut last = None;
+        let more = self.filters.find(&source, Some(limit), &mut |event| {
+            last = Some((event["epoch"].clone(), event["position"].clone()));
+            if self.json {
+                writeln!(stdout, "{event}")?;
+            } else {
+                events.push(event);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        write!(stdout, "{}", shown(&events))?;
         stdout.flush()?;
-        if let (true, Some(last)) = (more, events.last()) {
-            writeln!(
-                io::stderr(),
-                "more events match; go on with --after {}-{}",
-                last["epoch"],
-                last["position"]
-            )?;
-        } else if events.is_empty() {
-            writeln!(io::stderr(), "no event matches")?;
+        match last {
+            Some((epoch, position)) if more => {
+                writeln!(io::stderr(), "more events match; go on with --after {epoch}-{position}")?;
+            },
+            None => writeln!(io::stderr(), "no event matches")?,
+            Some(_) => {},
         }
         Ok(ExitCode::SUCCESS)
     }
-
-    /// The events, and whether there are more.
-    fn offline(&self) -> Result<(Vec<Value>, bool), Failed> {
-        let data = self
-            .data
-            .clone()
-            .or_else(|| std::env::var_os("MAINSTAY__SERVER__DATA").map(Into::into));
-        let reader = open(&data.unwrap_or_else(|| DEFAULT_DATA.into()))?;
-        let query = self.query(reader.head())?;
-        let mut events = Vec::new();
-        let mut trouble = None;
-        reader.find(&query, &mut |record| {
-            match serde_json::to_value(Event::of(&record)) {
-                Ok(event) => events.push(event),
-                Err(error) => trouble = Some(error.to_string()),
-            }
-            if events.len() <= self.limit {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        if let Some(reason) = trouble {
-            return Err(Failed::work(reason));
-        }
-        let more = events.len() > self.limit;
-        events.truncate(self.limit);
-        Ok((events, more))
-    }
-
-    fn query(&self, head: Cursor) -> Result<Query, Failed> {
-        let time = |flag: &str, text: &Option<String>| {
-            let parse = |it: &String| Timestamp::parse(it).map(Timestamp::as_micros);
-            let parsed = text.as_ref().map(parse).transpose();
-            parsed.map_err(|reason| Failed::usage(format!("--{flag}: {reason}")))
-        };
-        let stream = self.stream.as_deref().map(|name| {
-            StreamId::parse(name).ok_or_else(|| {
-                Failed::usage(format!(
-                    "--stream: {name:?} is no stream; write KIND/ID: lock/room-101"
-                ))
-            })
-        });
-        Ok(Query {
-            stream: stream.transpose()?,
-            types: self.types.as_deref().map_or(Ok(Vec::new()), type_ids).map_err(Failed::usage)?,
-            principal: self.principal.clone(),
-            correlation: self.correlation.clone(),
-            tags: Vec::new(),
-            since_us: time("since", &self.since)?,
-            until_us: time("until", &self.until)?,
-            after: self.after.as_deref().map_or(Ok(0), |text| after(text, head))?,
-        })
-    }
-
-    fn online(&self, server: &str) -> Result<(Vec<Value>, bool), Failed> {
-        let online = Online::new(server)?;
-        let mut events = Vec::new();
-        let mut after = self.after.clone();
-        loop {
-            let page = (self.limit - events.len()).min(1_000);
-            let filters = [
-                ("stream", &self.stream),
-                ("type", &self.types),
-                ("principal", &self.principal),
-                ("correlation", &self.correlation),
-                ("since", &self.since),
-                ("until", &self.until),
-                ("after", &after),
-            ];
-            let mut query: Vec<(&str, String)> = filters
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value.clone()?)))
-                .collect();
-            query.push(("limit", page.max(1).to_string()));
-            let mut answer = online.get("/api/v1/events", &query)?;
-            if let Value::Array(found) = answer["events"].take() {
-                events.extend(found);
-            }
-            let Some(next) = answer["next"].as_str() else { return Ok((events, false)) };
-            if events.len() >= self.limit {
-                events.truncate(self.limit);
-                return Ok((events, true));
-            }
-            after = Some(next.to_owned());
-        }
-    }
-}
-
-/// `{epoch}-{position}`, or a bare position of the current history.
-fn after(text: &str, head: Cursor) -> Result<u64, Failed> {
-    let cursor = text
-        .parse::<Cursor>()
-        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
-        .map_err(|_| Failed::usage("--after: write a position or {epoch}-{position}"))?;
-    if cursor.epoch != head.epoch || cursor.position > head.position {
-        return Err(Failed::usage(format!(
-            "--after: {cursor} is no place in this journal, which ends at {head}"
-        )));
-    }
-    Ok(cursor.position)
 }
 
 fn shown(events: &[Value]) -> String {
     if events.is_empty() {
         return String::new();
     }
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if is_narrow() {
+        return in_lines(events);
+    }
     let mut rows = table(&["position", "at", "stream", "type", "by", "data"]);
     for event in events {
         rows.add_row([
@@ -204,23 +110,37 @@ fn shown(events: &[Value]) -> String {
             text(&event["stream"]),
             text(&event["type"]),
             text(&event["principal"]),
-            brief(&event["data"]),
+            brief(event),
         ]);
     }
     lines(&rows)
 }
 
-/// The fields of an event on one line, nested ones left out.
-fn brief(data: &Value) -> String {
-    let Some(members) = data.as_object() else { return String::new() };
+/// On a narrow terminal every event has a few lines of its own, wrapped between words.
+fn in_lines(events: &[Value]) -> String {
+    let mut rows = bare();
+    for event in events {
+        let [at, stream, name, by] =
+            ["at", "stream", "type", "principal"].map(|it| text(&event[it]));
+        let told = format!("{at} {name} {stream} by {by}\n{}", brief(event));
+        rows.add_row([text(&event["position"]), told]);
+    }
+    lines(&rows)
+}
+
+/// An event on one line.
+pub(super) fn line(event: &Value) -> String {
+    let [at, stream, name, by] = ["at", "stream", "type", "principal"].map(|it| text(&event[it]));
+    let line = format!("{}  {at}  {stream}  {name}  {by}  {}", event["position"], brief(event));
+    line.trim_end().to_owned()
+}
+
+/// The fields of an event on one line, without nested ones and the time that is told already.
+fn brief(event: &Value) -> String {
+    let Some(members) = event["data"].as_object() else { return String::new() };
+    let is_plain = |value: &Value| value.is_string() || value.is_number() || value.is_boolean();
     let plain = members
         .iter()
-        .filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
-    plain
-        .map(|(name, value)| match value.as_str() {
-            Some(text) => format!("{name}={text}"),
-            None => format!("{name}={value}"),
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
+        .filter(|(name, value)| is_plain(value) && (*name != "at" || **value != event["at"]));
+    plain.map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(" ")
 }

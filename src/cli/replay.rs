@@ -1,214 +1,186 @@
-//! `mainstay replay`: what a journal folds to.
+//! `mainstay replay`: the state at a moment, or the events as they came.
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
-use std::ops::ControlFlow;
-use std::path::Path;
+mod play;
+mod state;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mainstay_actors::host::DependencyView;
-use mainstay_actors::session::SessionState;
-use mainstay_actors::time::Timestamp;
-use mainstay_actors::world::World;
-use mainstay_journal::{Cursor, OpenError, ReadLog, Reader, StreamId};
-use serde_json::json;
+use mainstay_journal::{Cursor, ReadLog, StreamId};
+use serde_json::{Value, json};
 
-use super::DataArgs;
+use self::play::Play;
+use super::EXIT_CODES;
 use super::exit::Failed;
-use super::table::{lines, table};
-use crate::event::fold;
+use super::online::Online;
+use super::source::{Source, Way, moment, place, progress};
+use crate::travel::{Fold, Place, StatePage, StreamError, state_at, stream_at};
 
-/// Show what a journal folds to, at its end or at a position
+/// Show the state at a moment, or the events as they came
 ///
-/// Reads segments only, so it also works beside a running server and on a copy.
+/// A moment is a time (2026-11-22T03:12:00Z: after the last event at or before it), a position, or
+/// {epoch}-{position}. Without --server it reads segments only, so it also works beside a running
+/// server and on a copy. What time alone has ended is over: a lease or session past its end is not
+/// shown as live.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Replay {
     #[command(flatten)]
-    data: DataArgs,
-    /// Stop after this position
-    #[arg(long, value_name = "POSITION")]
-    at: Option<u64>,
+    way: Way,
+    /// The moment of the state; of events: where they begin [default: the newest event; of --events
+    /// and --speed the first one]
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<String>,
     /// One stream only: lock/room-101
     #[arg(long, value_name = "KIND/ID")]
     stream: Option<String>,
-    /// Print the whole state as JSON
+    /// Print the events that came after the moment
+    #[arg(long)]
+    events: bool,
+    /// Print events as they come, until interrupted
+    #[arg(long, conflicts_with = "until")]
+    follow: bool,
+    /// Print events with their own pauses, so many times as fast; no pause is longer than 2 s
+    #[arg(long, value_name = "FACTOR", value_parser = speed)]
+    speed: Option<f64>,
+    /// Print events up to this moment only
+    #[arg(long, value_name = "MOMENT")]
+    until: Option<String>,
+    /// Print JSON; of events one object a line
     #[arg(long)]
     json: bool,
 }
 
-/// A fold with the place where it ends.
-struct Replayed {
-    world: World,
-    end: Cursor,
-    at: Timestamp,
+fn speed(text: &str) -> Result<f64, String> {
+    let factor = text.parse::<f64>().ok().filter(|it| it.is_finite() && *it > 0.0);
+    factor.ok_or_else(|| "write a factor above 0: 1, 10, 0.5".to_owned())
 }
 
 impl Replay {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
-        let reader = open(&self.data.data)?;
-        let head = reader.head();
-        let until = self.at.unwrap_or(head.position);
-        if until > head.position {
-            return Err(Failed::usage(format!(
-                "position {until} lies after the last event, {}",
-                head.position
-            )));
+        let stream = self.stream.as_deref().map(stream_id).transpose()?;
+        let source = self.way.open()?;
+        if self.events || self.follow || self.speed.is_some() || self.until.is_some() {
+            let Self { at, until, speed, follow, json, .. } = self;
+            Play { at, until, stream, speed, follow, json }.run(&source)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        let replayed = match &self.stream {
-            Some(name) => one_stream(&reader, name, until)?,
-            None => everything(&reader, until)?,
+        let at = self.at.as_deref();
+        let shown = match (&source, &stream) {
+            (Source::Data(reader), Some(stream)) => {
+                let place = place(reader, "--at", at)?;
+                json!(stream_at(&**reader, stream, &place)?)
+            },
+            (Source::Data(reader), None) => {
+                let place = place(reader, "--at", at)?;
+                tell_the_end(&**reader, &place);
+                let bar = progress("replaying", place.position);
+                let mut fold = Fold::default();
+                fold.advance(&**reader, &place, &mut |position| {
+                    bar.set_position(position);
+                    true
+                })?;
+                bar.finish_and_clear();
+                let page = StatePage { limit: self.most(), ..StatePage::default() };
+                json!(state_at(&fold, place, page))
+            },
+            (Source::Server(online), Some(stream)) => online_stream(online, stream, at)?,
+            (Source::Server(online), None) => self.online_state(online)?,
         };
         let mut stdout = io::stdout().lock();
         if self.json {
-            writeln!(stdout, "{}", document(&replayed))?;
+            writeln!(stdout, "{shown}")?;
+        } else if stream.is_some() {
+            write!(stdout, "{}", state::stream(&shown))?;
         } else {
-            write!(stdout, "{}", shown(&replayed))?;
+            write!(stdout, "{}", state::whole(&shown))?;
         }
+        stdout.flush()?;
         Ok(ExitCode::SUCCESS)
     }
-}
 
-/// Opens a journal to read it; the error names the way out.
-pub(super) fn open(data: &Path) -> Result<Reader, Failed> {
-    Reader::open(data).map_err(|error| refusal(&error))
-}
-
-/// A journal that cannot be opened, as an exit code.
-pub(super) fn refusal(error: &OpenError) -> Failed {
-    match error {
-        OpenError::Damaged { .. } => Failed::integrity(error.to_string()),
-        OpenError::Io { .. } => Failed::work(error.to_string()),
-        _ => Failed::refused(error.to_string()),
+    /// Sessions and locks that are printed: all as JSON, the first for people.
+    fn most(&self) -> usize {
+        if self.json { usize::MAX - 1 } else { state::SHOWN }
     }
-}
 
-fn everything(reader: &Reader, until: u64) -> Result<Replayed, Failed> {
-    let mut replayed =
-        Replayed { world: World::default(), end: reader.head(), at: Timestamp::default() };
-    replayed.end.position = until;
-    let bar = progress("replaying", until);
-    let mut trouble = None;
-    reader.scan(1, until, &mut |record| {
-        replayed.at = Timestamp::from_micros(record.at_us);
-        if record.position % 10_000 == 0 {
-            bar.set_position(record.position);
+    /// Every page of one moment as one document.
+    #[expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
+    fn online_state(&self, online: &Online) -> Result<Value, Failed> {
+        let limit = self.most().min(1_000).to_string();
+        let mut query = vec![("limit", limit)];
+        if let Some(at) = &self.at {
+            moment("--at", at)?;
+            query.push(("at", at.clone()));
         }
-        step(&mut replayed.world, &record, &mut trouble)
-    })?;
-    bar.finish_and_clear();
-    trouble.map_or(Ok(replayed), |reason| Err(Failed::integrity(reason)))
-}
-
-fn one_stream(reader: &Reader, name: &str, until: u64) -> Result<Replayed, Failed> {
-    let stream = StreamId::parse(name).ok_or_else(|| {
-        Failed::usage(format!("{name:?} is no stream; write KIND/ID: lock/room-101"))
-    })?;
-    let mut replayed =
-        Replayed { world: World::default(), end: Cursor::default(), at: Timestamp::default() };
-    let mut trouble = None;
-    reader.read_stream(&stream, until, &mut |record| {
-        replayed.end = record.cursor();
-        replayed.at = Timestamp::from_micros(record.at_us);
-        step(&mut replayed.world, &record, &mut trouble)
-    })?;
-    if let Some(reason) = trouble {
-        return Err(Failed::integrity(reason));
-    }
-    if replayed.end.position == 0 {
-        return Err(Failed::work(format!("there is no stream {name} up to position {until}")));
-    }
-    Ok(replayed)
-}
-
-fn step(
-    world: &mut World,
-    record: &mainstay_journal::RecordRef<'_>,
-    trouble: &mut Option<String>,
-) -> ControlFlow<()> {
-    match fold(world, record) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(reason) => {
-            *trouble = Some(format!("{reason}; run `mainstay verify` for all findings"));
-            ControlFlow::Break(())
-        },
+        let mut whole = online.get("/api/v1/state", &query)?;
+        if self.at.is_none() {
+            query.push(("at", format!("{}-{}", whole["epoch"], whole["position"])));
+        }
+        let mut next = [whole["next_session"].take(), whole["next_lock"].take()];
+        while self.json && next.iter().any(|next| !next.is_null()) {
+            let mut query = query.clone();
+            // A list that has ended goes on after its last row: with nothing.
+            for (key, list, row) in [
+                ("after_session", "sessions", ["tenant", "id"]),
+                ("after_lock", "locks", ["name", "name"]),
+            ] {
+                let last = &whole[list].as_array().and_then(|it| it.last()).cloned();
+                let last = last.as_ref().map(|it| [&it[row[0]], &it[row[1]]]);
+                if let Some([Value::String(first), Value::String(second)]) = last {
+                    let is_lock = key == "after_lock";
+                    query.push((
+                        key,
+                        if is_lock { first.clone() } else { format!("{first}/{second}") },
+                    ));
+                }
+            }
+            let mut page = online.get("/api/v1/state", &query)?;
+            for list in ["sessions", "locks"] {
+                if let (Some(all), Value::Array(more)) =
+                    (whole[list].as_array_mut(), page[list].take())
+                {
+                    all.extend(more);
+                }
+            }
+            next = [page["next_session"].take(), page["next_lock"].take()];
+        }
+        Ok(whole)
     }
 }
 
-/// A progress bar that shows itself on a terminal only.
-pub(super) fn progress(doing: &'static str, total: u64) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total), target).with_style(style).with_message(doing)
-}
-
-fn document(replayed: &Replayed) -> serde_json::Value {
-    let Replayed { world, end, at } = replayed;
-    json!({
-        "epoch": end.epoch,
-        "position": end.position,
-        "at": at,
-        "system": world.system,
-        "dependencies": world.dependencies,
-        "sessions": world.sessions,
-        "locks": world.locks,
+pub(super) fn stream_id(name: &str) -> Result<StreamId, Failed> {
+    StreamId::parse(name).ok_or_else(|| {
+        Failed::usage(format!("--stream: {name:?} is no stream; write KIND/ID: lock/room-101"))
     })
 }
 
-fn shown(replayed: &Replayed) -> String {
-    let Replayed { world, end, at } = replayed;
-    let mut out = format!("position {end}, {at}\n\n");
-    if let Some(health) = world.system.get("health") {
-        let since = health.since.map_or_else(String::new, |since| format!(" since {since}"));
-        let _ = write!(out, "{}{since}\n\n", health.level);
+fn online_stream(online: &Online, stream: &StreamId, at: Option<&str>) -> Result<Value, Failed> {
+    let mut query = Vec::new();
+    if let Some(at) = at {
+        moment("--at", at)?;
+        query.push(("at", at.to_owned()));
     }
-    let mut rows = table(&["dependency", "weight", "score", "state", "since"]);
-    for (name, state) in &world.dependencies {
-        if let Some(it) = DependencyView::of(name, state) {
-            let score = it.score.map_or_else(|| "unknown".to_owned(), |s| s.shown().to_string());
-            let since = it.since.map_or_else(String::new, |since| since.to_string());
-            rows.add_row([it.name, it.weight.to_string(), score, it.state.to_string(), since]);
-        }
-    }
-    if rows.row_count() > 0 {
-        out.push_str(&lines(&rows));
-        out.push('\n');
-    }
-    out.push_str(&held(world));
-    let live = world.sessions.values().filter(|it| matches!(it, SessionState::Live(_))).count();
-    let _ = write!(
-        out,
-        "sessions  {live} live, {} in all\nlocks     {} in all\n",
-        world.sessions.len(),
-        world.locks.len()
-    );
-    out
+    online.get(&format!("/api/v1/streams/{}", super::online::path(stream.as_str())), &query)
 }
 
-/// Most leases in the table; the rest is counted.
-const SHOWN: usize = 20;
+/// A time after the last event is answered, and where the knowledge ends is said.
+fn tell_the_end(reader: &dyn ReadLog, place: &Place) {
+    let head: Cursor = reader.head();
+    if let Ok(newest) = Place::newest(reader)
+        && place.position == head.position
+        && place.at > newest.at
+    {
+        drop(writeln!(io::stderr(), "the journal ends at {newest}; nothing later is known"));
+    }
+}
 
-fn held(world: &World) -> String {
-    let grants = || {
-        let locks = world.locks.iter();
-        locks.flat_map(|(name, lock)| lock.grants.iter().map(move |grant| (name, grant)))
-    };
-    let count = grants().count();
-    if count == 0 {
-        return String::new();
+impl From<StreamError> for Failed {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::NoStream { .. } => Self::work(error.to_string()),
+            StreamError::Fold(error) => error.into(),
+        }
     }
-    let mut rows = table(&["held lock", "owner", "token", "expires"]);
-    for (name, grant) in grants().take(SHOWN) {
-        let (token, expires) = (grant.token.to_string(), grant.expires_at.to_string());
-        rows.add_row([name.clone(), grant.claim.owner.clone(), token, expires]);
-    }
-    let more = count.saturating_sub(SHOWN);
-    let rest = if more > 0 { format!("and {more} more\n") } else { String::new() };
-    format!("{}{rest}\n", lines(&rows))
 }

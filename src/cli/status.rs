@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::exit::Failed;
 use super::online::Online;
-use super::table::{lines, table};
+use super::table::{lines, table, text};
 
 /// Show health, dependencies and journal of a running server
 #[derive(Debug, Args)]
@@ -19,6 +19,9 @@ pub(super) struct Status {
     /// The server's URL
     #[arg(long, value_name = "URL", env = "MAINSTAY_SERVER", default_value_t = super::default_server())]
     server: String,
+    /// Not its way: told in the error.
+    #[arg(long, hide = true)]
+    data: Option<std::path::PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -29,7 +32,13 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
-        let online = Online::new(&self.server)?;
+        if self.data.is_some() {
+            let text = "status asks a running server: name it with --server; what a data directory \
+                        holds is shown by `mainstay replay --data DIR`";
+            return Err(Failed::usage(text));
+        }
+        let hint = "or look into its data directory with `mainstay replay --data DIR`";
+        let online = Online::new(&self.server, hint)?;
         loop {
             let (_, readiness) = online.ask("/readyz", &[("verbose", "true".to_owned())])?;
             if readiness["status"] != "ready" && readiness["readiness"] != "journal_closed" {
@@ -54,14 +63,6 @@ impl Status {
             }
             std::thread::sleep(super::serve::WATCH);
         }
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "unknown".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 

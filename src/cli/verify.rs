@@ -11,7 +11,7 @@ use mainstay_journal::{Finding, Report, VerifyOptions, verify};
 use serde_json::{Value, json};
 
 use super::exit::Failed;
-use super::replay::{progress, refusal};
+use super::source::{progress, refusal};
 use super::{DataArgs, EXIT_CODES};
 use crate::event::fold;
 
@@ -24,6 +24,9 @@ use crate::event::fold;
 pub(super) struct Verify {
     #[command(flatten)]
     data: DataArgs,
+    /// Not its way: told in the error.
+    #[arg(long, hide = true)]
+    server: Option<String>,
     /// Heal the bad copy from the good one
     #[arg(long)]
     repair: bool,
@@ -37,6 +40,11 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
+        if self.server.is_some() {
+            let text = "verify reads files: name the data directory with --data, also beside its \
+                        running server; how a server's journal stands is shown by `mainstay status`";
+            return Err(Failed::usage(text));
+        }
         let Self { repair, segments_only, .. } = self;
         let options = VerifyOptions { repair, segments_only, ..VerifyOptions::default() };
         let bar = progress("verifying", 0);

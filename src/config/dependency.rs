@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use mainstay_actors::dependency::{BreakerSettings, Settings, Window};
 use mainstay_actors::health::Level;
 use mainstay_actors::rate::Rate;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::Span;
 
 /// `[[dependency]]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DependencyConfig {
     /// `[A-Za-z0-9._:-]`, 1 to 200 bytes.
@@ -22,8 +23,10 @@ pub struct DependencyConfig {
     #[serde(default)]
     pub critical: bool,
     /// See `critical`; LIMITED when absent.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Cap>"))]
     pub cap: Option<Level>,
     /// An endpoint that is probed: `tcp://host:port`, `http://…` or `https://…`.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Probe>"))]
     pub probe: Option<ProbeTarget>,
     /// How often.
     #[serde(default = "default_every")]
@@ -51,7 +54,8 @@ const fn default_timeout() -> Span {
 }
 
 /// `[dependency.breaker]`; what is absent has the default of [`BreakerSettings`].
-#[derive(Debug, Clone, PartialEq, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, Default)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerConfig {
     /// The rates are taken over the last so many seconds.
@@ -61,10 +65,12 @@ pub struct BreakerConfig {
     /// Below it the rates are unknown.
     pub minimum_calls: Option<u32>,
     /// Trips at or above.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Share>"))]
     pub failure_rate: Option<Rate>,
     /// A call is slow when it takes strictly longer.
     pub slow_call: Option<Span>,
     /// Trips at or above.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Share>"))]
     pub slow_rate: Option<Rate>,
     /// Trips at so many failures in a row.
     pub consecutive_failures: Option<u32>,
@@ -75,6 +81,7 @@ pub struct BreakerConfig {
     /// Longest stay in open.
     pub open_max: Option<Span>,
     /// The stay varies by at most this share.
+    #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Share>"))]
     pub jitter: Option<Rate>,
     /// Trial calls in flight at most.
     pub half_open_permits: Option<u32>,
@@ -126,6 +133,12 @@ fn has_port(authority: &str) -> bool {
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|it| it > 0))
 }
 
+impl Serialize for ProbeTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for ProbeTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
@@ -170,6 +183,31 @@ pub fn check_name(name: &str) -> Result<(), String> {
 }
 
 impl BreakerConfig {
+    /// With every default filled in.
+    pub(super) fn resolved(&self) -> Self {
+        let settings = self.settings();
+        let (window, calls) = match settings.window {
+            Window::Seconds(seconds) => (Some(Span::from_ms(u64::from(seconds) * 1_000)), None),
+            Window::Calls(calls) => (None, Some(calls)),
+        };
+        Self {
+            window,
+            calls,
+            minimum_calls: Some(settings.minimum_calls),
+            failure_rate: Some(settings.failure_rate),
+            slow_call: settings.slow_call_ms.map(Span::from_ms),
+            slow_rate: Some(settings.slow_rate),
+            consecutive_failures: settings.consecutive_failures,
+            open_for: Some(Span::from_ms(settings.open_for_ms)),
+            backoff: Some(f64::from(settings.backoff_percent) / 100.0),
+            open_max: Some(Span::from_ms(settings.open_max_ms)),
+            jitter: Some(settings.jitter),
+            half_open_permits: Some(settings.half_open_permits),
+            half_open_max: Some(Span::from_ms(settings.half_open_max_ms)),
+            auto_half_open: Some(settings.auto_half_open),
+        }
+    }
+
     fn settings(&self) -> BreakerSettings {
         let default = BreakerSettings::default();
         let ms = |span: Option<Span>, default| span.map_or(default, Span::as_ms);

@@ -1,19 +1,18 @@
-//! `/api/v1/events` and `/api/v1/streams`: the journal, read.
+//! `/api/v1/events`: the journal, searched.
 
 use std::ops::ControlFlow;
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Query};
 use mainstay_actors::host::Host;
 use mainstay_actors::time::Timestamp;
-use mainstay_actors::world::World;
-use mainstay_journal::{Cursor, Query as Find, StreamId};
+use mainstay_journal::{Cursor, Query as Find};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::page::{self, Limit};
 use super::problem::Problem;
-use crate::event::{Event, fold, type_ids};
+use crate::event::{Event, type_ids};
 
 /// The query of `GET /events`.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -93,10 +92,7 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
             .transpose()
             .map_err(|reason| bad(field, format!("{field}: {reason}")))
     };
-    let stream = query.stream.as_deref().map(|name| {
-        StreamId::parse(name)
-            .ok_or_else(|| bad("stream", "stream must be kind/id: lock/room-101".to_owned()))
-    });
+    let stream = query.stream.as_deref().map(page::stream);
     let types = query.r#type.as_deref().map(type_ids).transpose();
     Ok(Find {
         stream: stream.transpose()?,
@@ -108,80 +104,4 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
         until_us: time("until", &query.until)?,
         after: query.after.as_deref().map_or(Ok(0), |text| page::position("after", text, head))?,
     })
-}
-
-/// What a stream folds to.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Stream)]
-pub(super) struct Folded {
-    /// `kind/id`.
-    stream: String,
-    /// How many events it has.
-    version: u64,
-    /// Of the last of them.
-    position: u64,
-    /// Of the history.
-    epoch: u32,
-    /// The fold.
-    #[schema(value_type = Object)]
-    state: serde_json::Value,
-}
-
-/// Which stream.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "the schema of parts of the path")]
-struct StreamName {
-    /// Of the entity.
-    #[param(example = "lock")]
-    kind: String,
-    /// The entity's id; a session's is `{tenant}/{id}`.
-    #[param(example = "room-101")]
-    id: String,
-}
-
-/// What a stream folds to.
-#[utoipa::path(
-    get,
-    path = "/api/v1/streams/{kind}/{id}",
-    tag = "journal",
-    operation_id = "show_stream",
-    params(StreamName),
-    responses((status = 200, description = "The entity's state, from its events", body = Folded)),
-    extensions(("x-problems" = json!(["not-found"])))
-)]
-pub(super) async fn show_stream(
-    host: Data<Host>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (kind, id) = path.into_inner();
-    let unknown = || Problem::not_found(format!("there is no stream {kind}/{id}"));
-    let stream = StreamId::new(&kind, &id).ok_or_else(unknown)?;
-    let log = host.log().ok_or_else(|| page::not_ready(&host))?;
-    let name = stream.clone();
-    let (world, last) = page::off_arbiter(move || {
-        let mut world = World::default();
-        let mut last = None;
-        let mut trouble = None;
-        log.read_stream(&name, u64::MAX, &mut |record| {
-            last = Some((record.cursor(), record.version));
-            match fold(&mut world, &record) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(reason) => {
-                    trouble = Some(reason);
-                    ControlFlow::Break(())
-                },
-            }
-        })?;
-        trouble.map_or(Ok((world, last)), |reason| Err(Problem::internal(reason)))
-    })
-    .await?;
-    let (cursor, version) = last.ok_or_else(unknown)?;
-    Ok(HttpResponse::Ok().json(Folded {
-        stream: stream.as_str().to_owned(),
-        version,
-        position: cursor.position,
-        epoch: cursor.epoch,
-        state: crate::event::only_state(&world),
-    }))
 }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::{Kind, ProblemBody, kind};
-use super::{batch, dependencies, docs, events, live, locks, problem, readiness, sessions};
+use super::{batch, dependencies, docs, events, live, locks, problem, readiness, sessions, travel};
 
 /// Everything that is served.
 #[derive(OpenApi)]
@@ -45,7 +45,8 @@ use super::{batch, dependencies, docs, events, live, locks, problem, readiness, 
         sessions::touch,
         locks::list, locks::show, locks::acquire, locks::renew, locks::release, locks::check,
         locks::force_release,
-        batch::run, events::list, live::follow, events::show_stream,
+        batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,
+        travel::show_diff,
         show, docs::redirect, docs::asset, problem::show,
     ),
     components(schemas(ProblemBody))
@@ -59,7 +60,7 @@ const OF_THE_HOST: [&str; 3] = ["bad-request", "not-ready", "busy"];
 /// Of every operation with a body.
 const WITH_BODY: [&str; 3] = ["bad-request", "too-large", "unsupported-media-type"];
 /// Of every operation that takes an `Idempotency-Key`: it may write.
-const OF_COMMANDS: [&str; 8] = [
+const OF_COMMANDS: [&str; 9] = [
     "idempotency-key-reused",
     "superseded",
     "journal-closed",
@@ -68,6 +69,7 @@ const OF_COMMANDS: [&str; 8] = [
     "too-large",
     "unreadable-history",
     "crashed",
+    "quarantined",
 ];
 /// Those that may come with `Retry-After`.
 const WITH_RETRY: [&str; 8] = [

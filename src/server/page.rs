@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::{Failure, Host};
-use mainstay_journal::{Cursor, ReadError};
+use mainstay_journal::{Cursor, ReadError, StreamId};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -78,6 +78,13 @@ pub(crate) fn position(field: &str, text: &str, head: Cursor) -> Result<u64, Pro
         .with("field", field));
     }
     Ok(cursor.position)
+}
+
+/// A stream's name in a parameter.
+pub(crate) fn stream(name: &str) -> Result<StreamId, Problem> {
+    StreamId::parse(name).ok_or_else(|| {
+        Problem::bad("stream must be kind/id: lock/room-101").with("field", "stream")
+    })
 }
 
 /// The journal is not open yet.

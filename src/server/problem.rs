@@ -199,6 +199,9 @@ where
             Failure::Unreadable(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable-history", detail)
             },
+            Failure::Quarantined => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "quarantined", detail)
+            },
             Failure::Crashed => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "crashed", detail),
         }
     }

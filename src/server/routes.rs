@@ -4,7 +4,7 @@ use actix_web::Route;
 use actix_web::web::{delete, get, patch, post, put};
 
 use super::{
-    batch, dependencies, docs, events, live, locks, openapi, problem, readiness, sessions,
+    batch, dependencies, docs, events, live, locks, openapi, problem, readiness, sessions, travel,
 };
 
 /// A path, and what it takes.
@@ -73,6 +73,9 @@ fn of_the_journal() -> Vec<At> {
     vec![
         ("/api/v1/events", vec![get().to(events::list)]),
         ("/api/v1/events/live", vec![get().to(live::follow)]),
-        ("/api/v1/streams/{kind}/{id:.*}", vec![get().to(events::show_stream)]),
+        ("/api/v1/events/{position}/why", vec![get().to(travel::show_why)]),
+        ("/api/v1/state", vec![get().to(travel::show_state)]),
+        ("/api/v1/streams/{kind}/{id:.*}", vec![get().to(travel::show_stream)]),
+        ("/api/v1/diff", vec![get().to(travel::show_diff)]),
     ]
 }

@@ -126,6 +126,7 @@ fn seal(data: &Path) {
         activation: 1,
         stream: StreamId::new("system", "seal").unwrap(),
         expected_version: 0,
+        seen: None,
         envelope: Envelope {
             at_us: 0,
             principal: Arc::from("test"),

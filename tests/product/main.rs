@@ -6,6 +6,7 @@
 
 mod support;
 
+mod audit;
 mod bad_input;
 mod batch;
 mod configured;
@@ -23,4 +24,5 @@ mod problems;
 mod races;
 mod sessions;
 mod survival;
+mod travel;
 mod verbs;

@@ -144,8 +144,70 @@ fn a_reader_that_leaves_is_no_failure_and_no_news() {
         &["replay", "--json", "--data", path],
         &["status", "--server", &url],
         &["serve", "--dry-run"],
+        &["replay", "--events", "--data", path],
+        &["replay", "--events", "--json", "--server", &url],
+        &["replay", "--follow", "--at", "0", "--data", path],
+        &["replay", "--follow", "--at", "0", "--server", &url],
+        &["replay", "--stream", "system/boot", "--server", &url],
+        &["diff", "--from", "0", "--data", path],
+        &["diff", "--from", "0", "--json", "--server", &url],
+        &["audit", "--why", "1", "--data", path],
+        &["audit", "--export", "-", "--format", "csv", "--data", path],
+        &["audit", "--export", "-", "--format", "jsonl", "--server", &url],
+        &["config", "show"],
+        &["config", "schema"],
+        &["completions", "zsh"],
+        &["man"],
     ] {
         let ended = run_unread(arguments);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn every_shell_gets_completions_and_every_verb_a_manual_page() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(["completions", shell]);
+        assert_eq!(script.code, 0, "{shell}: {}", script.stderr);
+        assert!(script.stdout.contains("diff"), "{shell}");
+    }
+    let pages = tempdir().unwrap();
+    let written = run(["man", "--dir", pages.path().to_str().unwrap()]);
+    assert_eq!(written.code, 0, "{}", written.stderr);
+    for verb in ["serve", "status", "replay", "diff", "audit", "verify", "config-show", "man"] {
+        let page = std::fs::read_to_string(pages.path().join(format!("mainstay-{verb}.1")));
+        assert!(page.unwrap().contains(".TH"), "{verb}");
+    }
+    assert!(run(["man"]).stdout.contains("mainstay"));
+}
+
+#[test]
+fn no_terminal_is_too_narrow() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    let long = "a".repeat(200);
+    let body = serde_json::json!({ "owner": "é".repeat(90), "ttl_ms": 60_000 });
+    server.client().post(&format!("/api/v1/locks/{long}/acquire"), &body).expect(200);
+    let (path, url) = (data.path().to_str().unwrap(), format!("http://{}", server.address()));
+    for columns in ["1", "20", "40", "79", "139", "140", "400", "65535", "many"] {
+        let under = ("COLUMNS", OsStr::new(columns));
+        for arguments in [
+            &["audit", "--data", path][..],
+            &["audit", "--why", "2", "--data", path],
+            &["diff", "--from", "0", "--data", path],
+            &["replay", "--data", path],
+            &["replay", "--stream", "system/boot", "--data", path],
+            &["status", "--server", &url],
+            &["config", "show", "--origin"],
+            &["audit", "--help"],
+        ] {
+            let ended = run_under(under, arguments);
+            assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{columns} {arguments:?}");
+            if arguments == ["audit", "--data", path] && columns == "40" {
+                for line in ended.stdout.lines() {
+                    assert!(line.chars().count() <= 40, "{line}");
+                }
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ use super::{
     DependencyRetired, DependencyState, Evidence, MAX_FORCE_MS, Mode, Settings, ThresholdCrossed,
     WindowObserved, fold,
 };
-use crate::machine::{Again, Context, Decision};
+use crate::machine::{Again, Context, Decision, Machine as _};
 use crate::time::Timestamp;
 
 type Ruling = Result<Decision<Dependency>, DependencyReject>;
@@ -254,7 +254,7 @@ fn show(state: &DependencyState) -> Decision<Dependency> {
 fn shown_after(state: &DependencyState, event: impl Into<DependencyEvent>) -> Decision<Dependency> {
     let event = event.into();
     // Total by construction: `apply` takes every event that was decided on this state.
-    let next = fold::apply(state.clone(), &event).unwrap_or_else(|_| state.clone());
+    let next = Dependency::apply(state.clone(), &event).unwrap_or_else(|_| state.clone());
     Decision::of(vec![event], DependencyReply::State(Box::new(next)))
 }
 

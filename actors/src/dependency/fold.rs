@@ -26,25 +26,23 @@ use crate::time::Timestamp;
 
 type Folded = Result<(), String>;
 
-pub(super) fn apply(
-    mut state: DependencyState,
-    event: &DependencyEvent,
-) -> Result<DependencyState, Illegal> {
+/// Each checks everything before it changes anything.
+pub(super) fn fold(state: &mut DependencyState, event: &DependencyEvent) -> Result<(), Illegal> {
     use DependencyEvent as E;
 
     let known = state.settings.is_some() && !state.retired;
     let folded = match event {
-        E::DependencyConfigured(event) => configured(&mut state, event),
+        E::DependencyConfigured(event) => configured(state, event),
         E::DependencyRetired(_) if known => {
             state.retired = true;
             Ok(())
         },
-        E::BreakerOpened(event) if known => opened(&mut state, event),
-        E::BreakerHalfOpened(event) if known => half_opened(&mut state, event),
-        E::BreakerClosed(event) if known => closed(&mut state, event),
-        E::BreakerForced(event) if known => forced(&mut state, event),
-        E::ThresholdCrossed(event) if known => crossed(&mut state, event),
-        E::WindowObserved(event) if known => observed(&mut state, event),
+        E::BreakerOpened(event) if known => opened(state, event),
+        E::BreakerHalfOpened(event) if known => half_opened(state, event),
+        E::BreakerClosed(event) if known => closed(state, event),
+        E::BreakerForced(event) if known => forced(state, event),
+        E::ThresholdCrossed(event) if known => crossed(state, event),
+        E::WindowObserved(event) if known => observed(state, event),
         E::DependencyRetired(_)
         | E::BreakerOpened(_)
         | E::BreakerHalfOpened(_)
@@ -53,7 +51,7 @@ pub(super) fn apply(
         | E::ThresholdCrossed(_)
         | E::WindowObserved(_) => Err("the dependency is not configured, or retired".to_owned()),
     };
-    folded.map(|()| state).map_err(|reason| Illegal::new(event.name(), reason))
+    folded.map_err(|reason| Illegal::new(event.name(), reason))
 }
 
 /// When time alone moves the breaker. A retired dependency stands still.

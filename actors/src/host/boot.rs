@@ -1,34 +1,38 @@
 //! From a closed journal to a host that takes commands.
 //!
 //! ```text
-//!   open the journal ─► fold it ─► clock ─► views, timers ─► Booted ─► leases extended
-//!        └── progress ──┘                                        └─► configuration ─► ready
+//!   open the journal ─► fold what came after the checkpoint ─► clock ─► views, timers
+//!        └── progress ──┘                                                    │
+//!                 ready ◄─ configuration ◄─ leases extended ◄─ Booted ◄──────┘
 //! ```
 //!
-//! The timers start after every live lease got its time to be renewed: a restart ends none.
+//! A restart ends no lease: each is extended before its lock does anything else, the first ones
+//! here, the others when they are asked for or their time comes.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use mainstay_journal::{EventLog, Sink, StreamId};
 use tokio::sync::{oneshot, watch};
 
+use super::checkpoints::Checkpoints;
 use super::clock::Clock;
 use super::gates::{GateKeeper, Gates};
+use super::loaded::Loaded;
 use super::message::{Deliver, Failure, Meta};
-use super::outbox::{MAX_IN_FLIGHT, Outbox, Settler, ToSettler};
+use super::outbox::{Outbox, Settler, ToSettler};
 use super::reactor::SessionLocks;
-use super::recovery::{Recovered, SUPERVISOR, recover};
-use super::registry::{RECEPTION_MAILBOX, Reception, Registry, Shared, start};
+use super::recovery::{Facts, Recovered, recover};
+use super::registry::{Reception, Registry, Shared, start};
 use super::supervisor::{Supervisor, watch_health};
 use super::timers::Timers;
 use super::views::{HEALTH, Hosted, Release, Views};
 use super::{Doors, HostOptions, OpenLog, Readiness, StartError};
 use crate::dependency::{Dependency, DependencyCommand, Settings};
-use crate::lock::Lock;
-use crate::machine::Machine;
+use crate::lock::{Lock, LockCommand};
+use crate::machine::{Machine, Restart};
 use crate::session::Session;
 use crate::system::{System, SystemCommand};
 
@@ -38,50 +42,57 @@ pub(crate) async fn boot(
     options: HostOptions,
     readiness: &watch::Sender<Readiness>,
 ) -> Result<Doors, StartError> {
-    let outbox = Outbox::new();
-    // Each message settles at least one of at most MAX_IN_FLIGHT appends: it is never full.
-    let settler = start(Settler(outbox.clone()), MAX_IN_FLIGHT + 1);
+    let limits = options.limits;
+    let outbox = Outbox::new(limits.in_flight);
+    // Each message settles at least one append: it is never full.
+    let settler = start(Settler(outbox.clone()), limits.in_flight + 1);
     let sink = ToSettler(settler.clone().recipient());
-    let (log, recovered) = open(open_log, Box::new(sink), readiness.clone()).await?;
-    let clock = Clock::start(recovered.last_at, options.accept_clock).map_err(|e| e.to_string())?;
+    let opening = open(open_log, Box::new(sink), limits.checkpoint_events, readiness.clone());
+    let (log, recovered) = opening.await?;
+    let Recovered { facts, sessions, orphaned, kept } = recovered;
+    let unreadable = facts.unreadable;
+    let clock = Clock::start(facts.last_at, options.accept_clock).map_err(|e| e.to_string())?;
 
-    let last_boot = recovered.world.system.get(BOOT).map_or(0, |state| state.boot);
+    let last_boot = facts.systems.get(BOOT).map_or(0, |loaded| loaded.state.boot);
     let gates = Gates::new(clock, last_boot + 1);
     let views = Views::new(gates.clone());
-    fill(&mut views.borrow_mut(), &recovered);
-    outbox.open(log.clone(), views.clone());
+    fill(&mut views.borrow_mut(), &facts, orphaned);
+    outbox.open(log.clone(), views.clone(), Checkpoints::new(limits.checkpoint_events, kept));
 
     let timers = Rc::new(Timers::default());
-    let shared = Shared::new(clock, outbox.clone(), timers.clone(), options.seed);
+    let shared = Shared::new(clock, outbox.clone(), timers.clone(), limits, options.seed);
+    shared.restart.set(Restart { alive_at: facts.alive_at, booted_at: clock.now() });
     let registry = Registry::new(shared.clone());
-    let system = Internal { registry: registry.clone(), principal: Arc::from(SUPERVISOR) };
+    let system = Internal { registry: registry.clone(), shared: shared.clone() };
+    let work = hand_over(&shared, facts, &options.dependencies);
+    timers.fill::<Session>(sessions);
 
     let version = options.version.clone();
     let booted = system.send::<System>(BOOT, SystemCommand::Boot { version }).await?;
     shared.boot.set(booted.0.boot);
-    recover_leases(&system, &recovered).await?;
-    configure(&system, &recovered, options.dependencies).await?;
-    schedule(&timers, &recovered);
+    system.extend_leases(work.leases).await?;
+    system.configure(work.vanished, options.dependencies).await?;
     views.borrow_mut().flush();
 
     actix::spawn(timers.clone().run(clock, registry.clone()));
-    let principal = system.principal;
+    let principal = shared.supervisor_principal.clone();
     let reactor = SessionLocks { views: views.clone(), registry: registry.clone(), principal };
     actix::spawn(reactor.run());
     actix::spawn(watch_health(views.clone(), registry.clone(), clock, options.recover_after_ms));
     let principal = Arc::from("system:gate");
     let keeper = GateKeeper { gates, registry: registry.clone(), principal };
     Ok(Doors {
-        reception: start(Reception(registry.clone()), RECEPTION_MAILBOX),
-        keeper: start(keeper, super::gates::MAILBOX),
+        reception: start(Reception(registry.clone()), limits.doors),
+        keeper: start(keeper, limits.doors),
         supervisor: start(
-            Supervisor { views, registry, timers, recover_after_ms: options.recover_after_ms },
+            Supervisor { views, shared, registry, recover_after_ms: options.recover_after_ms },
             SUPERVISOR_MAILBOX,
         ),
         settler,
         log,
         clock,
-        unreadable: recovered.unreadable,
+        limits,
+        unreadable,
     })
 }
 
@@ -93,11 +104,12 @@ const BOOT: &str = "boot";
 async fn open(
     open_log: OpenLog,
     sink: Box<dyn Sink>,
+    checkpoint_events: u64,
     readiness: watch::Sender<Readiness>,
 ) -> Result<(Arc<dyn EventLog>, Recovered), StartError> {
     let work = move || {
         let log = open_log(sink)?;
-        let recovered = recover(&*log, |done, total| {
+        let recovered = recover(&*log, checkpoint_events, |done, total| {
             readiness.send_replace(Readiness::Recovering { done, total });
         })?;
         Ok((log, recovered))
@@ -107,28 +119,65 @@ async fn open(
         .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}").into()))
 }
 
-fn fill(views: &mut Views, recovered: &Recovered) {
-    views.position = recovered.head;
-    if let Some(health) = recovered.world.system.get(HEALTH) {
-        views.health = health.clone();
+fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
+    views.position = facts.head;
+    if let Some(health) = facts.systems.get(HEALTH) {
+        views.health = health.state.clone();
     }
-    for (name, state) in &recovered.world.dependencies {
-        views.set_dependency(name, state.clone());
+    for (name, loaded) in &facts.dependencies {
+        views.set_dependency(name, loaded.state.clone());
     }
-    for (name, state) in &recovered.world.locks {
+    for (name, state) in &facts.locks {
         if let Some(stream) = StreamId::new(Lock::KIND, name) {
             views.recover_lock(&stream, state.clone());
         }
     }
-    let head = recovered.head;
-    let orphaned = recovered.orphaned().into_iter();
-    views.to_release.extend(orphaned.map(|session| (head, Release::Ended(session))));
+    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session)));
+    views.to_release.extend(ended);
+}
+
+/// What is to be done before commands are taken.
+struct Work {
+    /// Locks whose leases end soonest.
+    leases: Vec<String>,
+    /// Dependencies that vanished from the configuration.
+    vanished: Vec<String>,
+}
+
+/// Hands the folded states over to entities and timers, and tells what they are owed.
+fn hand_over(shared: &Shared, facts: Facts, configured: &BTreeMap<String, Settings>) -> Work {
+    let restart = shared.restart.get();
+    let owed = facts.locks.iter().filter(|(_, state)| Lock::recover(state, restart).is_some());
+    let mut owed: Vec<_> = owed.map(|(name, state)| (Lock::deadline(state), name)).collect();
+    owed.sort_unstable();
+    let soonest = owed.into_iter().take(shared.limits.leases_at_start);
+    let leases = soonest.map(|(_, name)| name.clone()).collect();
+    let vanished = facts.dependencies.iter().filter(|(name, loaded)| {
+        let from_file = loaded.state.settings.as_ref().is_some_and(|settings| settings.from_file);
+        from_file && !loaded.state.retired && !configured.contains_key(*name)
+    });
+    let vanished = vanished.map(|(name, _)| name.clone()).collect();
+
+    shared.timers.fill::<Lock>(Facts::deadlines::<Lock>(&facts.locks));
+    let states = facts.dependencies.iter().map(|(name, loaded)| (name, &loaded.state));
+    shared.timers.fill::<Dependency>(Facts::deadlines::<Dependency>(states));
+    seed(shared, facts.systems);
+    seed(shared, facts.dependencies);
+    Work { leases, vanished }
+}
+
+fn seed<M: Machine>(shared: &Shared, states: BTreeMap<String, Loaded<M>>) {
+    for (id, loaded) in states {
+        if let Some(stream) = StreamId::new(M::KIND, &id) {
+            shared.seeds.put(stream, loaded);
+        }
+    }
 }
 
 /// Sends the supervisor's own commands and waits for them.
 struct Internal {
     registry: Rc<RefCell<Registry>>,
-    principal: Arc<str>,
+    shared: Rc<Shared>,
 }
 
 impl Internal {
@@ -146,7 +195,7 @@ impl Internal {
         for (id, command) in commands {
             let stream = StreamId::new(M::KIND, id).ok_or_else(|| format!("bad name {id:?}"))?;
             let (reply_to, reply) = oneshot::channel();
-            let meta = Meta::of(&self.principal);
+            let meta = Meta::of(&self.shared.supervisor_principal);
             self.registry.borrow_mut().deliver::<M>(Deliver { stream, command, meta, reply_to });
             waiting.push((id, reply));
             // Within the bound of the journal's queue.
@@ -156,6 +205,26 @@ impl Internal {
         }
         settle::<M>(&mut waiting, &mut replies).await?;
         Ok(replies)
+    }
+
+    /// Leases that were alive at the last journaled time get time to be renewed.
+    async fn extend_leases(&self, locks: Vec<String>) -> Result<(), String> {
+        let recover = LockCommand::Recover(self.shared.restart.get());
+        let commands = locks.iter().map(|name| (name.as_str(), recover.clone()));
+        self.send_all::<Lock>(commands).await.map(drop)
+    }
+
+    /// Applies the configuration: configures what it names, retires what vanished from it.
+    async fn configure(
+        &self,
+        vanished: Vec<String>,
+        dependencies: BTreeMap<String, Settings>,
+    ) -> Result<(), String> {
+        let retire = vanished.iter().map(|name| (name.as_str(), DependencyCommand::Retire));
+        let configure = dependencies.iter().map(|(name, settings)| {
+            (name.as_str(), DependencyCommand::Configure(Box::new(settings.clone())))
+        });
+        self.send_all::<Dependency>(retire.chain(configure)).await.map(drop)
     }
 }
 
@@ -172,49 +241,11 @@ async fn settle<M: Machine>(
         match reply.await.unwrap_or(Err(Failure::Crashed)) {
             Ok(receipt) => replies.push(receipt.reply),
             // One entity's trouble does not keep the others from starting.
-            Err(failure @ (Failure::Unreadable(_) | Failure::Crashed)) => {
+            Err(failure @ (Failure::Unreadable(_) | Failure::Crashed | Failure::Quarantined)) => {
                 tracing::error!(kind = M::KIND, id, %failure, "not recovered");
             },
             Err(failure) => return Err(format!("{}/{id}: {failure}", M::KIND)),
         }
     }
     Ok(())
-}
-
-/// Leases that were alive at the last journaled time get time to be renewed.
-async fn recover_leases(system: &Internal, recovered: &Recovered) -> Result<(), String> {
-    let alive_at = recovered.alive_at;
-    let locks = recovered.world.locks.iter();
-    let commands =
-        locks.filter_map(|(name, state)| Some((name.as_str(), Lock::recover(state, alive_at)?)));
-    system.send_all::<Lock>(commands).await.map(drop)
-}
-
-/// Applies the configuration: configures what it names, retires what vanished from it.
-async fn configure(
-    system: &Internal,
-    recovered: &Recovered,
-    dependencies: BTreeMap<String, Settings>,
-) -> Result<(), String> {
-    let vanished = recovered.world.dependencies.iter().filter(|(name, state)| {
-        let from_file = state.settings.as_ref().is_some_and(|settings| settings.from_file);
-        from_file && !state.retired && !dependencies.contains_key(*name)
-    });
-    let retire = vanished.map(|(name, _)| (name.as_str(), DependencyCommand::Retire));
-    let configure = dependencies.iter().map(|(name, settings)| {
-        (name.as_str(), DependencyCommand::Configure(Box::new(settings.clone())))
-    });
-    system.send_all::<Dependency>(retire.chain(configure)).await.map(drop)
-}
-
-fn schedule(timers: &Timers, recovered: &Recovered) {
-    for (at, stream) in Recovered::deadlines::<Session>(&recovered.world.sessions) {
-        timers.schedule::<Session>(at, stream);
-    }
-    for (at, stream) in Recovered::deadlines::<Lock>(&recovered.world.locks) {
-        timers.schedule::<Lock>(at, stream);
-    }
-    for (at, stream) in Recovered::deadlines::<Dependency>(&recovered.world.dependencies) {
-        timers.schedule::<Dependency>(at, stream);
-    }
 }

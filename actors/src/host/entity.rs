@@ -11,24 +11,24 @@
 //! an append is refused, that state never came to be: it is dropped, every held reply fails, and
 //! the next command folds from the journal.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use mainstay_journal::{Append, Cursor, Draft, Envelope, Outcome, Refusal, Request, StreamId};
+use mainstay_journal::{
+    Append, Cursor, Draft, Envelope, Outcome, Refusal, Request, Seen, Snapshot, StreamId,
+};
 
 use super::life::{Entity, Lost, No};
-use super::load::load;
+use super::loaded::{Loaded, load};
 use super::message::{Deliver, Failure, Meta, ReplyTo, answer};
 use super::outbox::Pending;
 use super::registry::Shared;
+use super::residents::Mail;
 use super::views::{Hosted, Views};
 use crate::codec::Payload;
 use crate::machine::{self, Answer, Decision, Reply};
 use crate::time::Timestamp;
-
-/// Commands an entity queues; one more is refused as busy.
-pub const MAILBOX: usize = 256;
 
 /// The actor. Its state is shared with its pending appends, which settle it on this arbiter.
 pub(crate) struct EntityActor<M: Hosted> {
@@ -37,24 +37,6 @@ pub(crate) struct EntityActor<M: Hosted> {
     entity: Rc<RefCell<Entity<M>>>,
     mail: Rc<Mail>,
     succeeds: bool,
-}
-
-/// Messages that the registry has sent to an actor, and how many of them arrived: equal means
-/// that its mailbox is empty.
-#[derive(Debug, Default)]
-pub(crate) struct Mail {
-    pub(crate) sent: Cell<u64>,
-    arrived: Cell<u64>,
-}
-
-impl Mail {
-    fn arrive(&self) {
-        self.arrived.set(self.arrived.get() + 1);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.sent.get() == self.arrived.get()
-    }
 }
 
 impl<M: Hosted> EntityActor<M> {
@@ -74,28 +56,13 @@ impl<M: Hosted> EntityActor<M> {
         let lives_on = std::mem::replace(&mut self.succeeds, true);
         let activation = self.shared.next_activation();
         self.entity = Rc::new(RefCell::new(Entity { activation, alarm, ..Entity::default() }));
-        let outbox = self.shared.outbox.clone();
-        let stream = self.stream.clone();
-        let folded = async move {
-            // Events of an earlier activation may still be in flight.
-            if lives_on {
-                outbox.clone().settled().await;
-            }
-            let Some(log) = outbox.log().cloned() else {
-                return Err("the journal is not open".to_owned());
-            };
-            tokio::task::spawn_blocking(move || load::<M>(&*log, &stream))
-                .await
-                .unwrap_or_else(|panic| Err(format!("folding the stream panicked: {panic}")))
-        };
+        self.mail.busy.set(true);
+        if let Some(seed) = self.shared.seeds.take::<M>(&self.stream) {
+            return self.begin(seed, then, context);
+        }
+        let folded = fold::<M>(self.shared.clone(), self.stream.clone(), lives_on);
         context.wait(folded.into_actor(self).map(move |loaded, actor, context| match loaded {
-            Ok(loaded) => {
-                actor.entity.borrow_mut().start(loaded);
-                actor.schedule();
-                if let Some(message) = then {
-                    actor.command(message, context);
-                }
-            },
+            Ok(loaded) => actor.begin(loaded, then, context),
             Err(reason) => {
                 tracing::error!(stream = %actor.stream, reason, "cannot load entity");
                 if let Some(message) = then {
@@ -104,8 +71,35 @@ impl<M: Hosted> EntityActor<M> {
                 // Each command that waits, and each that comes, tries once more.
                 actor.entity.borrow_mut().lost = Some(Lost::Unreadable);
                 look_again(&actor.shared, &actor.stream, &mut actor.entity.borrow_mut());
+                actor.mail.busy.set(false);
             },
         }));
+    }
+
+    /// Lives on from a fold: first what a restart owes it, then what it was asked.
+    fn begin(&mut self, loaded: Loaded<M>, then: Option<Deliver<M>>, context: &mut Context<Self>) {
+        self.entity.borrow_mut().start(loaded);
+        let owed = M::recover(&self.entity.borrow().state, self.shared.restart.get());
+        if let Some(command) = owed {
+            let meta = Meta::of(&self.shared.supervisor_principal);
+            self.command_without_answer(command, meta, context);
+        }
+        self.schedule();
+        if let Some(message) = then {
+            self.command(message, context);
+        }
+        rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
+    }
+
+    fn command_without_answer(
+        &mut self,
+        command: M::Command,
+        meta: Meta,
+        context: &mut Context<Self>,
+    ) {
+        let (reply_to, _nobody) = tokio::sync::oneshot::channel();
+        let stream = self.stream.clone();
+        self.command(Deliver { stream, command, meta, reply_to }, context);
     }
 
     fn command(&mut self, message: Deliver<M>, context: &mut Context<Self>) {
@@ -136,7 +130,7 @@ impl<M: Hosted> EntityActor<M> {
             Ok(decision) => self.carry_out(decision, &meta, now, reply_to),
         }
         self.schedule();
-        leave_if_over(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
+        rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 
     /// Applies and submits the decision's events, and holds the reply until they are durable.
@@ -186,6 +180,9 @@ impl<M: Hosted> EntityActor<M> {
             activation: entity.activation,
             stream: self.stream.clone(),
             expected_version: entity.version,
+            // Nobody else appends to this stream while the entity lives.
+            seen: (entity.version == entity.head.version)
+                .then(|| Seen { head: entity.head, upto: self.shared.outbox.durable() }),
             envelope: Envelope {
                 at_us: now.as_micros(),
                 principal: meta.principal.clone(),
@@ -202,8 +199,11 @@ impl<M: Hosted> EntityActor<M> {
         entity.version += events.len() as u64;
         entity.submitted += 1;
         if let Some((id, fingerprint)) = &meta.request {
-            entity.ledger.remember(id, *fingerprint, now, &events);
+            for event in &events {
+                entity.ledger.remember(id, *fingerprint, now, M::remembered(event));
+            }
         }
+        let snapshot = entity.snapshot(self.shared.limits.snapshot_events);
         let pending = Settling {
             entity: self.entity.clone(),
             shared: self.shared.clone(),
@@ -211,6 +211,7 @@ impl<M: Hosted> EntityActor<M> {
             stream: self.stream.clone(),
             events,
             answers,
+            snapshot,
         };
         if self.shared.outbox.submit(append, Box::new(pending)) {
             return Ok(());
@@ -227,18 +228,40 @@ impl<M: Hosted> EntityActor<M> {
     }
 }
 
-/// An actor leaves when its entity is over, or when it was only asked about and has no record.
-/// Nothing may be under way: not in the mailbox, not to the disk.
-fn leave_if_over<M: Hosted>(
-    shared: &Shared,
-    mail: &Rc<Mail>,
-    stream: &StreamId,
-    entity: &Entity<M>,
-) {
+/// Folds a stream off the arbiter, when there is a permit for it.
+async fn fold<M: Hosted>(
+    shared: Rc<Shared>,
+    stream: StreamId,
+    lives_on: bool,
+) -> Result<Loaded<M>, String> {
+    // Events of an earlier activation may still be in flight.
+    if lives_on {
+        shared.outbox.clone().settled().await;
+    }
+    let Some(log) = shared.outbox.log().cloned() else {
+        return Err("the journal is not open".to_owned());
+    };
+    let (name, snapshot_events) = (stream.clone(), shared.limits.snapshot_events);
+    let work = async {
+        tokio::task::spawn_blocking(move || load::<M>(&*log, &name, snapshot_events)).await
+    };
+    shared.permits.run(work).await.unwrap_or_else(|panic| {
+        shared.registry.crashed(&stream);
+        Err(format!("folding the stream panicked: {panic}"))
+    })
+}
+
+/// What an actor tells when it has done what it was asked: whether something is under way. It leaves
+/// when its entity is over, or when it was only asked about and has no record.
+fn rest<M: Hosted>(shared: &Shared, mail: &Rc<Mail>, stream: &StreamId, entity: &Entity<M>) {
+    let busy = entity.settled < entity.submitted || !entity.waiting.is_empty();
+    mail.busy.set(busy);
     let over = entity.version == 0 || M::is_over(&entity.state);
-    if over && entity.settled == entity.submitted && mail.is_empty() {
+    if over && !busy && mail.is_empty() {
         // Without an address an actor ends.
         shared.registry.forget::<M>(stream, mail);
+    } else if !busy {
+        shared.registry.keep_bound();
     }
 }
 
@@ -286,18 +309,16 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
             due
         };
         if due {
-            let (reply_to, _nobody) = tokio::sync::oneshot::channel();
             let meta = Meta::of(&self.shared.timer_principal);
-            let stream = self.stream.clone();
             let before = self.entity.borrow().submitted;
-            self.command(Deliver { stream, command: M::due(), meta, reply_to }, context);
+            self.command_without_answer(M::due(), meta, context);
             let mut entity = self.entity.borrow_mut();
             if entity.submitted > before {
                 entity.alarm.not_before = Timestamp::default();
             }
         }
         self.schedule();
-        leave_if_over(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
+        rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 }
 
@@ -318,8 +339,7 @@ fn look_again<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity
 
 fn wake_at<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>, at: Timestamp) {
     if entity.alarm.timer.is_none_or(|timer| at < timer) {
-        entity.alarm.timer = Some(at);
-        shared.timers.schedule::<M>(at, stream.clone());
+        entity.alarm.timer = Some(shared.timers.schedule::<M>(at, stream.clone()));
     }
 }
 
@@ -331,11 +351,13 @@ struct Settling<M: Hosted> {
     stream: StreamId,
     events: Vec<M::Event>,
     answers: Vec<Answer<M>>,
+    /// The state after these events, if it is to be kept.
+    snapshot: Option<Vec<u8>>,
 }
 
 impl<M: Hosted> Pending for Settling<M> {
     fn settle(self: Box<Self>, epoch: u32, outcome: Outcome, views: &mut Views) {
-        let Self { entity, shared, mail, stream, events, answers } = *self;
+        let Self { entity, shared, mail, stream, events, answers, snapshot } = *self;
         let mut entity = entity.borrow_mut();
         match outcome {
             Outcome::Committed { first, count } => {
@@ -343,7 +365,12 @@ impl<M: Hosted> Pending for Settling<M> {
                 let at = Cursor { epoch, position: last };
                 M::publish(views, &stream, at, &events);
                 entity.durable(epoch, first, count, answers);
-                leave_if_over(&shared, &mail, &stream, &entity);
+                shared.registry.is_sound(&stream);
+                if let (Some(bytes), Some(log)) = (snapshot, shared.outbox.log()) {
+                    let head = entity.head;
+                    log.keep_snapshot(Snapshot { stream: stream.clone(), head, bytes });
+                }
+                rest(&shared, &mail, &stream, &entity);
             },
             Outcome::Refused(refusal) => {
                 // Once per life; a closed journal stays closed until the next start.
@@ -351,8 +378,12 @@ impl<M: Hosted> Pending for Settling<M> {
                     look_again(&shared, &stream, &mut entity);
                 }
                 entity.lose(Lost::Refused(refusal));
+                mail.busy.set(false);
             },
-            Outcome::Unknown(reason) => entity.lose(Lost::Unknown(reason)),
+            Outcome::Unknown(reason) => {
+                entity.lose(Lost::Unknown(reason));
+                mail.busy.set(false);
+            },
         }
     }
 }

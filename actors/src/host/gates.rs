@@ -141,9 +141,6 @@ impl Actor for GateKeeper {
     }
 }
 
-/// Permits and outcomes that may wait.
-pub(crate) const MAILBOX: usize = 4_096;
-
 impl Handler<Admit> for GateKeeper {
     type Result = ();
 

@@ -34,20 +34,25 @@ impl<E> Default for Ledger<E> {
     }
 }
 
-impl<E: Clone> Ledger<E> {
-    /// Adds events under a request: to its entry if it is the newest, else as a new one.
-    pub(crate) fn remember(&mut self, request: &str, fingerprint: u64, at: Timestamp, event: &[E]) {
+impl<E> Ledger<E> {
+    /// Adds an event under a request: to its entry if it is the newest, else as a new one.
+    pub(crate) fn remember(&mut self, request: &str, fingerprint: u64, at: Timestamp, event: E) {
         if let Some(last) = self.entries.back_mut()
             && *last.request == *request
         {
-            last.events.extend_from_slice(event);
+            last.events.push(event);
             return;
         }
         if self.entries.len() == MAX_REQUESTS {
             self.entries.pop_front();
         }
         let request = request.into();
-        self.entries.push_back(Entry { request, fingerprint, at, events: event.to_vec() });
+        self.entries.push_back(Entry { request, fingerprint, at, events: vec![event] });
+    }
+
+    /// Every remembered request, oldest first.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry<E>> {
+        self.entries.iter()
     }
 
     /// What a request led to, if it is remembered at `now`.

@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use mainstay_journal::{Cursor, Head, Refusal, StreamId};
 
 use super::ledger::Ledger;
-use super::load::Loaded;
+use super::loaded::{Loaded, freeze};
 use super::message::{Answered, Failure, Meta, Receipt, ReplyTo, answer};
 use super::views::Hosted;
 use crate::machine::{Again, Answer};
@@ -33,6 +33,8 @@ pub(crate) struct Entity<M: Hosted> {
     /// Requests that are answered by a later decision, each with the append that made it wait.
     pub(super) waiting: HashMap<String, Vec<(u64, ReplyTo<M>)>>,
     pub(super) ledger: Ledger<M::Event>,
+    /// The version at which the state was last kept in the store.
+    pub(super) kept: u64,
     /// When and how often the deadline queue wakes this entity.
     pub(super) alarm: Alarm,
     /// Why the state is not to be decided on any more; the next command folds anew.
@@ -62,6 +64,11 @@ pub(super) struct Alarm {
     /// Refusals since the last durable event: each doubles the pause.
     pub(super) refusals: u32,
 }
+
+/// Bytes of a snapshot that an event is worth: a large state is kept less often.
+const BYTES_AN_EVENT: u64 = 256;
+/// Events before a state that was too large is tried again.
+const MAX_PAUSE: u64 = 4_096;
 
 /// The first pause after a refusal, in milliseconds; later ones are at most 32 times as long.
 const PAUSE_MS: u64 = 250;
@@ -106,6 +113,7 @@ impl<M: Hosted> Default for Entity<M> {
             held: VecDeque::new(),
             waiting: HashMap::new(),
             ledger: Ledger::default(),
+            kept: 0,
             alarm: Alarm::default(),
             lost: None,
         }
@@ -114,12 +122,25 @@ impl<M: Hosted> Default for Entity<M> {
 
 impl<M: Hosted> Entity<M> {
     pub(super) fn start(&mut self, loaded: Loaded<M>) {
-        let Loaded { state, head, epoch, ledger } = loaded;
+        let Loaded { state, head, epoch, ledger, kept } = loaded;
         self.state = state;
         self.version = head.version;
         self.head = head;
         self.epoch = epoch;
         self.ledger = ledger;
+        self.kept = kept;
+    }
+
+    /// The state with what was just applied, when it is time to keep it again: after so many events,
+    /// or after as many as make a large one worth it.
+    pub(super) fn snapshot(&mut self, every: u64) -> Option<Vec<u8>> {
+        if self.version < self.kept.saturating_add(every) {
+            return None;
+        }
+        let bytes = freeze::<M>(&self.state, self.epoch, &self.ledger);
+        let worth = bytes.as_ref().map_or(MAX_PAUSE, |bytes| bytes.len() as u64 / BYTES_AN_EVENT);
+        self.kept = self.version + worth.saturating_sub(every);
+        bytes
     }
 
     pub(super) fn fold(
@@ -128,14 +149,11 @@ impl<M: Hosted> Entity<M> {
         events: &[M::Event],
     ) -> Result<(), Failure<M::Reject>> {
         for event in events {
-            match M::apply(std::mem::take(&mut self.state), event) {
-                Ok(next) => self.state = next,
-                Err(illegal) => {
-                    tracing::error!(%stream, %illegal, "a decision contradicts its own machine");
-                    // What is in flight already stays true and settles its replies.
-                    self.lost = Some(Lost::Refused(Refusal::Superseded));
-                    return Err(Failure::Crashed);
-                },
+            if let Err(illegal) = M::fold(&mut self.state, event) {
+                tracing::error!(%stream, %illegal, "a decision contradicts its own machine");
+                // What is in flight already stays true and settles its replies.
+                self.lost = Some(Lost::Refused(Refusal::Superseded));
+                return Err(Failure::Crashed);
             }
         }
         Ok(())

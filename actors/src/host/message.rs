@@ -76,6 +76,12 @@ pub enum Failure<R: std::error::Error> {
     /// The entity's history cannot be read.
     #[error("{0}")]
     Unreadable(String),
+    /// The entity panicked twice in a row; nobody asks it any more.
+    #[error(
+        "the entity crashed twice and is quarantined until the next start; the log has what it \
+         crashed on"
+    )]
+    Quarantined,
     /// The entity panicked while this command was under way. What it panics on is not recorded; a
     /// request that waited may be.
     #[error("the entity crashed while this command was under way; retry it under the same key")]

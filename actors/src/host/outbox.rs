@@ -16,10 +16,8 @@ use actix::{Actor, Context, Handler, Message, Recipient};
 use mainstay_journal::{Append, EventLog, Outcome, Sink};
 use tokio::sync::Notify;
 
+use super::checkpoints::Checkpoints;
 use super::views::Views;
-
-/// Appends in flight at most: as many as the writer's channel holds.
-pub const MAX_IN_FLIGHT: usize = 4_096;
 
 /// What waits for an append.
 pub(crate) trait Pending {
@@ -27,8 +25,12 @@ pub(crate) trait Pending {
     fn settle(self: Box<Self>, epoch: u32, outcome: Outcome, views: &mut Views);
 }
 
-/// The journal, and the views of what becomes durable in it.
-type Opened = (Arc<dyn EventLog>, Rc<RefCell<Views>>);
+/// The journal, and who follows what becomes durable in it.
+struct Opened {
+    log: Arc<dyn EventLog>,
+    views: Rc<RefCell<Views>>,
+    checkpoints: Checkpoints,
+}
 
 /// The queue of pending appends; shared on the arbiter.
 pub(crate) struct Outbox {
@@ -36,7 +38,9 @@ pub(crate) struct Outbox {
     pending: RefCell<VecDeque<Box<dyn Pending>>>,
     submitted: Cell<u64>,
     settled: Cell<u64>,
+    durable: Cell<u64>,
     progressed: Notify,
+    bound: usize,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -50,29 +54,49 @@ impl std::fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new() -> Rc<Self> {
+    /// Takes at most `bound` appends at once: as many as the writer's channel holds.
+    pub(crate) fn new(bound: usize) -> Rc<Self> {
         Rc::new(Self {
             opened: OnceCell::new(),
             pending: RefCell::default(),
             submitted: Cell::new(0),
             settled: Cell::new(0),
+            durable: Cell::new(0),
             progressed: Notify::new(),
+            bound,
         })
     }
 
-    /// Gives the outbox its journal and the views of what becomes durable in it.
-    pub(crate) fn open(&self, log: Arc<dyn EventLog>, views: Rc<RefCell<Views>>) {
-        drop(self.opened.set((log, views)));
+    /// Gives the outbox its journal and who follows what becomes durable in it.
+    pub(crate) fn open(
+        &self,
+        log: Arc<dyn EventLog>,
+        views: Rc<RefCell<Views>>,
+        checkpoints: Checkpoints,
+    ) {
+        self.durable.set(log.head().position);
+        checkpoints.consider(log.head().position, &log);
+        drop(self.opened.set(Opened { log, views, checkpoints }));
     }
 
     /// The journal, once it is open.
     pub(crate) fn log(&self) -> Option<&Arc<dyn EventLog>> {
-        self.opened.get().map(|(log, _)| log)
+        self.opened.get().map(|opened| &opened.log)
+    }
+
+    /// Everything up to here is durable, and settled with its entity.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.get()
+    }
+
+    /// Appends on their way to the disk.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pending.borrow().len()
     }
 
     /// Whether one more append is taken.
     pub(crate) fn has_room(&self) -> bool {
-        self.pending.borrow().len() < MAX_IN_FLIGHT
+        self.pending.borrow().len() < self.bound
     }
 
     /// Hands an append to the writer; `pending` is settled with its outcome.
@@ -97,18 +121,22 @@ impl Outbox {
     }
 
     fn settle(&self, epoch: u32, outcomes: Vec<Outcome>) {
-        let Some((_, views)) = self.opened.get() else { return };
+        let Some(Opened { log, views, checkpoints }) = self.opened.get() else { return };
         let count = outcomes.len() as u64;
         for outcome in outcomes {
             let Some(pending) = self.pending.borrow_mut().pop_front() else {
                 tracing::error!("the journal settled an append that was never submitted");
                 break;
             };
+            if let Outcome::Committed { first, count } = &outcome {
+                self.durable.set(first + u64::from(*count) - 1);
+            }
             pending.settle(epoch, outcome, &mut views.borrow_mut());
         }
         self.settled.set(self.settled.get() + count);
         self.progressed.notify_waiters();
         views.borrow_mut().flush();
+        checkpoints.consider(self.durable.get(), log);
     }
 }
 

@@ -117,6 +117,10 @@ impl SessionLocks {
 fn is_to_be_tried_again<R, E: std::error::Error>(answered: &Result<R, Failure<E>>) -> bool {
     !matches!(
         answered,
-        Ok(_) | Err(Failure::Rejected { .. } | Failure::Unreadable(_) | Failure::Crashed)
+        Ok(_)
+            | Err(Failure::Rejected { .. }
+                | Failure::Unreadable(_)
+                | Failure::Crashed
+                | Failure::Quarantined)
     )
 }

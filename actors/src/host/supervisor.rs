@@ -10,8 +10,9 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::clock::Clock;
+use super::limits::Limits;
 use super::message::{Deliver, Meta};
-use super::registry::Registry;
+use super::registry::{Registry, Shared};
 use super::views::{HEALTH, Views};
 use crate::dependency::{Dependency, DependencyState, Mode};
 use crate::health::{Assessment, Hysteresis, Input, Level, assess, cause};
@@ -42,6 +43,8 @@ pub struct HealthView {
     pub cause: String,
     /// Every dependency that is not retired, by name.
     pub dependencies: Vec<DependencyView>,
+    /// Entities that crashed twice in a row and are asked no more: `lock/room-101`.
+    pub quarantined: Vec<String>,
 }
 
 /// One dependency in the global health.
@@ -182,8 +185,8 @@ fn evidence(views: &Views, inputs: &[Input<'_>], assessment: Assessment) -> Leve
 /// Answers questions about the whole from the views.
 pub(crate) struct Supervisor {
     pub(crate) views: Rc<RefCell<Views>>,
+    pub(crate) shared: Rc<Shared>,
     pub(crate) registry: Rc<RefCell<Registry>>,
-    pub(crate) timers: Rc<super::timers::Timers>,
     pub(crate) recover_after_ms: u64,
 }
 
@@ -229,6 +232,7 @@ impl Handler<AskHealth> for Supervisor {
                 .iter()
                 .filter_map(|(name, state)| DependencyView::of(name, state))
                 .collect(),
+            quarantined: self.registry.borrow().quarantined().map(ToString::to_string).collect(),
         })
     }
 }
@@ -289,8 +293,18 @@ pub struct Occupancy {
     pub dependencies: usize,
     /// Locks with a lease or a waiter.
     pub held_locks: usize,
-    /// Entries in the deadline queue.
+    /// Entries in the deadline queue: every live session has one, resident or not.
     pub timers: usize,
+    /// Live actors of all kinds.
+    pub residents: usize,
+    /// Idle actors that were let go because of the bound, since the start.
+    pub passivated: u64,
+    /// Entities that are being folded from the journal, or wait for it.
+    pub recovering: usize,
+    /// Appends on their way to the disk.
+    pub in_flight: usize,
+    /// What bounds all of these.
+    pub limits: Limits,
 }
 
 /// Asks how full the host is.
@@ -308,7 +322,12 @@ impl Handler<AskOccupancy> for Supervisor {
             locks: registry.resident::<Lock>(),
             dependencies: registry.resident::<Dependency>(),
             held_locks: self.views.borrow().locks.len(),
-            timers: self.timers.len(),
+            timers: self.shared.timers.len(),
+            residents: registry.residents.count,
+            passivated: registry.residents.passivated,
+            recovering: self.shared.permits.under_way(),
+            in_flight: self.shared.outbox.in_flight(),
+            limits: self.shared.limits,
         })
     }
 }

@@ -1,12 +1,17 @@
-//! One deadline queue for every entity.
+//! One deadline queue for every entity, resident or not.
 //!
-//! Timers follow from state, so the queue holds hints only: an entry wakes its entity, and the
-//! entity looks whether it is due. An entity whose deadline moved later keeps its early entry and
-//! enters itself again; so a renewed lease costs no queue operation.
+//! ```text
+//!   schedule(at, stream) ─► is an entry known that is no later? then nothing
+//!   due ─► wake: the entity looks whether it is due, and enters itself again if it is not
+//! ```
+//!
+//! Timers follow from state, so the queue holds hints only. An entity whose deadline moved later
+//! keeps its early entry; so a renewed lease costs no queue operation. There is one valid entry a
+//! stream: an entity that comes and goes does not fill the queue.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
 use mainstay_journal::StreamId;
@@ -20,15 +25,34 @@ use crate::time::Timestamp;
 /// The queue; shared on the arbiter.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    queue: RefCell<BinaryHeap<Reverse<Entry>>>,
+    queue: RefCell<Queue>,
     sooner: Notify,
+    permits: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+struct Queue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    /// The valid entry of each stream; others in the heap were overtaken by it.
+    valid: HashMap<StreamId, Timestamp>,
+}
+
+#[derive(Debug, Clone)]
 struct Entry {
     at: Timestamp,
     stream: StreamId,
-    wake: fn(&mut Registry, &StreamId) -> bool,
+    wake: fn(&mut Registry, &StreamId) -> Woken,
+}
+
+/// What became of a wake-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// The entity looks.
+    Sent,
+    /// Its mailbox is full.
+    Full,
+    /// It would have to be folded first, and as many are as may be.
+    NoPermit,
 }
 
 impl PartialEq for Entry {
@@ -50,47 +74,82 @@ impl Ord for Entry {
 
 /// A wake-up that met a full mailbox is tried again after this, in milliseconds.
 const RETRY_MS: u64 = 20;
+/// Wake-ups at a stretch: then the arbiter's other work has its turn.
+const STRETCH: usize = 256;
+
+impl Queue {
+    /// Returns when the stream's valid entry is due.
+    fn schedule(&mut self, entry: Entry) -> Timestamp {
+        let at = entry.at;
+        match self.valid.get(&entry.stream) {
+            Some(known) if *known <= at => return *known,
+            _ => drop(self.valid.insert(entry.stream.clone(), at)),
+        }
+        self.heap.push(Reverse(entry));
+        at
+    }
+
+    /// The first valid entry; takes those away that were overtaken.
+    fn first(&mut self) -> Option<&Entry> {
+        while let Some(Reverse(entry)) = self.heap.peek() {
+            if self.valid.get(&entry.stream) == Some(&entry.at) {
+                break;
+            }
+            self.heap.pop();
+        }
+        self.heap.peek().map(|Reverse(entry)| entry)
+    }
+
+    fn pop_due(&mut self, now: Timestamp) -> Option<Entry> {
+        self.first().filter(|entry| entry.at <= now)?;
+        let Reverse(entry) = self.heap.pop()?;
+        self.valid.remove(&entry.stream);
+        Some(entry)
+    }
+}
 
 impl Timers {
-    /// Wakes the entity at `at`, or as soon as possible after it.
-    pub(crate) fn schedule<M: Hosted>(&self, at: Timestamp, stream: StreamId) {
+    /// Takes all of a start's entries at once.
+    pub(crate) fn fill<M: Hosted>(&self, entries: impl IntoIterator<Item = (Timestamp, StreamId)>) {
         let mut queue = self.queue.borrow_mut();
-        let sooner = queue.peek().is_none_or(|Reverse(first)| at < first.at);
-        queue.push(Reverse(Entry { at, stream, wake: Registry::wake::<M> }));
+        for (at, stream) in entries {
+            queue.schedule(Entry { at, stream, wake: Registry::wake::<M> });
+        }
+    }
+
+    /// Wakes the entity at `at`, or as soon as possible after it. Returns when it is woken first: at
+    /// an entry from before, if that is earlier.
+    pub(crate) fn schedule<M: Hosted>(&self, at: Timestamp, stream: StreamId) -> Timestamp {
+        let mut queue = self.queue.borrow_mut();
+        let sooner = queue.first().is_none_or(|first| at < first.at);
+        let first = queue.schedule(Entry { at, stream, wake: Registry::wake::<M> });
         drop(queue);
         if sooner {
             self.sooner.notify_one();
         }
+        first
     }
 
-    /// The next entry that is due at `now`.
-    fn pop_due(&self, now: Timestamp) -> Option<Entry> {
-        let mut queue = self.queue.borrow_mut();
-        if queue.peek().is_some_and(|Reverse(first)| first.at <= now) {
-            return queue.pop().map(|Reverse(entry)| entry);
-        }
-        None
+    /// An entity was folded: one that waits for its wake-up may be.
+    pub(crate) fn permit_freed(&self) {
+        self.permits.notify_one();
     }
 
-    /// Entries in the queue.
+    /// Streams with an entry.
     pub(crate) fn len(&self) -> usize {
-        self.queue.borrow().len()
+        self.queue.borrow().valid.len()
     }
 
     /// Wakes entities as their time comes; ends with the arbiter.
     pub(crate) async fn run(self: Rc<Self>, clock: Clock, registry: Rc<RefCell<Registry>>) {
         loop {
-            let now = clock.now();
-            while let Some(entry) = self.pop_due(now) {
-                if !(entry.wake)(&mut registry.borrow_mut(), &entry.stream) {
-                    let at = now.plus_ms(RETRY_MS);
-                    self.queue.borrow_mut().push(Reverse(Entry { at, ..entry }));
-                }
-            }
-            let next = self.queue.borrow().peek().map(|Reverse(first)| first.at);
-            match next {
-                None => self.sooner.notified().await,
-                Some(at) => {
+            let busy = self.wake_due(clock.now(), &registry);
+            let next = self.queue.borrow_mut().first().map(|first| first.at);
+            match (busy, next) {
+                (Some(Woken::Sent), _) => tokio::task::yield_now().await,
+                (Some(_), _) => self.permits.notified().await,
+                (None, None) => self.sooner.notified().await,
+                (None, Some(at)) => {
                     let sleep = tokio::time::sleep_until(clock.instant_of(at));
                     tokio::select! {
                         () = sleep => {},
@@ -99,5 +158,23 @@ impl Timers {
                 },
             }
         }
+    }
+
+    /// Wakes who is due; tells what stopped it before the end, if anything did.
+    fn wake_due(&self, now: Timestamp, registry: &Rc<RefCell<Registry>>) -> Option<Woken> {
+        for _ in 0..STRETCH {
+            let Some(entry) = self.queue.borrow_mut().pop_due(now) else { return None };
+            let woken = (entry.wake)(&mut registry.borrow_mut(), &entry.stream);
+            let at = match woken {
+                Woken::Sent => continue,
+                Woken::Full => now.plus_ms(RETRY_MS),
+                Woken::NoPermit => entry.at,
+            };
+            self.queue.borrow_mut().schedule(Entry { at, ..entry });
+            if woken == Woken::NoPermit {
+                return Some(woken);
+            }
+        }
+        Some(Woken::Sent)
     }
 }

@@ -10,7 +10,7 @@
 //! | `Check` | `valid: true` | – | `valid: false` | `valid: true` |
 //! | `Show` | live leases and waiters | – | – | – |
 //! | `SessionEnded` | `LeaseReleased`, `WaiterLeft` for all of the session | – | – | – |
-//! | `Recover` | `LeaseExtended`, once a boot | – | – | – |
+//! | `Recover` | `LeaseExtended`, once a boot, if a lease needs it | – | – | – |
 //!
 //! `Check` and `Show` only read: they answer on a full disk too. They hide what is over at their
 //! moment, and show no grant that is not journaled.
@@ -26,9 +26,11 @@ mod holder;
 pub(super) use again::answer_again;
 
 use super::draft::{Draft, Ruling};
-use super::{CLAIM_MS, LeaseExtended, Lock, LockCommand, LockReject, LockReply, LockState};
-use super::{MAX_NAME_BYTES, RECOVERY_GRACE_MS};
-use crate::machine::{Context, Decision};
+use super::{
+    CLAIM_MS, Grant, LeaseExtended, Lock, LockCommand, LockReject, LockReply, LockState,
+    MAX_NAME_BYTES, RECOVERY_GRACE_MS,
+};
+use crate::machine::{Context, Decision, Restart};
 use crate::time::Timestamp;
 
 pub(super) fn decide(
@@ -36,11 +38,11 @@ pub(super) fn decide(
     command: LockCommand,
     context: &Context<'_>,
 ) -> Result<Decision<Lock>, LockReject> {
-    if let LockCommand::Recover { alive_at } = command
+    if let LockCommand::Recover(restart) = command
         && context.boot > state.recovered_boot
-        && let Some(extended) = recover(state, alive_at, context)
+        && is_to_be_extended(state, restart)
     {
-        return Ok(extended);
+        return Ok(recover(state, restart, context));
     }
     let now = context.now;
     if let Some(answer) = read(state, &command, now) {
@@ -70,7 +72,7 @@ pub(super) fn decide(
             holder::session_ended(&mut draft, &session);
             Ok(Ruling::Answer(LockReply::Done))
         },
-        LockCommand::Recover { .. }
+        LockCommand::Recover(_)
         | LockCommand::Due
         | LockCommand::Check { .. }
         | LockCommand::Show => Ok(Ruling::Answer(LockReply::Done)),
@@ -94,31 +96,37 @@ fn read(state: &LockState, command: &LockCommand, now: Timestamp) -> Option<Lock
         | LockCommand::Release { .. }
         | LockCommand::ForceRelease { .. }
         | LockCommand::SessionEnded { .. }
-        | LockCommand::Recover { .. }
+        | LockCommand::Recover(_)
         | LockCommand::Due => None,
     }
 }
 
-/// Leases that ran out while the server was down are not expired first: their holders could not
-/// have renewed them. `None` if no lease was alive at `alive_at`, the last journaled time.
-fn recover(
-    state: &LockState,
-    alive_at: Timestamp,
-    context: &Context<'_>,
-) -> Option<Decision<Lock>> {
-    let alive = state.grants.iter().filter(|grant| grant.expires_at > alive_at);
-    let leases: Vec<_> = alive
-        .map(|grant| {
-            let grace_ms = grant.claim.ttl_ms.min(RECOVERY_GRACE_MS);
-            (grant.token, grant.expires_at.max(context.now.plus_ms(grace_ms)))
+/// The lease's end after a restart; `None` if it was over before.
+fn extended(grant: &Grant, restart: Restart) -> Option<Timestamp> {
+    let grace_ms = grant.claim.ttl_ms.min(RECOVERY_GRACE_MS);
+    let end = grant.expires_at.max(restart.booted_at.plus_ms(grace_ms));
+    (grant.expires_at > restart.alive_at).then_some(end)
+}
+
+/// Whether a restart gives one of the leases more time than it has.
+pub(super) fn is_to_be_extended(state: &LockState, restart: Restart) -> bool {
+    let claim_by = restart.booted_at.plus_ms(CLAIM_MS);
+    state.grants.iter().any(|grant| {
+        extended(grant, restart).is_some_and(|end| {
+            end > grant.expires_at || grant.claim_by.is_some_and(|by| by < claim_by.min(end))
         })
-        .collect();
-    if leases.is_empty() {
-        return None;
-    }
-    let claim_by = context.now.plus_ms(CLAIM_MS);
+    })
+}
+
+/// Leases that ran out while the server was down are not expired first: their holders could not
+/// have renewed them.
+fn recover(state: &LockState, restart: Restart, context: &Context<'_>) -> Decision<Lock> {
+    let leases = state.grants.iter();
+    let leases = leases.filter_map(|grant| Some((grant.token, extended(grant, restart)?)));
+    let leases = leases.collect();
+    let claim_by = restart.booted_at.plus_ms(CLAIM_MS);
     let event = LeaseExtended { boot: context.boot, leases, claim_by };
-    Some(Decision::of(vec![event.into()], LockReply::Done))
+    Decision::of(vec![event.into()], LockReply::Done)
 }
 
 /// An owner that can be recorded.

@@ -21,23 +21,24 @@ use crate::codec::Payload;
 use crate::machine::Illegal;
 use crate::time::Timestamp;
 
-pub(super) fn apply(mut state: LockState, event: &LockEvent) -> Result<LockState, Illegal> {
+/// Each checks everything before it changes anything.
+pub(super) fn fold(state: &mut LockState, event: &LockEvent) -> Result<(), Illegal> {
     let folded = match event {
-        LockEvent::LeaseGranted(event) => granted(&mut state, event),
-        LockEvent::LeaseRenewed(event) => renewed(&mut state, event),
-        LockEvent::LeaseClaimed(event) => claimed(&mut state, event.token),
-        LockEvent::LeaseReleased(event) => released(&mut state, event),
-        LockEvent::LeaseRevoked(event) => take(&mut state, event.token).map(drop),
-        LockEvent::LeaseExpired(event) => expired(&mut state, event),
-        LockEvent::LeaseExtended(event) => extended(&mut state, event),
-        LockEvent::WaiterQueued(event) => queued(&mut state, event),
-        LockEvent::WaiterLeft(event) => left(&mut state, event),
+        LockEvent::LeaseGranted(event) => granted(state, event),
+        LockEvent::LeaseRenewed(event) => renewed(state, event),
+        LockEvent::LeaseClaimed(event) => claimed(state, event.token),
+        LockEvent::LeaseReleased(event) => released(state, event),
+        LockEvent::LeaseRevoked(event) => take(state, event.token).map(drop),
+        LockEvent::LeaseExpired(event) => expired(state, event),
+        LockEvent::LeaseExtended(event) => extended(state, event),
+        LockEvent::WaiterQueued(event) => queued(state, event),
+        LockEvent::WaiterLeft(event) => left(state, event),
         LockEvent::RefusalRecorded(event) => {
             state.refusal_at = Some(event.at);
             Ok(())
         },
     };
-    folded.map(|()| state).map_err(|reason| Illegal::new(event.name(), reason))
+    folded.map_err(|reason| Illegal::new(event.name(), reason))
 }
 
 /// The next moment at which a lease ends, a waiter gives up, or a delay that alone is in a
@@ -109,6 +110,9 @@ fn expired(state: &mut LockState, event: &LeaseExpired) -> Result<(), String> {
 fn extended(state: &mut LockState, event: &LeaseExtended) -> Result<(), String> {
     if event.boot <= state.recovered_boot {
         return Err(format!("boot {} after boot {}", event.boot, state.recovered_boot));
+    }
+    for (token, _) in &event.leases {
+        live(state, *token)?;
     }
     for (token, expires_at) in &event.leases {
         let grant = live(state, *token)?;

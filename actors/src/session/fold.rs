@@ -11,27 +11,27 @@ use super::{Live, SessionCreated, SessionEvent, SessionPatched, SessionState};
 use crate::codec::Payload;
 use crate::machine::Illegal;
 
-pub(super) fn apply(state: SessionState, event: &SessionEvent) -> Result<SessionState, Illegal> {
-    match (state, event) {
+pub(super) fn fold(state: &mut SessionState, event: &SessionEvent) -> Result<(), Illegal> {
+    match (&mut *state, event) {
         (SessionState::Absent, SessionEvent::SessionCreated(event)) => {
-            Ok(SessionState::Live(created(event)))
+            *state = SessionState::Live(created(event));
         },
-        (SessionState::Live(mut live), SessionEvent::SessionTouched(event)) => {
+        (SessionState::Live(live), SessionEvent::SessionTouched(event)) => {
             live.active_at = event.at;
             live.idle_until = event.idle_until;
-            Ok(SessionState::Live(live))
         },
-        (SessionState::Live(live), SessionEvent::SessionPatched(event)) => patched(live, event),
+        (SessionState::Live(live), SessionEvent::SessionPatched(event)) => patch(live, event)?,
         (SessionState::Live(_), SessionEvent::SessionEnded(event)) => {
-            Ok(SessionState::Ended { reason: event.reason, at: event.at })
+            *state = SessionState::Ended { reason: event.reason, at: event.at };
         },
         (SessionState::Absent | SessionState::Ended { .. }, event) => {
-            Err(Illegal::new(event.name(), "there is no live session"))
+            return Err(Illegal::new(event.name(), "there is no live session"));
         },
         (SessionState::Live(_), SessionEvent::SessionCreated(_)) => {
-            Err(Illegal::new(event.name(), "the session is live already"))
+            return Err(Illegal::new(event.name(), "the session is live already"));
         },
     }
+    Ok(())
 }
 
 /// The session as its first event leaves it.
@@ -49,7 +49,7 @@ pub(super) fn created(event: &SessionCreated) -> Live {
     }
 }
 
-fn patched(mut live: Live, event: &SessionPatched) -> Result<SessionState, Illegal> {
+fn patch(live: &mut Live, event: &SessionPatched) -> Result<(), Illegal> {
     if Some(event.revision) != live.revision.checked_add(1) {
         let reason = format!("revision {} after {}", event.revision, live.revision);
         return Err(Illegal::new("SessionPatched", reason));
@@ -64,5 +64,5 @@ fn patched(mut live: Live, event: &SessionPatched) -> Result<SessionState, Illeg
     live.revision = event.revision;
     live.active_at = event.at;
     live.idle_until = event.idle_until;
-    Ok(SessionState::Live(live))
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mainstay_actors::host::{Failure, Host, HostOptions, MAILBOX};
+use mainstay_actors::host::{Failure, Host, HostOptions, Limits};
 use mainstay_actors::lock::{Lock, LockCommand, LockEvent, LockReply, Mode};
 use mainstay_journal::disk::sim::SimDisk;
 use mainstay_journal::{EventLog, LocalLog, Options};
@@ -163,7 +163,7 @@ fn a_full_mailbox_answers_busy_and_loses_nothing_that_it_took() {
                 Err(other) => panic!("{other}"),
             }
         }
-        assert!(taken >= MAILBOX && busy > 0, "{taken} taken, {busy} busy");
+        assert!(taken >= Limits::default().mailbox && busy > 0, "{taken} taken, {busy} busy");
         assert_eq!(lock_events(&*log, "pool").len(), taken);
         acquire_shared(&host).await;
     });

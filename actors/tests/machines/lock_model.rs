@@ -4,9 +4,10 @@ use mainstay_actors::lock::{
     Claim, Lock, LockCommand, LockEvent, LockReply, LockState, Mode, Range, RangeUnit,
 };
 use mainstay_actors::machine::Machine;
+use mainstay_actors::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::lock_recovery::RECOVER;
+use crate::lock_recovery::recover;
 use crate::support::Entity;
 
 #[derive(Debug, Clone)]
@@ -62,7 +63,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-fn command(state: &LockState, step: &Step) -> Option<(LockCommand, Option<String>)> {
+fn command(
+    state: &LockState,
+    step: &Step,
+    now: Timestamp,
+) -> Option<(LockCommand, Option<String>)> {
     let grant = |nth: usize| state.grants.get(nth);
     Some(match step {
         Step::Acquire { claim, wait_ms } => {
@@ -95,7 +100,7 @@ fn command(state: &LockState, step: &Step) -> Option<(LockCommand, Option<String
             (LockCommand::Acquire { claim, wait_ms: 0 }, Some(request))
         },
         Step::Wait(_) | Step::Timer => (LockCommand::Due, None),
-        Step::Restart => (RECOVER, None),
+        Step::Restart => (recover(now), None),
     })
 }
 
@@ -158,7 +163,7 @@ proptest! {
                 Step::Restart => lock.boot += 1,
                 _ => {},
             }
-            let Some((command, request)) = command(&lock.state, step) else { continue };
+            let Some((command, request)) = command(&lock.state, step, lock.now) else { continue };
             let waits = matches!(command, LockCommand::Acquire { wait_ms: 1.., .. });
             let request = request.or_else(|| waits.then(|| format!("r{index}")));
             let before = lock.state.clone();
@@ -174,7 +179,7 @@ proptest! {
                 }
             }
             check_order(&before, &then.events);
-            if matches!(command, LockCommand::Recover { .. }) {
+            if matches!(command, LockCommand::Recover(_)) {
                 continue; // Waiters past their deadline leave with the next command.
             }
             check_state(&lock.state);

@@ -8,6 +8,7 @@ use mainstay_actors::lock::{
 };
 use mainstay_actors::machine::Machine;
 
+use crate::lock_recovery::recover;
 use crate::lock_table::{release, shared};
 use crate::support::{Entity, START, Then, at};
 
@@ -212,7 +213,7 @@ fn a_thousand_leases_are_extended_by_one_record() {
     for (n, grant) in lock.state.grants.iter_mut().enumerate() {
         grant.token = u64::MAX - n as u64;
     }
-    let then = lock.when(LockCommand::Recover { alive_at: at(0) });
+    let then = lock.when(recover(at(60_000_000)));
     assert_eq!(then.names(), "LeaseExtended");
     assert_fits(&then, INTERNAL_BYTES);
 }

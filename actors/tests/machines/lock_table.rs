@@ -8,7 +8,7 @@ use mainstay_actors::lock::{
 };
 use mainstay_actors::machine::Machine;
 
-use crate::lock_recovery::RECOVER;
+use crate::lock_recovery::recover;
 use crate::support::{Entity, Then, at};
 
 pub(crate) fn claim(owner: &str) -> Claim {
@@ -96,7 +96,7 @@ fn commands(token: u64) -> Vec<(&'static str, Option<&'static str>, LockCommand)
         ("show", None, LockCommand::Show),
         ("session", None, LockCommand::SessionEnded { session: "default/s1".to_owned() }),
         ("due", None, LockCommand::Due),
-        ("recover", None, RECOVER),
+        ("recover", None, recover(at(60_000))),
     ]
 }
 

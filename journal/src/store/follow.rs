@@ -52,6 +52,7 @@ impl Store {
                         (state.reached, state.rebuilding, state.following) = (durable, false, true);
                     });
                     self.heal(view);
+                    self.write_snapshots();
                 },
                 Err(Halt::Stopped) => {},
                 Err(Halt::Broken(reason)) => {
@@ -226,6 +227,7 @@ impl Store {
                 return Err(Halt::Source(format!("store {}: {error}", month.name)));
             }
             self.broken(month, guarded(|| month.set_mark(next - 1)))?;
+            self.hint.set(next - 1);
             *unflushed += next - from;
             if *unflushed >= FLUSH_RECORDS {
                 let (flushed, took) = timed(|| guarded(|| month.flush()));

@@ -32,6 +32,7 @@ pub(crate) struct Month {
     pub(crate) blocks: sled::Tree,
     pub(crate) runs: sled::Tree,
     pub(crate) blooms: sled::Tree,
+    pub(crate) snapshots: sled::Tree,
     meta: sled::Tree,
 }
 
@@ -83,13 +84,14 @@ impl Month {
             }
         };
         let file = fs::File::open(path.join("db")).ok();
-        let [blocks, runs, blooms, meta] = [
+        let [blocks, runs, blooms, snapshots, meta] = [
             db.open_tree("blocks")?,
             db.open_tree("runs")?,
             db.open_tree("blooms")?,
+            db.open_tree("snapshots")?,
             db.open_tree("meta")?,
         ];
-        let month = Self { name, db, file, blocks, runs, blooms, meta };
+        let month = Self { name, db, file, blocks, runs, blooms, snapshots, meta };
         Ok(month.check(journal)?.map(|()| month))
     }
 

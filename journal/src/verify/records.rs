@@ -20,7 +20,7 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn new(identity: &Identity) -> Self {
         let seed = xxhash_rust::xxh3::xxh3_64(&identity.journal);
-        let keys = Heads::new(1, seed);
+        let keys = Heads::new(1, seed, 1);
         Self { heads: HashMap::new(), keys, last_at_us: 0, gap_from: 0 }
     }
 

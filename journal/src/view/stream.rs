@@ -6,13 +6,15 @@ use std::sync::Arc;
 use super::{View, damaged};
 use crate::block::Bad;
 use crate::error::ReadError;
-use crate::log::Visit;
+use crate::log::{Snapshot, Visit};
 use crate::record::{Head, RecordRef, StreamId};
 use crate::segment::Segment;
 use crate::terms;
 
 /// Up to this many records a stream is read backwards, record by record.
 const SHORT: u64 = 64;
+/// Months that are searched for a stream's snapshot; one that is older is made again.
+const SNAPSHOT_MONTHS: usize = 3;
 
 impl View {
     pub(crate) fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError> {
@@ -45,6 +47,15 @@ impl View {
         Ok(Head::default())
     }
 
+    /// The newest snapshot of a stream, looked for in the last months.
+    pub(crate) fn snapshot(&self, stream: &StreamId) -> Option<Snapshot> {
+        let second = self.second()?;
+        let segments = self.segments();
+        let mut months: Vec<&str> = segments.iter().rev().map(|it| it.month.as_str()).collect();
+        months.dedup();
+        months.into_iter().take(SNAPSHOT_MONTHS).find_map(|month| second.snapshot(month, stream))
+    }
+
     /// The stream's newest record in `from..=to`, which the index has not reached yet.
     fn newest_of(
         &self,
@@ -72,24 +83,47 @@ impl View {
         visit: Visit<'_>,
     ) -> Result<(), ReadError> {
         let head = self.stream_head(stream, upto)?;
-        match head.version {
-            0 => Ok(()),
-            1..=SHORT => self.read_backwards(stream, head, visit),
-            _ => self.read_postings(stream, head, visit),
+        self.read_between(stream, Head::default(), head, visit).map(drop)
+    }
+
+    pub(crate) fn read_between(
+        &self,
+        stream: &StreamId,
+        from: Head,
+        upto: Head,
+        visit: Visit<'_>,
+    ) -> Result<bool, ReadError> {
+        match upto.version.checked_sub(from.version) {
+            None => Ok(false),
+            Some(0) => Ok(from == upto),
+            Some(1..=SHORT) => self.read_backwards(stream, from, upto, visit),
+            Some(_) => {
+                let record = |record: RecordRef<'_>| {
+                    record.stream == stream.as_str() && record.version == from.version
+                };
+                let met = from.version == 0
+                    || (from.position < upto.position
+                        && self.fetch(&self.segments(), from.position, record)?);
+                if met {
+                    self.read_postings(stream, from, upto, visit)?;
+                }
+                Ok(met)
+            },
         }
     }
 
-    /// Follows `previous` from the head, then visits in order.
+    /// Follows `previous` from the head down to `from`, then visits in order.
     fn read_backwards(
         &self,
         stream: &StreamId,
+        from: Head,
         head: Head,
         visit: Visit<'_>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<bool, ReadError> {
         let segments = self.segments();
         let mut copies = Vec::new();
         let Head { mut version, mut position } = head;
-        while version > 0 {
+        while version > from.version {
             let previous = self.fetch(&segments, position, |record| {
                 let right = record.stream == stream.as_str() && record.version == version;
                 copies.push(Held::of(&record));
@@ -100,23 +134,32 @@ impl View {
             };
             (version, position) = (version - 1, previous);
         }
+        if from.version > 0 && position != from.position {
+            return Ok(false);
+        }
         for copy in copies.iter().rev() {
             if copy.with(&mut *visit).is_break() {
                 break;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Visits a long stream by the index; if that is incomplete, by reading everything.
     fn read_postings(
         &self,
         stream: &StreamId,
+        from: Head,
         head: Head,
         visit: Visit<'_>,
     ) -> Result<(), ReadError> {
-        let query = crate::log::Query { stream: Some(stream.clone()), ..Default::default() };
-        let (mut next, mut after, mut broke, mut gap) = (1, 0, false, false);
+        let query = crate::log::Query {
+            stream: Some(stream.clone()),
+            after: from.position,
+            ..Default::default()
+        };
+        let (mut next, mut after) = (from.version + 1, from.position);
+        let (mut broke, mut gap) = (false, false);
         self.find_upto(&query, head.position, &mut |record| {
             if record.version != next {
                 gap = true;

@@ -138,8 +138,8 @@ impl Writer {
     fn fail(&mut self, before: Chain, failure: Failure, outcomes: Vec<Outcome>) {
         self.packer.chain = before;
         self.last_at_us = self.at_us_before;
-        for (key, activation) in self.touched.drain(..) {
-            self.heads.forget(key);
+        while let Some((key, activation, before)) = self.touched.pop() {
+            self.heads.put(key, before, self.next);
             self.superseded.add(key, activation);
         }
         let (refusal, instead) = match failure {

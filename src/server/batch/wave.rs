@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 
 use mainstay_actors::dependency::Dependency;
-use mainstay_actors::host::{Batch, Host, Hosted, MAILBOX, Meta, Receipt};
+use mainstay_actors::host::{Batch, Host, Hosted, Meta, Receipt};
 use mainstay_actors::lock::{Lock, LockCommand, LockReply};
 use mainstay_actors::session::{Session, SessionCommand};
 use mainstay_journal::StreamId;
@@ -16,9 +16,6 @@ use crate::server::problem::Problem;
 use crate::server::request::Caller;
 use crate::server::{App, dependencies, locks, sessions};
 
-/// Commands of one wave on one entity: half of what its mailbox takes, others use it too.
-const ON_ONE_ENTITY: usize = MAILBOX / 2;
-
 /// An answer that is under way.
 type Coming = Pin<Box<dyn Future<Output = Answer>>>;
 
@@ -29,6 +26,8 @@ pub(super) struct Waves<'r> {
     caller: &'r Caller,
     batch: Batch,
     on: HashMap<StreamId, usize>,
+    /// Commands of one wave on one entity: half of what its mailbox takes, others use it too.
+    on_one_entity: usize,
     coming: Vec<Coming>,
     answers: Vec<Answer>,
 }
@@ -36,7 +35,9 @@ pub(super) struct Waves<'r> {
 impl<'r> Waves<'r> {
     pub(super) fn new(host: &'r Host, app: &'r App, caller: &'r Caller) -> Self {
         let (batch, on) = (Batch::default(), HashMap::new());
-        Self { host, app, caller, batch, on, coming: Vec::new(), answers: Vec::new() }
+        let on_one_entity = host.limits().mailbox.div_ceil(2);
+        let (coming, answers) = (Vec::new(), Vec::new());
+        Self { host, app, caller, batch, on, on_one_entity, coming, answers }
     }
 
     /// Takes the next command; one that cannot be is answered in its place.
@@ -183,7 +184,7 @@ impl<'r> Waves<'r> {
     ) where
         Problem: From<mainstay_actors::host::Failure<M::Reject>>,
     {
-        if self.on.get(&stream).is_some_and(|&waiting| waiting >= ON_ONE_ENTITY) {
+        if self.on.get(&stream).is_some_and(|&waiting| waiting >= self.on_one_entity) {
             self.send().await;
         }
         *self.on.entry(stream.clone()).or_default() += 1;

@@ -103,6 +103,41 @@ impl Drop for Server {
     }
 }
 
+/// The program at work, line by line; killed when dropped.
+pub(crate) struct Working {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Working {
+    /// Starts the program and reads what it prints.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut command = program();
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (tell, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                drop(tell.send(line));
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line, which must come within 30 s.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(Duration::from_secs(30)).unwrap()
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 /// How a run of the program ended.
 #[derive(Debug)]
 pub(crate) struct Ended {

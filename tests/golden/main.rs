@@ -3,6 +3,9 @@
 //! `TRYCMD=overwrite cargo test --test golden` writes the files anew; read the diff in review.
 #![cfg(test)]
 
+mod incident;
+mod stage;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,12 +31,22 @@ use mainstay::journal::{
 #[test]
 fn every_verb_prints_what_its_golden_file_says() {
     let data = tempfile::tempdir().unwrap();
-    incident(data.path());
+    small(data.path());
     trycmd::TestCases::new()
         .env("MAINSTAY__SERVER__DATA", data.path().to_str().unwrap())
         .env("NO_COLOR", "1")
         .env("COLUMNS", "100")
         .case("tests/cli/*.trycmd");
+}
+
+#[test]
+fn an_incident_is_told_as_a_person_would_tell_it() {
+    let data = tempfile::tempdir().unwrap();
+    incident::write(data.path());
+    trycmd::TestCases::new()
+        .env("MAINSTAY__SERVER__DATA", data.path().to_str().unwrap())
+        .env("NO_COLOR", "1")
+        .case("tests/incident/*.trycmd");
 }
 
 /// The moment so many milliseconds after 03:12.
@@ -59,6 +72,7 @@ impl Scribe {
             activation: 1,
             stream: StreamId::parse(stream).unwrap(),
             expected_version: *version,
+            seen: None,
             envelope: Envelope {
                 at_us: at(ms).as_micros(),
                 principal: Arc::from(by),
@@ -76,7 +90,7 @@ impl Scribe {
 }
 
 /// The database falls at 03:12 while a room is held and another guest waits for it.
-fn incident(data: &Path) {
+fn small(data: &Path) {
     let (sink, settled) = channel();
     let options = Options { journal_id: Some([7; 16]), store: false, ..Options::default() };
     let sink = move |_epoch, outcomes| sink.send(outcomes).unwrap();

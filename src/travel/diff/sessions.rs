@@ -1,0 +1,88 @@
+//! Sessions on the way: counted, and the first few by name.
+
+use mainstay_actors::session::{EndReason, SessionEvent, SessionState};
+use mainstay_actors::time::Timestamp;
+use mainstay_actors::world::World;
+use mainstay_journal::RecordRef;
+
+use super::ENTITIES;
+use super::model::{SessionTale, SessionsDiff};
+
+/// What was seen of sessions.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    from: Timestamp,
+    told: SessionsDiff,
+}
+
+impl Sessions {
+    pub(super) fn new(from: Timestamp, world: &World) -> Self {
+        let told = SessionsDiff { live_before: live(world, from), ..SessionsDiff::default() };
+        Self { from, told }
+    }
+
+    pub(super) fn see(
+        &mut self,
+        world: &World,
+        id: &str,
+        record: &RecordRef<'_>,
+        event: &SessionEvent,
+    ) {
+        match event {
+            SessionEvent::SessionCreated(event) => {
+                let (id, subject) = (id.to_owned(), event.subject.clone());
+                let at = Timestamp::from_micros(record.at_us);
+                let tale = SessionTale { id, subject, at, reason: None };
+                self.told.created.push(tale, ENTITIES);
+            },
+            SessionEvent::SessionTouched(_) | SessionEvent::SessionPatched(_) => {
+                self.told.touched += 1;
+            },
+            SessionEvent::SessionEnded(event) => {
+                let subject = match world.sessions.get(id) {
+                    Some(SessionState::Live(live)) => live.subject.clone(),
+                    _ => String::new(),
+                };
+                self.ended(id, subject, event.reason, event.at);
+            },
+        }
+    }
+
+    /// One that had run out before the walk began is no news, whenever it was swept.
+    fn ended(&mut self, id: &str, subject: String, reason: EndReason, at: Timestamp) {
+        if reason != EndReason::Ended && at <= self.from {
+            return;
+        }
+        match reason {
+            EndReason::Ended => self.told.ended_by_caller += 1,
+            EndReason::Idle => self.told.ran_out += 1,
+            EndReason::MaxAge => self.told.reached_max_age += 1,
+        }
+        let tale = SessionTale { id: id.to_owned(), subject, at, reason: Some(reason) };
+        self.told.ended.push(tale, ENTITIES);
+    }
+
+    /// Sessions that have run out by now are over, swept or not.
+    pub(super) fn end(mut self, world: &World, now: Timestamp) -> SessionsDiff {
+        for (id, state) in &world.sessions {
+            if let SessionState::Live(it) = state
+                && it.expires_at() <= now
+            {
+                let at = it.expires_at();
+                let aged = it.ends_at == Some(at);
+                let reason = if aged { EndReason::MaxAge } else { EndReason::Idle };
+                self.ended(id, it.subject.clone(), reason, at);
+            }
+        }
+        self.told.live_after = live(world, now);
+        self.told
+    }
+}
+
+fn live(world: &World, at: Timestamp) -> u64 {
+    let lives = |state: &&SessionState| match state {
+        SessionState::Live(live) => live.expires_at() > at,
+        SessionState::Absent | SessionState::Ended { .. } => false,
+    };
+    world.sessions.values().filter(lives).count() as u64
+}

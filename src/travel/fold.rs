@@ -1,0 +1,127 @@
+//! The fold up to a place, with what has ended left behind.
+//!
+//! ```text
+//!   Fold ── advance(log, place) ──► every entity as it was there
+//!            │ sessions that have ended are counted and forgotten: no event can follow them
+//!            └ a stop asked for ends it between two events
+//! ```
+
+use std::ops::ControlFlow;
+
+use mainstay_actors::session::SessionState;
+use mainstay_actors::time::Timestamp;
+use mainstay_actors::world::{AnyEvent, Meaningless, World};
+use mainstay_journal::{ReadError, ReadLog, RecordRef};
+
+use super::Place;
+
+/// A journal folded up to a position.
+#[derive(Debug, Default)]
+pub struct Fold {
+    /// Every entity, without the sessions that have ended.
+    pub world: World,
+    /// How many sessions have ended.
+    pub ended_sessions: u64,
+    /// The last event that is in it.
+    pub position: u64,
+}
+
+/// Why a journal cannot be folded.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfoldable {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An event contradicts the history before it.
+    #[error("position {position}: {reason}; run `mainstay verify` for all findings")]
+    Meaningless {
+        /// Which event.
+        position: u64,
+        /// What it contradicts.
+        reason: Meaningless,
+    },
+    /// The work was stopped before its end.
+    #[error("stopped before the end of the fold; ask again")]
+    Stopped,
+}
+
+/// How often progress is told and a stop is looked for, in events.
+const STRIDE: u64 = 4_096;
+
+impl Fold {
+    /// Folds on from where it is up to a place, which must not lie before. `go_on` is told the
+    /// position now and then; if it says no, the fold stops there.
+    ///
+    /// # Errors
+    /// See [`Unfoldable`].
+    pub fn advance(
+        &mut self,
+        log: &dyn ReadLog,
+        place: &Place,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<(), Unfoldable> {
+        self.walk(log, place, go_on, &mut |_, _, _| {})
+    }
+
+    /// As [`Fold::advance`], and shows every event with the world before it.
+    ///
+    /// # Errors
+    /// See [`Unfoldable`].
+    pub(crate) fn walk(
+        &mut self,
+        log: &dyn ReadLog,
+        place: &Place,
+        go_on: &mut dyn FnMut(u64) -> bool,
+        visit: &mut dyn FnMut(&World, &RecordRef<'_>, &AnyEvent),
+    ) -> Result<(), Unfoldable> {
+        let mut trouble = None;
+        log.scan(self.position + 1, place.position, &mut |record| {
+            if record.position.is_multiple_of(STRIDE) && !go_on(record.position) {
+                trouble = Some(Unfoldable::Stopped);
+                return ControlFlow::Break(());
+            }
+            match self.take(&record, visit) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(reason) => {
+                    let position = record.position;
+                    trouble = Some(Unfoldable::Meaningless { position, reason });
+                    ControlFlow::Break(())
+                },
+            }
+        })?;
+        trouble.map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn take(
+        &mut self,
+        record: &RecordRef<'_>,
+        visit: &mut dyn FnMut(&World, &RecordRef<'_>, &AnyEvent),
+    ) -> Result<(), Meaningless> {
+        let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
+        let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
+        visit(&self.world, record, &event);
+        self.world.apply(id, &event)?;
+        if matches!(self.world.sessions.get(id), Some(SessionState::Ended { .. }))
+            && matches!(event, AnyEvent::Session(_))
+        {
+            self.world.sessions.remove(id);
+            self.ended_sessions += 1;
+        }
+        self.position = record.position;
+        Ok(())
+    }
+
+    /// Sessions that live at a time, by `{tenant}/{id}`, after one of them.
+    pub(crate) fn live_sessions(
+        &self,
+        after: &str,
+        at: Timestamp,
+    ) -> impl Iterator<Item = (&String, &mainstay_actors::session::Live)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let rest = self.world.sessions.range::<str, _>((Excluded(after), Unbounded));
+        rest.filter_map(move |(id, state)| match state {
+            SessionState::Live(live) if live.expires_at() > at => Some((id, live)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! Events as sentences, as one person would tell another.
+
+use mainstay_actors::dependency::{
+    BreakerForced, Cause, DependencyEvent, Evidence, Mode, ObservationWindow,
+};
+use mainstay_actors::lock::{LeftBecause, LockEvent};
+use mainstay_actors::rate::Rate;
+use mainstay_actors::session::{EndReason, SessionEvent};
+use mainstay_actors::system::{LevelChanged, SystemEvent};
+use mainstay_actors::time::Timestamp;
+use mainstay_actors::world::AnyEvent;
+
+/// What an event of the stream `kind/id` says, in words. `at` is its time: other times of the same
+/// day are told without their date. `owner` holds the lease that a lock's event names.
+#[must_use]
+pub fn tell(id: &str, event: &AnyEvent, at: Timestamp, owner: Option<&str>) -> String {
+    match event {
+        AnyEvent::System(event) => system(event),
+        AnyEvent::Dependency(event) => dependency(id, event, at),
+        AnyEvent::Session(event) => session(id, event, at),
+        AnyEvent::Lock(event) => lock(id, event, at, owner),
+    }
+}
+
+/// A time of day, to the millisecond; with its date if that is not the day of `of`.
+#[must_use]
+pub fn clock(at: Timestamp, of: Timestamp) -> String {
+    let (at, of) = (at.to_string(), of.to_string());
+    let (Some((day, time)), Some((today, _))) = (at.split_once('T'), of.split_once('T')) else {
+        return at;
+    };
+    let time = time.get(..12).unwrap_or(time);
+    if day == today { time.to_owned() } else { format!("{day} {time}") }
+}
+
+/// A share in percent, rounded down to a tenth.
+#[must_use]
+pub fn percent(rate: Rate) -> String {
+    let tenths = rate.ten_thousandths() / 10;
+    match tenths % 10 {
+        0 => format!("{} %", tenths / 10),
+        tenth => format!("{}.{tenth} %", tenths / 10),
+    }
+}
+
+/// `1 call`, `2 calls`.
+#[must_use]
+pub fn count(number: u64, one: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{s}")
+}
+
+fn system(event: &SystemEvent) -> String {
+    match event {
+        SystemEvent::Booted(event) => {
+            format!("the server started (start {}, version {})", event.boot, event.version)
+        },
+        SystemEvent::LevelChanged(LevelChanged { from, to, score, cause, .. }) => {
+            let way = if to < from { "fell" } else { "rose" };
+            format!("health {way} from {from} to {to}, score {}: {cause}", score.shown())
+        },
+    }
+}
+
+fn dependency(name: &str, event: &DependencyEvent, at: Timestamp) -> String {
+    use DependencyEvent as E;
+
+    match event {
+        E::DependencyConfigured(event) => {
+            let (weight, version) = (event.settings.weight, event.configuration);
+            let rate = percent(event.settings.breaker.failure_rate);
+            format!("{name} was configured (version {version}): weight {weight}, trips at {rate}")
+        },
+        E::DependencyRetired(_) => {
+            format!("{name} was retired: the configuration names it no more")
+        },
+        E::BreakerOpened(event) => {
+            let (until, why) = (clock(event.until, at), evidence(&event.evidence));
+            let again = match event.attempt {
+                0 | 1 => String::new(),
+                attempt => format!(" for the {attempt}. time in a row"),
+            };
+            format!("the breaker of {name} opened{again}: {why}; trial calls from {until}")
+        },
+        E::BreakerHalfOpened(event) => {
+            format!("the breaker of {name} admits trial calls: {}", cause(&event.cause))
+        },
+        E::BreakerClosed(event) => {
+            format!("the breaker of {name} closed: {}", evidence(&event.evidence))
+        },
+        E::BreakerForced(event) => forced(name, event, at),
+        E::ThresholdCrossed(event) => {
+            let why = evidence(&event.evidence);
+            format!("{name} crossed its threshold, and only metrics are kept: {why}")
+        },
+        E::WindowObserved(event) => observed(name, &event.window),
+    }
+}
+
+fn forced(name: &str, event: &BreakerForced, at: Timestamp) -> String {
+    let until = event.until.map_or(String::new(), |it| format!(" until {}", clock(it, at)));
+    let what = match event.to {
+        Mode::ForcedOpen => "was forced open",
+        Mode::Disabled => "was disabled",
+        _ => "was set to metrics only",
+    };
+    format!("the breaker of {name} {what} by hand{until}: {}", event.reason)
+}
+
+fn observed(name: &str, window: &ObservationWindow) -> String {
+    let seconds = window.seconds.iter();
+    let (calls, failures) = seconds.fold((0, 0), |(calls, failures), second| {
+        (calls + u64::from(second.calls), failures + u64::from(second.failures))
+    });
+    let calls = count(calls, "call");
+    let span = count(window.seconds.len() as u64, "second");
+    format!("{name} had {calls} in {span}, {failures} failed")
+}
+
+/// The numbers behind a verdict.
+fn evidence(evidence: &Evidence) -> String {
+    let Evidence { cause: why, observed, threshold, consecutive_failures } = evidence;
+    let over = threshold.map_or(String::new(), |it| format!(", the threshold is {}", percent(it)));
+    let rate = |rate: Option<Rate>| rate.map_or(String::new(), |it| format!(" ({})", percent(it)));
+    let calls = count(observed.calls, "call");
+    match why {
+        Cause::FailureRate => {
+            let rate = rate(observed.failure_rate);
+            format!("{} of {calls} failed{rate}{over}", observed.failures)
+        },
+        Cause::SlowRate => {
+            let rate = rate(observed.slow_rate);
+            format!("{} of {calls} were slow{rate}{over}", observed.slow)
+        },
+        Cause::ConsecutiveFailures => {
+            format!("{} in a row", count(u64::from(*consecutive_failures), "failure"))
+        },
+        Cause::Recovered => {
+            let good = observed.calls.saturating_sub(observed.failures);
+            format!("{good} of {} were good", count(observed.calls, "trial call"))
+        },
+        other => cause(other),
+    }
+}
+
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::FailureRate => "too many calls failed".to_owned(),
+        Cause::SlowRate => "too many calls were slow".to_owned(),
+        Cause::ConsecutiveFailures => "too many failures in a row".to_owned(),
+        Cause::HalfOpenTimeout => "the trial had no verdict in time".to_owned(),
+        Cause::Recovered => "the trial calls were good".to_owned(),
+        Cause::Timer => "its time was over".to_owned(),
+        Cause::Caller => "its time was over and a caller came".to_owned(),
+        Cause::Manual { reason } => format!("by hand, {reason}"),
+    }
+}
+
+fn session(id: &str, event: &SessionEvent, at: Timestamp) -> String {
+    match event {
+        SessionEvent::SessionCreated(event) => {
+            let until = clock(event.idle_until, at);
+            format!("session {id} of {} began, until {until} unless it is used", event.subject)
+        },
+        SessionEvent::SessionTouched(event) => {
+            format!("session {id} was used and lasts until {}", clock(event.idle_until, at))
+        },
+        SessionEvent::SessionPatched(event) => {
+            let names: Vec<&str> = event.changes.keys().map(String::as_str).collect();
+            format!("session {id} changed (revision {}): {}", event.revision, names.join(", "))
+        },
+        SessionEvent::SessionEnded(event) => format!("session {id} {}", ended(event.reason)),
+    }
+}
+
+/// How a session ended.
+pub(super) fn ended(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Ended => "was ended by its caller",
+        EndReason::Idle => "ran out unused",
+        EndReason::MaxAge => "reached its greatest age",
+    }
+}
+
+fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> String {
+    let holder = |token: u64| owner.map_or_else(|| format!("the holder of {token}"), str::to_owned);
+    match event {
+        LockEvent::LeaseGranted(event) => {
+            let (owner, until) = (&event.claim.owner, clock(event.expires_at, at));
+            match event.claim_by.map(|by| clock(by, at)) {
+                None => format!("{owner} got {id} until {until}"),
+                Some(by) => format!(
+                    "{owner}, who had waited, got {id} until {until} and must claim it by {by}"
+                ),
+            }
+        },
+        LockEvent::LeaseRenewed(event) => {
+            format!("{} renewed {id} until {}", holder(event.token), clock(event.expires_at, at))
+        },
+        LockEvent::LeaseClaimed(event) => format!("{} claimed {id}", holder(event.token)),
+        LockEvent::LeaseReleased(event) => match &event.session {
+            Some(session) => {
+                format!("{} lost {id}, for session {session} ended", holder(event.token))
+            },
+            None => format!("{} gave {id} back", holder(event.token)),
+        },
+        LockEvent::LeaseExpired(event) if event.unclaimed => {
+            format!("{id} passed on: {} did not come to claim it", holder(event.token))
+        },
+        LockEvent::LeaseExpired(event) => {
+            format!("{} lost {id}, for the lease ran out", holder(event.token))
+        },
+        LockEvent::LeaseRevoked(event) => {
+            format!("{id} was taken away from {}: {}", holder(event.token), event.reason)
+        },
+        LockEvent::LeaseExtended(event) => {
+            let leases = count(event.leases.len() as u64, "lease");
+            format!("{leases} of {id} got time to be renewed after start {}", event.boot)
+        },
+        LockEvent::WaiterQueued(event) => {
+            let until = clock(event.deadline, at);
+            format!("{} began to wait for {id}, until {until}", event.claim.owner)
+        },
+        LockEvent::WaiterLeft(event) => {
+            let why = match event.why {
+                LeftBecause::Deadline => "the wait was over",
+                LeftBecause::SessionEnded => "its session ended",
+            };
+            format!("request {} waits for {id} no more: {why}", event.request)
+        },
+        LockEvent::RefusalRecorded(event) => {
+            let (by, what, whose) = (&event.owner, &event.command, holder(event.token));
+            format!("{by} was refused to {what} {id}: the lease is of {whose}")
+        },
+    }
+}

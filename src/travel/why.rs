@@ -1,0 +1,298 @@
+//! Why: one event, what made it necessary, and what it led to.
+//!
+//! ```text
+//!   causation: event ──► its cause ──► … ──► where it began
+//!   effects:   look ahead: records whose causation is one of the tree's
+//!   beside it: the rest of the same decision · events under the same correlation
+//! ```
+//!
+//! Causes are followed by position. Effects have no index: they are looked for in the
+//! [`LOOK_AHEAD`] events that follow, and the answer says how far that was.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use mainstay_actors::lock::LockEvent;
+use mainstay_actors::time::Timestamp;
+use mainstay_actors::world::AnyEvent;
+use mainstay_journal::{Cursor, Query, ReadError, ReadLog, RecordRef, StreamId};
+use serde::{Deserialize, Serialize};
+
+use super::diff::Few;
+use super::tell;
+use crate::event::Event;
+
+/// Events that are looked at for effects.
+pub const LOOK_AHEAD: u64 = 100_000;
+/// Most effects, causes and events under the same correlation that are told.
+pub const TOLD: usize = 50;
+/// Events under the same correlation that are counted.
+const COUNTED: u64 = 1_000;
+
+/// An event and its story.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Why {
+    /// The event itself.
+    pub event: Told,
+    /// Other events of the same decision.
+    pub together: Few<Told>,
+    /// What made it necessary, the nearest first.
+    pub causes: Few<Told>,
+    /// What it led to, each behind its cause.
+    pub effects: Few<Effect>,
+    /// Other events under the same correlation.
+    pub correlated: Few<Told>,
+    /// Effects were looked for up to here.
+    pub looked_until: u64,
+    /// That is the end of the journal.
+    pub complete: bool,
+}
+
+/// An event, in its own form and in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Told {
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+    /// In words.
+    pub text: String,
+}
+
+/// An effect in the tree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct Effect {
+    /// 1 for what the event caused, 2 for what that caused, and so on.
+    pub depth: u32,
+    /// The event.
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+/// Tells the story of the event at a position; `None` if there is none.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn why(log: &dyn ReadLog, position: u64) -> Result<Option<Why>, ReadError> {
+    let Some(event) = told_at(log, position)? else { return Ok(None) };
+    let together = together(log, &event.event)?;
+    let causes = causes(log, &event.event)?;
+    let mut tree: Vec<u64> = vec![position];
+    tree.extend(together.shown.iter().map(|it| it.event.position));
+    let (effects, looked_until) = effects(log, event.event.epoch, &tree)?;
+    let known = |position: u64| {
+        tree.contains(&position)
+            || effects.shown.iter().any(|it| it.told.event.position == position)
+            || causes.shown.iter().any(|it| it.event.position == position)
+    };
+    let correlated = match &event.event.correlation {
+        Some(correlation) => correlated(log, correlation, known)?,
+        None => Few::default(),
+    };
+    let complete = looked_until >= log.head().position;
+    Ok(Some(Why { event, together, causes, effects, correlated, looked_until, complete }))
+}
+
+/// One decision's events lie side by side and share all that they were decided with.
+fn together(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
+    let mut few = Few::default();
+    let same = |other: &Event| {
+        (&other.stream, other.at, &other.principal) == (&event.stream, event.at, &event.principal)
+            && (&other.request, &other.correlation, &other.causation)
+                == (&event.request, &event.correlation, &event.causation)
+    };
+    let mut before = Vec::new();
+    for position in (1..event.position).rev().take(TOLD) {
+        match told_at(log, position)?.filter(|told| same(&told.event)) {
+            Some(told) => before.push(told),
+            None => break,
+        }
+    }
+    for told in before.into_iter().rev() {
+        few.push(told, TOLD);
+    }
+    for position in event.position + 1..=log.head().position {
+        match told_at(log, position)?.filter(|told| same(&told.event)) {
+            Some(told) if few.shown.len() < TOLD => few.push(told, TOLD),
+            _ => break,
+        }
+    }
+    Ok(few)
+}
+
+fn causes(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
+    let mut few = Few::default();
+    let mut next = cause_of(event);
+    // Causes lie before their effects: the chain ends.
+    while let Some(position) = next {
+        let Some(told) = told_at(log, position)? else { break };
+        next = cause_of(&told.event).filter(|cause| *cause < position);
+        few.push(told, TOLD);
+        if few.more > 0 {
+            break;
+        }
+    }
+    Ok(few)
+}
+
+fn cause_of(event: &Event) -> Option<u64> {
+    let cause: Cursor = event.causation.as_deref()?.parse().ok()?;
+    (cause.epoch == event.epoch && cause.position > 0).then_some(cause.position)
+}
+
+/// What the tree led to, each behind its cause, and how far was looked.
+fn effects(log: &dyn ReadLog, epoch: u32, tree: &[u64]) -> Result<(Few<Effect>, u64), ReadError> {
+    let first = tree.iter().min().copied().unwrap_or_default();
+    let until = first.saturating_add(LOOK_AHEAD).min(log.head().position);
+    // Position → its cause; the roots have none.
+    let mut found: BTreeMap<u64, Option<u64>> = tree.iter().map(|it| (*it, None)).collect();
+    let mut more = 0;
+    log.scan(first + 1, until, &mut |record| {
+        let cause = record.causation.filter(|cause| cause.epoch == epoch);
+        if let Some(cause) = cause.filter(|cause| found.contains_key(&cause.position)) {
+            if found.len() < TOLD + tree.len() {
+                found.entry(record.position).or_insert(Some(cause.position));
+            } else {
+                more += 1;
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut effects = Few { shown: Vec::new(), more };
+    for root in tree {
+        below(log, &found, *root, 1, &mut effects.shown)?;
+    }
+    Ok((effects, until))
+}
+
+fn below(
+    log: &dyn ReadLog,
+    found: &BTreeMap<u64, Option<u64>>,
+    cause: u64,
+    depth: u32,
+    into: &mut Vec<Effect>,
+) -> Result<(), ReadError> {
+    for (position, _) in found.iter().filter(|(_, of)| **of == Some(cause)) {
+        if let Some(told) = told_at(log, *position)? {
+            into.push(Effect { depth, told });
+        }
+        below(log, found, *position, depth + 1, into)?;
+    }
+    Ok(())
+}
+
+fn correlated(
+    log: &dyn ReadLog,
+    correlation: &str,
+    known: impl Fn(u64) -> bool,
+) -> Result<Few<Told>, ReadError> {
+    let query = Query { correlation: Some(correlation.to_owned()), ..Query::default() };
+    let mut positions = Few::default();
+    log.find(&query, &mut |record| {
+        if !known(record.position) {
+            positions.push(record.position, TOLD);
+        }
+        if positions.len() < COUNTED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let mut few = Few { shown: Vec::new(), more: positions.more };
+    for position in positions.shown {
+        few.shown.extend(told_at(log, position)?);
+    }
+    Ok(few)
+}
+
+/// The event at a position, in words.
+fn told_at(log: &dyn ReadLog, position: u64) -> Result<Option<Told>, ReadError> {
+    let mut found = None;
+    if position > 0 {
+        log.scan(position, position, &mut |record| {
+            found = Some((Event::of(&record), decode(&record)));
+            ControlFlow::Break(())
+        })?;
+    }
+    let Some((event, decoded)) = found else { return Ok(None) };
+    let Some(decoded) = decoded else {
+        let text = format!("an event of a type that this version does not know, {}", event.name);
+        return Ok(Some(Told { event, text }));
+    };
+    let owner = owner_of(log, &event, &decoded)?;
+    let id = event.stream.split_once('/').map_or("", |(_, id)| id);
+    let text = tell(id, &decoded, event.at, owner.as_deref());
+    Ok(Some(Told { event, text }))
+}
+
+fn decode(record: &RecordRef<'_>) -> Option<AnyEvent> {
+    let kind = record.stream.split_once('/').map_or("", |(kind, _)| kind);
+    AnyEvent::decode(kind, record.type_id, record.schema, record.payload).ok()
+}
+
+/// Who held the lease that a lock's event names only by its token.
+fn owner_of(
+    log: &dyn ReadLog,
+    event: &Event,
+    decoded: &AnyEvent,
+) -> Result<Option<String>, ReadError> {
+    let token = match decoded {
+        AnyEvent::Lock(LockEvent::LeaseRenewed(it)) => it.token,
+        AnyEvent::Lock(LockEvent::LeaseClaimed(it)) => it.token,
+        AnyEvent::Lock(LockEvent::LeaseReleased(it)) => it.token,
+        AnyEvent::Lock(LockEvent::LeaseExpired(it)) => it.token,
+        AnyEvent::Lock(LockEvent::LeaseRevoked(it)) => it.token,
+        AnyEvent::Lock(LockEvent::RefusalRecorded(it)) => it.token,
+        _ => return Ok(None),
+    };
+    let Some(stream) = StreamId::parse(&event.stream) else { return Ok(None) };
+    Ok(granted(log, &stream, token, event.at)?.map(|(owner, _)| owner))
+}
+
+/// Who was granted a lease, and when: newest first, not after `until`.
+pub(super) fn granted(
+    log: &dyn ReadLog,
+    lock: &StreamId,
+    token: u64,
+    until: Timestamp,
+) -> Result<Option<(String, Timestamp)>, ReadError> {
+    newest(log, (lock, "LeaseGranted", until), |event, at| match event {
+        LockEvent::LeaseGranted(event) if event.token == token => Some((event.claim.owner, at)),
+        _ => None,
+    })
+}
+
+/// When a request began to wait: newest first, not after `until`.
+pub(super) fn queued(
+    log: &dyn ReadLog,
+    lock: &StreamId,
+    request: &str,
+    until: Timestamp,
+) -> Result<Option<Timestamp>, ReadError> {
+    newest(log, (lock, "WaiterQueued", until), |event, at| match event {
+        LockEvent::WaiterQueued(event) if event.claim.request.as_deref() == Some(request) => {
+            Some(at)
+        },
+        _ => None,
+    })
+}
+
+/// The newest event of a lock and a type, not after a time, that is the wanted one; by the index.
+fn newest<T>(
+    log: &dyn ReadLog,
+    (lock, name, until): (&StreamId, &str, Timestamp),
+    wanted: impl Fn(LockEvent, Timestamp) -> Option<T>,
+) -> Result<Option<T>, ReadError> {
+    let query = Query {
+        stream: Some(lock.clone()),
+        types: crate::event::type_ids(name).unwrap_or_default(),
+        until_us: Some(until.as_micros()),
+        ..Query::default()
+    };
+    let mut found = None;
+    log.find_back(&query, &mut |record| {
+        if let Some(AnyEvent::Lock(event)) = decode(&record) {
+            found = wanted(event, Timestamp::from_micros(record.at_us));
+        }
+        if found.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(found)
+}
