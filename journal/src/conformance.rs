@@ -2,6 +2,9 @@
 //!
 //! A log under test is a [`Bench`]: the log, its outcomes, and a way to let it work.
 
+mod keeping;
+mod moments;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -123,7 +126,10 @@ pub fn all(make: &mut dyn FnMut() -> Box<dyn Bench>) {
 pub type Case = fn(&mut dyn Bench);
 
 /// All cases.
-pub const CASES: [Case; 12] = [
+pub const CASES: [Case; 15] = [
+    keeping::streams_read_between_two_of_their_records,
+    keeping::what_is_kept_is_read_back,
+    keeping::what_a_caller_has_seen_does_not_replace_what_the_log_knows,
     positions_are_gap_free_and_outcomes_in_order,
     a_wrong_version_is_a_conflict,
     a_refused_activation_stays_refused,
@@ -134,7 +140,7 @@ pub const CASES: [Case; 12] = [
     find_agrees_with_a_scan,
     a_visit_can_end_early,
     time_never_falls,
-    a_time_is_a_position,
+    moments::a_time_is_a_position,
     waiting_ends_with_news_or_time,
 ];
 
@@ -367,16 +373,6 @@ fn time_never_falls(bench: &mut dyn Bench) {
     });
     assert!(done.is_ok());
     assert_eq!(times, [50, 50, 60]);
-}
-
-fn a_time_is_a_position(bench: &mut dyn Bench) {
-    assert_eq!(bench.log().position_at(u64::MAX).ok(), Some(0), "of an empty log");
-    // Two records of one time, 10 µs apart from the next two; far more than one block and mark.
-    commit(bench, (0..400).map(|n| append(&format!("a/{n}"), 0, 2, 100 + 10 * n)).collect());
-    for at_us in (0..100).chain(95..4_200) {
-        let wanted = if at_us < 100 { 0 } else { (2 * ((at_us - 100) / 10 + 1)).min(800) };
-        assert_eq!(bench.log().position_at(at_us).ok(), Some(wanted), "at {at_us}");
-    }
 }
 
 fn waiting_ends_with_news_or_time(bench: &mut dyn Bench) {

@@ -11,12 +11,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::ReadError;
 use crate::log::{
-    Append, EventLog, Full, LogStatus, Outcome, Query, ReadLog, Refusal, Sink, Visit,
+    Append, EventLog, Full, KeptWriter, LogStatus, Outcome, Query, ReadLog, Refusal, Sink,
+    Snapshot, Visit,
 };
 use crate::record::{Cursor, Head, StreamId};
 use crate::view::lock;
@@ -134,6 +136,14 @@ impl<L: EventLog> FaultyLog<L> {
 }
 
 impl<L: EventLog> EventLog for FaultyLog<L> {
+    fn keep_snapshot(&self, snapshot: Snapshot) {
+        self.inner.keep_snapshot(snapshot);
+    }
+
+    fn keep(&self, name: &str, write: KeptWriter<'_>) -> io::Result<()> {
+        self.inner.keep(name, write)
+    }
+
     fn submit(&self, append: Append) -> Result<(), Full> {
         let fault = lock(&self.shared.0.fault).clone();
         match fault {
@@ -162,6 +172,24 @@ impl<L: EventLog> ReadLog for FaultyLog<L> {
 
     fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError> {
         self.inner.read_stream(stream, upto, visit)
+    }
+
+    fn read_between(
+        &self,
+        stream: &StreamId,
+        after: Head,
+        upto: Head,
+        visit: Visit<'_>,
+    ) -> Result<bool, ReadError> {
+        self.inner.read_between(stream, after, upto, visit)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> Option<Snapshot> {
+        self.inner.snapshot(stream)
+    }
+
+    fn kept(&self, name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
+        self.inner.kept(name)
     }
 
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {

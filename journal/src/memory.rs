@@ -7,13 +7,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::codec::{self, Place};
 use crate::error::ReadError;
 use crate::log::{
-    Append, EventLog, Full, LogStatus, Outcome, Query, ReadLog, Refusal, Sink, Visit,
+    Append, EventLog, Full, KeptWriter, LogStatus, Outcome, Query, ReadLog, Refusal, Sink,
+    Snapshot, Visit,
 };
 use crate::record::{Cursor, Head, StreamId};
 use crate::terms;
@@ -30,6 +32,8 @@ pub struct MemoryLog {
     /// Locked over commit and sink, so that groups come out in order.
     sink: Mutex<Box<dyn Sink>>,
     queue: Mutex<Vec<Append>>,
+    snapshots: Mutex<HashMap<StreamId, Snapshot>>,
+    kept: Mutex<HashMap<String, Vec<u8>>>,
     immediate: bool,
 }
 
@@ -69,6 +73,8 @@ impl MemoryLog {
             moved: Condvar::new(),
             sink: Mutex::new(sink),
             queue: Mutex::default(),
+            snapshots: Mutex::default(),
+            kept: Mutex::default(),
             immediate,
         }
     }
@@ -191,6 +197,15 @@ impl ReadLog for MemoryLog {
         Ok(())
     }
 
+    fn snapshot(&self, stream: &StreamId) -> Option<Snapshot> {
+        lock(&self.snapshots).get(stream).cloned()
+    }
+
+    fn kept(&self, name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
+        let kept = lock(&self.kept).get(name).cloned();
+        Ok(kept.map(|bytes| Box::new(io::Cursor::new(bytes)) as _))
+    }
+
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.visit_at(self.candidates(query).into_iter(), visit, Some(query));
         Ok(())
@@ -223,6 +238,17 @@ impl ReadLog for MemoryLog {
 }
 
 impl EventLog for MemoryLog {
+    fn keep_snapshot(&self, snapshot: Snapshot) {
+        lock(&self.snapshots).insert(snapshot.stream.clone(), snapshot);
+    }
+
+    fn keep(&self, name: &str, write: KeptWriter<'_>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        write(&mut bytes)?;
+        lock(&self.kept).insert(name.to_owned(), bytes);
+        Ok(())
+    }
+
     fn submit(&self, append: Append) -> Result<(), Full> {
         {
             let mut queue = lock(&self.queue);

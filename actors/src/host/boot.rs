@@ -47,7 +47,8 @@ pub(crate) async fn boot(
     // Each message settles at least one append: it is never full.
     let settler = start(Settler(outbox.clone()), limits.in_flight + 1);
     let sink = ToSettler(settler.clone().recipient());
-    let (log, recovered) = open(open_log, Box::new(sink), readiness.clone()).await?;
+    let opening = open(open_log, Box::new(sink), limits.checkpoint_events, readiness.clone());
+    let (log, recovered) = opening.await?;
     let Recovered { facts, sessions, orphaned, kept } = recovered;
     let unreadable = facts.unreadable;
     let clock = Clock::start(facts.last_at, options.accept_clock).map_err(|e| e.to_string())?;
@@ -102,11 +103,12 @@ const BOOT: &str = "boot";
 async fn open(
     open_log: OpenLog,
     sink: Box<dyn Sink>,
+    checkpoint_events: u64,
     readiness: watch::Sender<Readiness>,
 ) -> Result<(Arc<dyn EventLog>, Recovered), StartError> {
     let work = move || {
         let log = open_log(sink)?;
-        let recovered = recover(&*log, |done, total| {
+        let recovered = recover(&*log, checkpoint_events, |done, total| {
             readiness.send_replace(Readiness::Recovering { done, total });
         })?;
         Ok((log, recovered))

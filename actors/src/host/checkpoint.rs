@@ -201,13 +201,24 @@ pub(crate) fn write(log: &dyn EventLog, stop: &dyn Fn() -> bool) -> Result<u64, 
     if facts.head.position < upto {
         return Err("it was stopped".to_owned());
     }
-    let hash = record_hash(log, upto).map_err(|error| error.to_string())?;
+    let sessions = std::mem::take(&mut facts.sessions).merge(sessions);
+    keep(log, &facts, sessions, stop).map(|()| upto)
+}
+
+/// Keeps facts and the live sessions beside them, in the order of their ids.
+pub(crate) fn keep(
+    log: &dyn EventLog,
+    facts: &Facts,
+    sessions: impl Iterator<Item = io::Result<LiveSession>>,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), String> {
+    let hash = record_hash(log, facts.head.position).map_err(|error| error.to_string())?;
     let record_hash = hash.ok_or("the journal is empty")?;
-    let mut sessions = Some(std::mem::take(&mut facts.sessions).merge(sessions));
+    let mut sessions = Some(sessions);
     let mut fill = |out: &mut dyn Write| {
         let mut out = io::BufWriter::new(out);
         let mut writing = Writing { out: &mut out, count: 0 };
-        writing.facts(&facts, record_hash)?;
+        writing.facts(facts, record_hash)?;
         for session in sessions.take().into_iter().flatten() {
             let (id, due) = session?;
             if writing.count % 4_096 == 0 && stop() {
@@ -219,8 +230,7 @@ pub(crate) fn write(log: &dyn EventLog, stop: &dyn Fn() -> bool) -> Result<u64, 
         writing.put(&Entry::End(count))?;
         out.flush()
     };
-    log.keep(NAME, &mut fill).map_err(|error| error.to_string())?;
-    Ok(upto)
+    log.keep(NAME, &mut fill).map_err(|error| error.to_string())
 }
 
 struct Writing<'w, W: Write> {

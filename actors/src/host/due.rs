@@ -10,10 +10,12 @@
 //! after the other.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::session::SessionEvent;
 use crate::time::Timestamp;
@@ -39,9 +41,23 @@ pub(crate) type LiveSession = (Box<str>, Due);
 /// What happened to sessions since the kept ones were written.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    by_id: BTreeMap<Box<str>, Change>,
+    by_id: HashMap<Box<str>, Change, BuildHasherDefault<Fast>>,
     /// Sessions that are not in here may be among the kept ones.
     pub(crate) since_kept: bool,
+}
+
+/// Ids are our own: no caller chooses them, so a table of a million needs no secret seed.
+#[derive(Debug, Default)]
+struct Fast(u64);
+
+impl Hasher for Fast {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +99,9 @@ impl Changes {
         self,
         kept: impl Iterator<Item = io::Result<LiveSession>>,
     ) -> impl Iterator<Item = io::Result<LiveSession>> {
-        let mut changes = self.by_id.into_iter().peekable();
+        let mut changes: Vec<_> = self.by_id.into_iter().collect();
+        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut changes = changes.into_iter().peekable();
         let mut kept = kept.peekable();
         std::iter::from_fn(move || {
             loop {
@@ -107,5 +125,75 @@ impl Changes {
                 return Some(Ok((id, due)));
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Changes, Due, LiveSession};
+    use crate::session::{EndReason, SessionCreated, SessionEnded, SessionEvent, SessionTouched};
+    use crate::time::Timestamp;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    /// Creates, touches and ends some of forty sessions, by a fixed pattern.
+    fn events(count: u64) -> Vec<(String, SessionEvent)> {
+        let mut live = BTreeMap::new();
+        let mut events = Vec::new();
+        for turn in 1..=count {
+            let id = format!("default/{:02}", turn * turn * 7 % 40);
+            let idle_until = at(turn + 30);
+            let event: SessionEvent = match (live.contains_key(&id), turn % 3) {
+                (false, _) => SessionCreated {
+                    tenant: "default".to_owned(),
+                    subject: "someone".to_owned(),
+                    ttl_ms: 30_000,
+                    at: at(turn),
+                    idle_until,
+                    ends_at: (turn % 2 == 0).then(|| at(turn + 40)),
+                    attributes: BTreeMap::new(),
+                }
+                .into(),
+                (true, 0) => SessionEnded { reason: EndReason::Ended, at: at(turn) }.into(),
+                (true, _) => SessionTouched { at: at(turn), idle_until }.into(),
+            };
+            if matches!(event, SessionEvent::SessionEnded(_)) {
+                live.remove(&id);
+            } else {
+                live.insert(id.clone(), ());
+            }
+            events.push((id, event));
+        }
+        events
+    }
+
+    fn live(kept: Option<Vec<LiveSession>>, events: &[(String, SessionEvent)]) -> Vec<LiveSession> {
+        let mut changes = Changes { since_kept: kept.is_some(), ..Changes::default() };
+        for (id, event) in events {
+            changes.take(id, event);
+        }
+        let kept = kept.unwrap_or_default().into_iter().map(Ok);
+        changes.merge(kept).collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn kept_sessions_and_what_came_after_are_what_one_fold_gives() {
+        let all = events(300);
+        for kept_at in [0, 1, 37, 150, 299, 300] {
+            let (before, after) = all.split_at(kept_at);
+            let whole = live(None, &all);
+            assert_eq!(live(Some(live(None, before)), after), whole, "kept at {kept_at}");
+            assert!(whole.len() > 5 && whole.is_sorted_by(|(one, _), (other, _)| one < other));
+        }
+    }
+
+    #[test]
+    fn a_session_ends_at_the_earlier_of_its_two_ends() {
+        let due = |idle, end: Option<u64>| Due { idle_until: at(idle), ends_at: end.map(at) }.at();
+        assert_eq!([due(5, None), due(5, Some(9)), due(5, Some(3))], [at(5), at(5), at(3)]);
     }
 }

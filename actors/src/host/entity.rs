@@ -260,6 +260,8 @@ fn rest<M: Hosted>(shared: &Shared, mail: &Rc<Mail>, stream: &StreamId, entity: 
     if over && !busy && mail.is_empty() {
         // Without an address an actor ends.
         shared.registry.forget::<M>(stream, mail);
+    } else if !busy {
+        shared.registry.keep_bound();
     }
 }
 

@@ -15,7 +15,7 @@ use mainstay_journal::{Cursor, EventLog, RecordRef, StreamId};
 
 use super::StartError;
 use super::checkpoint::{self, Kept};
-use super::due::Changes;
+use super::due::{Changes, LiveSession};
 use super::loaded::Loaded;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
@@ -146,22 +146,25 @@ pub(crate) struct Recovered {
     pub(crate) kept: u64,
 }
 
-/// Folds the journal from its last checkpoint on; `tell` hears `(done, total)`.
+/// Folds the journal from its last checkpoint on; `tell` hears `(done, total)`. A fold of
+/// `checkpoint_events` or more is kept, so that the next start need not repeat it.
 pub(crate) fn recover(
     log: &dyn EventLog,
+    checkpoint_events: u64,
     mut tell: impl FnMut(u64, u64),
 ) -> Result<Recovered, StartError> {
-    match checkpoint::read(log) {
-        Some(kept) => match from(log, kept, &mut tell) {
+    let recovered = match checkpoint::read(log) {
+        Some(kept) => match from(log, kept, checkpoint_events, &mut tell) {
             // The checkpoint's end can be damaged, too.
             Err(Trouble::Kept(reason)) => {
                 tracing::warn!(%reason, "the checkpoint is not used; the whole journal is folded");
-                Ok(from(log, Kept::nothing(), &mut tell)?)
+                from(log, Kept::nothing(), checkpoint_events, &mut tell)
             },
-            recovered => Ok(recovered?),
+            recovered => recovered,
         },
-        None => Ok(from(log, Kept::nothing(), &mut tell)?),
-    }
+        None => from(log, Kept::nothing(), checkpoint_events, &mut tell),
+    };
+    Ok(recovered?)
 }
 
 /// Why nothing could be folded.
@@ -182,11 +185,12 @@ impl From<Trouble> for StartError {
 fn from(
     log: &dyn EventLog,
     kept: Kept,
+    checkpoint_events: u64,
     tell: &mut impl FnMut(u64, u64),
 ) -> Result<Recovered, Trouble> {
     let Kept { mut facts, sessions } = kept;
     let head = log.head();
-    let kept = facts.head.position;
+    let mut kept = facts.head.position;
     follow(log, &mut facts, head.position, |position| {
         tell(position, head.position);
         ControlFlow::Continue(())
@@ -201,9 +205,17 @@ fn from(
     for session in std::mem::take(&mut facts.sessions).merge(sessions) {
         let (id, due) = session.map_err(|error| Trouble::Kept(error.to_string()))?;
         orphaned.remove(&*id);
-        live.extend(StreamId::new(Session::KIND, &id).map(|stream| (due.at(), stream)));
+        live.push((id, due));
     }
-    Ok(Recovered { facts, sessions: live, orphaned, kept })
+    if checkpoint_events > 0 && head.position >= kept.saturating_add(checkpoint_events) {
+        match checkpoint::keep(log, &facts, live.iter().cloned().map(Ok), &|| false) {
+            Ok(()) => kept = head.position,
+            Err(reason) => tracing::warn!(%reason, "no checkpoint was made"),
+        }
+    }
+    let due = |(id, due): LiveSession| Some((due.at(), StreamId::new(Session::KIND, &id)?));
+    let sessions = live.into_iter().filter_map(due).collect();
+    Ok(Recovered { facts, sessions, orphaned, kept })
 }
 
 /// Folds what comes after `facts` up to a position; `tell` may end it.

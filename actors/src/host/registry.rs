@@ -112,6 +112,16 @@ impl Door {
         }
     }
 
+    /// An entity is idle: after a burst there may be too many of them.
+    pub(crate) fn keep_bound(&self) {
+        if let Some(registry) = self.open() {
+            let bound = registry.borrow().shared.limits.residents;
+            if registry.borrow().residents.count > bound {
+                registry.borrow_mut().make_room(bound);
+            }
+        }
+    }
+
     /// The entity's fold panicked.
     pub(crate) fn crashed(&self, stream: &StreamId) {
         if let Some(registry) = self.open() {
@@ -220,7 +230,7 @@ impl Registry {
             return None;
         }
         if !self.room::<M>().contains_key(stream) {
-            self.make_room();
+            self.make_room(self.shared.limits.residents.saturating_sub(1));
             let mail = Rc::new(Mail::default());
             let (shared, mailbox) = (self.shared.clone(), self.shared.limits.mailbox);
             let actor = EntityActor::new(stream.clone(), shared, mail.clone(), crashed.is_some());
@@ -231,9 +241,8 @@ impl Registry {
         self.room::<M>().get(stream)
     }
 
-    /// Lets idle entities go until there is room for one more.
-    fn make_room(&mut self) {
-        let bound = self.shared.limits.residents.saturating_sub(1);
+    /// Lets idle entities go until there are at most `bound`.
+    fn make_room(&mut self, bound: usize) {
         while let Some((stream, mail, let_go)) = self.residents.next_to_go(bound) {
             let_go(self, &stream, &mail);
         }

@@ -189,3 +189,31 @@ fn what_a_crashed_actor_had_in_flight_is_answered_and_its_successor_goes_on_from
         assert_eq!(next.await.unwrap().unwrap().reply, MANY + 2);
     });
 }
+
+#[test]
+fn an_entity_that_crashes_twice_in_a_row_is_quarantined_and_named_in_health() {
+    let rig = Rig::default();
+    virtually(async {
+        let (host, _log) = rig.start().await;
+        let ask = |command| host.ask::<Fragile>(stream(), command, meta());
+        assert_eq!(ask(Command::Count).await.unwrap().reply, 1);
+        for crash in [Command::PanicInDecide, Command::PanicInApply] {
+            assert!(host.health().await.unwrap().quarantined.is_empty());
+            assert_eq!(ask(crash).await, Err(Failure::Crashed));
+        }
+        for _ in 0..3 {
+            assert_eq!(ask(Command::Count).await, Err(Failure::Quarantined));
+        }
+        assert_eq!(host.health().await.unwrap().quarantined, ["fragile/one"]);
+        // Everybody else is as before.
+        acquire(&host, "pool", "anna", 60_000).await;
+    });
+    // What it did before is as it was, and a new start asks it again.
+    let rig = rig.cut();
+    virtually(async {
+        let (host, _log) = rig.start().await;
+        assert!(host.health().await.unwrap().quarantined.is_empty());
+        let counted = host.ask::<Fragile>(stream(), Command::Count, meta()).await.unwrap();
+        assert_eq!(counted.reply, 2);
+    });
+}

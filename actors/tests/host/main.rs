@@ -4,12 +4,15 @@
 
 mod support;
 
+mod checkpoints;
 mod crashes;
 mod crowds;
 mod failures;
 mod healing;
 mod requests;
 mod restarts;
+mod scale;
 mod sessions;
+mod snapshots;
 mod undurable;
 mod wakes;

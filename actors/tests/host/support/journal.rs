@@ -7,7 +7,9 @@
 //! No thread of its own, so that a paused clock sees the same order each time. A reboot opens
 //! what the disk has after a power cut.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -15,8 +17,8 @@ use actix::System;
 use mainstay_actors::host::{Host, HostOptions, OpenLog};
 use mainstay_journal::disk::sim::{Loss, SimDisk};
 use mainstay_journal::{
-    Append, Cursor, EventLog, FaultyLog, FaultySink, Full, Head, LocalLog, LogStatus, Options,
-    Outcome, Query, ReadError, ReadLog, StreamId, Visit, Writer,
+    Append, Cursor, EventLog, FaultyLog, FaultySink, Full, Head, KeptWriter, LocalLog, LogStatus,
+    Options, Outcome, Query, ReadError, ReadLog, Snapshot, StreamId, Visit, Writer,
 };
 
 /// Runs a test inside an actix System whose clock stands still until everybody waits for it.
@@ -36,6 +38,14 @@ type Faults = Arc<FaultyLog<Turning>>;
 pub(crate) struct Rig {
     pub(crate) disk: SimDisk,
     pub(crate) options: HostOptions,
+    pub(crate) shelf: Arc<Shelf>,
+}
+
+/// In place of the store: snapshots, and how many records were read for entities.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    pub(crate) snapshots: Mutex<HashMap<StreamId, Snapshot>>,
+    pub(crate) read: AtomicU64,
 }
 
 impl Rig {
@@ -49,13 +59,13 @@ impl Rig {
     /// As [`Rig::start`], and the start may fail.
     pub(crate) async fn try_start(&self) -> (Host, Option<Faults>) {
         let opened = Arc::new(OnceLock::new());
-        let (disk, slot) = (self.disk.clone(), opened.clone());
+        let (disk, slot, shelf) = (self.disk.clone(), opened.clone(), self.shelf.clone());
         let open: OpenLog = Box::new(move |mut sink| {
             let sink = FaultySink::new(move |epoch, outcomes: Vec<Outcome>| {
                 sink.group(epoch, outcomes);
             });
             let (log, writer) = LocalLog::open_manual("/journal", &sized(&disk), sink.clone())?;
-            let log = Turning { log, writer: Mutex::new(writer) };
+            let log = Turning { log, writer: Mutex::new(writer), shelf };
             let log = Arc::new(FaultyLog::new(log, sink));
             assert!(slot.set(log.clone()).is_ok());
             Ok(log as Arc<dyn EventLog>)
@@ -66,8 +76,13 @@ impl Rig {
 
     /// The power goes: what was not synced is lost. The next start sees the rest.
     pub(crate) fn cut(self) -> Self {
-        let Self { disk, options } = self;
-        Self { disk: disk.power_cut(Loss::All, 1), options }
+        self.after_cut()
+    }
+
+    /// As [`Rig::cut`], and the disk is there to be cut again.
+    pub(crate) fn after_cut(&self) -> Self {
+        let disk = self.disk.power_cut(Loss::All, 1);
+        Self { disk, options: self.options.clone(), shelf: self.shelf.clone() }
     }
 }
 
@@ -87,9 +102,18 @@ fn sized(disk: &SimDisk) -> Options {
 pub(crate) struct Turning {
     log: LocalLog,
     writer: Mutex<Writer>,
+    shelf: Arc<Shelf>,
 }
 
 impl EventLog for Turning {
+    fn keep_snapshot(&self, snapshot: Snapshot) {
+        self.shelf.snapshots.lock().unwrap().insert(snapshot.stream.clone(), snapshot);
+    }
+
+    fn keep(&self, name: &str, write: KeptWriter<'_>) -> std::io::Result<()> {
+        self.log.keep(name, write)
+    }
+
     fn submit(&self, append: Append) -> Result<(), Full> {
         self.log.submit(append)?;
         self.writer.lock().unwrap().turn();
@@ -112,6 +136,27 @@ impl ReadLog for Turning {
 
     fn read_stream(&self, stream: &StreamId, upto: u64, visit: Visit<'_>) -> Result<(), ReadError> {
         self.log.read_stream(stream, upto, visit)
+    }
+
+    fn read_between(
+        &self,
+        stream: &StreamId,
+        after: Head,
+        upto: Head,
+        visit: Visit<'_>,
+    ) -> Result<bool, ReadError> {
+        self.log.read_between(stream, after, upto, &mut |record| {
+            self.shelf.read.fetch_add(1, Ordering::Relaxed);
+            visit(record)
+        })
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> Option<Snapshot> {
+        self.shelf.snapshots.lock().unwrap().get(stream).cloned()
+    }
+
+    fn kept(&self, name: &str) -> std::io::Result<Option<Box<dyn std::io::Read + Send>>> {
+        self.log.kept(name)
     }
 
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
