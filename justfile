@@ -28,7 +28,7 @@ lint:
 # The core compiles without actix, tokio and the journal; the library without the server
 pure:
     cargo check -p mainstay-actors --no-default-features
-    cargo check --no-default-features
+    cargo check --no-default-features --lib --examples
 
 # The API's documentation, warnings are errors
 docs:
@@ -41,6 +41,10 @@ deny:
 # The benchmarks; benches/README.md says how to read them
 bench *ARGS:
     cargo bench {{ ARGS }}
+
+# Counted instructions of decide, append and fold beside the committed ones; --bless commits to new ones
+instructions *ARGS:
+    cargo bench -p mainstay-actors --no-default-features --bench instructions --profile counts -- {{ ARGS }}
 
 # All that CI does
 verify:

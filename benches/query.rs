@@ -21,6 +21,8 @@
 mod flags;
 #[path = "support/questions.rs"]
 mod questions;
+#[path = "support/times.rs"]
+mod times;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -28,6 +30,7 @@ use std::time::{Duration, Instant};
 use mainstay::journal::{LocalLog, Options, Query, ReadLog, StreamId};
 
 use crate::questions::{ALONE, Question, Sample, TOGETHER, samples};
+use crate::times::{Times, ms, us};
 
 // As in the program: see `src/main.rs`.
 #[global_allocator]
@@ -96,7 +99,6 @@ fn ask(log: &LocalLog, samples: &[Sample], (name, query): &Question) {
     });
     rows.sort_unstable();
     let median = rows.get(rows.len() / 2).copied().unwrap_or_default();
-    let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
     println!(
         "| {name} | {median} | {:.2} | {:.2} | {:.2} | {:.2} |",
         ms(forth.p50),
@@ -112,8 +114,8 @@ fn streams(log: &LocalLog, samples: &[Sample]) {
     let nobody = |it: &Sample| StreamId::new("lock", &format!("nobody-{}", it.position)).unwrap();
     let short = |it: &Sample| it.stream.kind() != "dependency" && it.stream.kind() != "system";
     let reads: [Read<'_>; 4] = [
-        ("head, known", &|it| drop(log.stream_head(&it.stream, u64::MAX).unwrap())),
-        ("head, unknown", &|it| drop(log.stream_head(&nobody(it), u64::MAX).unwrap())),
+        ("head, known", &|it| assert!(log.stream_head(&it.stream, u64::MAX).is_ok())),
+        ("head, unknown", &|it| assert!(log.stream_head(&nobody(it), u64::MAX).is_ok())),
         ("all records, known", &|it| {
             log.read_stream(&it.stream, u64::MAX, &mut |_| ControlFlow::Continue(())).unwrap();
         }),
@@ -128,22 +130,7 @@ fn streams(log: &LocalLog, samples: &[Sample]) {
             asked.elapsed()
         });
         let Times { p50, p99, max } = Times::of(timed.collect());
-        let [p50, p99, max] = [p50, p99, max].map(|time| time.as_secs_f64() * 1e6);
+        let [p50, p99, max] = [p50, p99, max].map(us);
         println!("| {name} | {p50:.1} | {p99:.1} | {max:.1} |");
-    }
-}
-
-struct Times {
-    p50: Duration,
-    p99: Duration,
-    max: Duration,
-}
-
-impl Times {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        let at = |place: usize| times.get(place).copied().unwrap_or_default();
-        let count = times.len();
-        Self { p50: at(count / 2), p99: at(count * 99 / 100), max: at(count.saturating_sub(1)) }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 /// One event. Attribute values appear as lengths only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Of its history.
     pub epoch: u32,
@@ -26,14 +27,18 @@ pub struct Event {
     pub principal: String,
     /// The request it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(nullable = false))]
     pub request: Option<String>,
     /// What ties it to work outside.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(nullable = false))]
     pub correlation: Option<String>,
     /// `{epoch}-{position}` of the event that made it necessary.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(nullable = false))]
     pub causation: Option<String>,
     /// The event's own fields.
+    #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub data: Value,
 }
 

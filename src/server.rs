@@ -5,34 +5,44 @@
 //!                                            └─ any error ─► problem+json
 //! ```
 
+mod batch;
+mod body;
 mod dependencies;
+mod docs;
 mod events;
+mod live;
 mod locks;
+mod openapi;
 mod page;
 mod problem;
 mod readiness;
 mod request;
+mod routes;
 mod secret;
 mod sessions;
 mod travel;
+mod whole;
 
 pub use problem::Problem;
 
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::error::JsonPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, resource, scope};
-use actix_web::{App as WebApp, HttpServer, ResponseError};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, resource};
+use actix_web::{App as WebApp, HttpServer, Resource, ResponseError};
 use hmac::{Hmac, Mac};
 use mainstay_actors::host::Host;
 use sha2::Sha256;
+use socket2::SockRef;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -54,6 +64,7 @@ const SHUTDOWN_SECONDS: u64 = 5;
 pub(crate) struct App {
     data: Arc<Path>,
     secret: Arc<OnceLock<[u8; 32]>>,
+    live: Arc<live::Live>,
     folds: Folds,
 }
 
@@ -88,6 +99,7 @@ impl App {
 pub struct Server {
     handle: ServerHandle,
     address: SocketAddr,
+    live: Arc<live::Live>,
 }
 
 /// Why a server cannot start.
@@ -128,20 +140,22 @@ impl Server {
         let address = listener.local_addr().map_err(bind)?;
         let (started, starting) = oneshot::channel();
         let inside = host.clone();
-        let app =
-            App { data: Arc::from(&*config.data), secret: Arc::default(), folds: Folds::default() };
+        let live = live::Live::new();
+        let data = Arc::from(&*config.data);
+        let app = App { data, secret: Arc::default(), live: live.clone(), folds: Folds::default() };
         let run = move || {
             let server = HttpServer::new(move || {
                 WebApp::new()
                     .wrap(from_fn(as_problem))
                     .wrap(from_fn(from_here))
-                    .configure(|config| routes(config, &inside, &app))
+                    .configure(|config| configure(config, &inside, &app))
             });
             let server = server
                 .workers(WORKERS)
                 .worker_max_blocking_threads(BLOCKING_THREADS)
                 .shutdown_timeout(SHUTDOWN_SECONDS)
                 .disable_signals()
+                .on_connect(bound_sending)
                 .listen(listener);
             let handle = server.map(|server| {
                 let server = server.run();
@@ -153,7 +167,7 @@ impl Server {
         };
         host.run_inside(run).map_err(ServeError::Host)?;
         match starting.await {
-            Ok(Ok(handle)) => Ok(Self { handle, address }),
+            Ok(Ok(handle)) => Ok(Self { handle, address, live }),
             Ok(Err(error)) => Err(bind(error)),
             Err(_) => Err(ServeError::Host("the host has ended".to_owned())),
         }
@@ -167,11 +181,27 @@ impl Server {
 
     /// Takes no more connections and waits for the requests under way.
     pub async fn stop(self) {
+        // A stream of events is a request that never ends by itself.
+        self.live.end();
         self.handle.stop(true).await;
     }
 }
 
-fn routes(config: &mut ServiceConfig, host: &Host, app: &App) {
+/// Most bytes that the operating system holds for a connection that does not read; it doubles them.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Who takes nothing of what is sent is closed by the operating system, which holds a bounded part
+/// of it till then: no stream of events waits for its reader for ever.
+fn bound_sending(connection: &dyn Any, _extensions: &mut Extensions) {
+    if let Some(connection) = connection.downcast_ref::<TcpStream>() {
+        let socket = SockRef::from(connection);
+        // Where this cannot be set, a reader that reads nothing only holds its seat.
+        drop(socket.set_tcp_user_timeout(Some(live::STALLED)));
+        drop(socket.set_send_buffer_size(SEND_BUFFER_BYTES));
+    }
+}
+
+fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
     let json = JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(|error, _request| {
         // The framework calls another content type a bad request.
         let status = match &error {
@@ -190,43 +220,10 @@ fn routes(config: &mut ServiceConfig, host: &Host, app: &App) {
         .app_data(Data::new(app.clone()))
         .app_data(json)
         .app_data(QueryConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
-        .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
-        .service(resource("/livez").get(readiness::livez))
-        .service(resource("/readyz").get(readiness::readyz))
-        .service(api());
-}
-
-/// Every route below `/api/v1`. One resource a path, so that a wrong method is 405 and not 404.
-fn api() -> actix_web::Scope {
-    scope("/api/v1")
-        .service(resource("/health").get(dependencies::show_health))
-        .service(resource("/dependencies").get(dependencies::list))
-        .service(
-            resource("/dependencies/{name}").get(dependencies::show).put(dependencies::configure),
-        )
-        .service(resource("/dependencies/{name}/state").post(dependencies::force))
-        .service(resource("/dependencies/{name}/permits").post(dependencies::ask_permit))
-        .service(resource("/dependencies/{name}/outcomes").post(dependencies::outcomes))
-        .service(resource("/sessions").get(sessions::list).post(sessions::create))
-        .service(
-            resource("/sessions/{id}")
-                .get(sessions::show)
-                .patch(sessions::change)
-                .delete(sessions::end),
-        )
-        .service(resource("/sessions/{id}/touch").post(sessions::touch))
-        .service(resource("/locks").get(locks::list))
-        .service(resource("/locks/{name}").get(locks::show))
-        .service(resource("/locks/{name}/acquire").post(locks::acquire))
-        .service(resource("/locks/{name}/renew").post(locks::renew))
-        .service(resource("/locks/{name}/release").post(locks::release))
-        .service(resource("/locks/{name}/check").post(locks::check))
-        .service(resource("/locks/{name}/force-release").post(locks::force_release))
-        .service(resource("/events").get(events::list))
-        .service(resource("/events/{position}/why").get(travel::show_why))
-        .service(resource("/state").get(travel::show_state))
-        .service(resource("/streams/{kind}/{id:.*}").get(travel::show_stream))
-        .service(resource("/diff").get(travel::show_diff))
+        .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()));
+    for (path, taken) in routes::all() {
+        config.service(taken.into_iter().fold(resource(path), Resource::route));
+    }
 }
 
 /// Gives what the framework answers by itself (no route, wrong method) the shape of a problem.

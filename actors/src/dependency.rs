@@ -60,6 +60,7 @@ pub struct DependencyState {
 
 /// The breaker's durable part: it survives a restart with deadline and attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Breaker {
     /// Which state.
     pub mode: Mode,
@@ -78,6 +79,7 @@ pub struct Breaker {
 /// The breaker's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = BreakerMode))]
 pub enum Mode {
     /// Admits all, counts all.
     #[default]
@@ -133,6 +135,7 @@ impl std::fmt::Display for Mode {
 
 /// The rates of the sliding window when it was last observed. Part of events: frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Observed {
     /// Calls in the window.
     pub calls: u64,

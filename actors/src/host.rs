@@ -10,6 +10,7 @@
 //!
 //! | file | one thing |
 //! |---|---|
+//! | `batch` | many commands in one message |
 //! | `boot` | from a closed journal to ready |
 //! | `recovery`, `checkpoint`, `checkpoints`, `due` | what a start folds, and what it need not |
 //! | `clock` | the one `now()` |
@@ -21,15 +22,18 @@
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
+//! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
+mod batch;
 mod boot;
 mod checkpoint;
 mod checkpoints;
 mod clock;
 mod due;
 mod entity;
+mod follow;
 mod gates;
 mod handle;
 mod ledger;
@@ -48,7 +52,9 @@ mod supervisor;
 mod timers;
 mod views;
 
+pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
+pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use limits::Limits;
 pub use message::{Answered, Failure, Meta, Receipt};
@@ -178,5 +184,6 @@ pub(crate) struct Doors {
     settler: Addr<outbox::Settler>,
     log: Arc<dyn EventLog>,
     clock: Clock,
+    limits: Limits,
     unreadable: u64,
 }

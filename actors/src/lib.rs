@@ -9,6 +9,8 @@ pub mod gate;
 pub mod health;
 pub mod lock;
 pub mod machine;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod rate;
 pub mod session;
 pub mod system;

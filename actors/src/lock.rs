@@ -114,6 +114,7 @@ pub struct Claim {
 /// Alone or together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LockMode))]
 pub enum Mode {
     /// In conflict with every overlapping lease.
     #[default]
@@ -231,6 +232,7 @@ pub enum LockReply {
 
 /// A lease as its holder sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lease {
     /// The fencing token: pass it to the resource with every write.
     pub token: u64,

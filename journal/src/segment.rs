@@ -3,7 +3,7 @@
 //! ```text
 //! marks   ▼ (every 16 KiB)      ▼               ▼
 //! file    [block][block][block][block][block][block] 0 0 0 0 …
-//!                                                  ▲ end: durable up to here
+//! places  ▲      ▲      ▲      ▲      ▲      ▲     ▲ end: durable up to here
 //! ```
 
 use std::io;
@@ -32,11 +32,20 @@ const MARK_BYTES: u64 = 16 * 1024;
 #[derive(Debug, Default)]
 struct Marks {
     list: Vec<Mark>,
+    /// Of every block: its first position − the segment's, and its offset. Half the memory of
+    /// the marks a block, so that one record costs one read of one block.
+    places: Vec<(u32, u32)>,
     complete: bool,
 }
 
 impl Marks {
-    fn add(&mut self, mark: Mark) {
+    fn add(&mut self, segment: u64, mark: Mark) {
+        // Beyond 4 GiB there are marks only.
+        if let (Ok(first), Ok(offset)) =
+            (u32::try_from(mark.first - segment), u32::try_from(mark.offset))
+        {
+            self.places.push((first, offset));
+        }
         if self.list.last().is_none_or(|last| mark.offset >= last.offset + MARK_BYTES) {
             self.list.push(mark);
         }
@@ -95,7 +104,7 @@ impl Segment {
     pub(crate) fn grow(&self, marks: &[Mark], base: u64, end: u64) {
         let mut known = self.marks.write().unwrap_or_else(PoisonError::into_inner);
         for mark in marks {
-            known.add(Mark { offset: base + mark.offset, ..*mark });
+            known.add(self.first, Mark { offset: base + mark.offset, ..*mark });
         }
         self.end.store(end, Ordering::Release);
     }
@@ -163,6 +172,18 @@ impl Segment {
         .map(|mark| mark.unwrap_or(Mark { first: self.first, offset: 0, at_us: 0 }))
     }
 
+    /// Where the block that holds `position` begins: its first position and its offset; at worst
+    /// a mark before it.
+    pub(crate) fn place_of(&self, position: u64) -> io::Result<(u64, u64)> {
+        let mark = self.locate(position)?;
+        let marks = self.marks.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = u32::try_from(position.saturating_sub(self.first)).unwrap_or(u32::MAX);
+        let after = marks.places.partition_point(|place| place.0 <= wanted);
+        let place = after.checked_sub(1).and_then(|index| marks.places.get(index));
+        let place = place.map(|place| (self.first + u64::from(place.0), u64::from(place.1)));
+        Ok(place.filter(|place| place.0 >= mark.first).unwrap_or((mark.first, mark.offset)))
+    }
+
     /// Calls `take` with all marks.
     pub(crate) fn with_marks<T>(&self, take: impl FnOnce(&[Mark]) -> T) -> io::Result<T> {
         {
@@ -171,10 +192,13 @@ impl Segment {
                 return Ok(take(&marks.list));
             }
         }
-        let mut fresh = Marks { list: Vec::new(), complete: true };
+        let mut fresh = Marks { complete: true, ..Marks::default() };
         let mut walk = Walk::new(self.file()?, [0; 16], 0, self.end(), 256 * 1024);
         while let Ok(Some((header, offset))) = walk.header()? {
-            fresh.add(Mark { first: header.first, offset, at_us: header.first_at_us });
+            let mark = Mark { first: header.first, offset, at_us: header.first_at_us };
+            if mark.first >= self.first {
+                fresh.add(self.first, mark);
+            }
             walk.skip(header.block_bytes());
         }
         let mut marks = self.marks.write().unwrap_or_else(PoisonError::into_inner);

@@ -40,6 +40,7 @@ mod snapshot;
 
 use hint::Hint;
 pub(crate) use month::{Month, set_aside};
+use run::{From, Stretch, Way};
 
 /// Most older months whose database stays open.
 const OPEN_MONTHS: usize = 3;
@@ -286,11 +287,29 @@ impl Second for Store {
         None
     }
 
-    fn offsets(&self, segment: &Segment, terms: &[u64]) -> Option<Vec<u32>> {
-        let database = self.month(&segment.month)?;
-        let found = guarded(|| Ok(run::offsets(&database, segment, terms)));
-        match found {
-            Ok(Ok(found)) => found,
+    fn load_filter(&self, segment: &Segment) -> bool {
+        self.of_run(segment, |month| run::load_filter(month, segment)).unwrap_or(false)
+    }
+
+    fn stretch(&self, segment: &Segment, term: u64, from: From, way: Way) -> Option<Stretch> {
+        self.of_run(segment, |month| {
+            let there = run::load_filter(month, segment)?;
+            there.then(|| run::stretch(month, segment, term, from, way)).transpose()
+        })
+        .flatten()
+    }
+}
+
+impl Store {
+    /// Reads from a segment's run; one that is wrong is made again.
+    fn of_run<T>(
+        &self,
+        segment: &Segment,
+        read: impl FnOnce(&Month) -> Result<T, String>,
+    ) -> Option<T> {
+        let month = self.month(&segment.month)?;
+        match guarded(|| Ok(read(&month))) {
+            Ok(Ok(found)) => Some(found),
             Ok(Err(reason)) | Err(reason) => {
                 let first = segment.first;
                 self.trouble(format!("store {}, run {first}: {reason}", segment.month));

@@ -5,7 +5,7 @@
 //! | a range | marks of the segment, then forward; a bad block comes from the store |
 //! | a stream's head | newest segment whose index knows the stream; the record is checked |
 //! | a stream | short: backwards along `previous`; long: postings, versions checked |
-//! | a query | per segment: intersect postings, fetch, check the record |
+//! | a query | per segment: postings side by side, as far as they are asked for; the record is checked |
 //! | a time | bisect segments and marks |
 //!
 //! A segment without an index (neither in memory nor in the store) is scanned and its index kept
@@ -24,8 +24,10 @@ use crate::log::{Snapshot, Visit};
 use crate::postings::Postings;
 use crate::record::{Cursor, RecordRef, StreamId};
 use crate::segment::{Segment, Step};
+use crate::store::run::{From, Stretch, Way};
 
 mod find;
+mod lists;
 mod stream;
 
 /// The other copy, as far as reads need it. Everything is checked by its own hash before it is
@@ -34,9 +36,13 @@ pub(crate) trait Second: Send + Sync + Debug {
     /// The bytes of the block that holds a position.
     fn block_at(&self, month: &str, position: u64) -> Option<Vec<u8>>;
 
-    /// Offsets of the records of a sealed segment that have one of these terms, rising; `None`
-    /// if the segment has no run there.
-    fn offsets(&self, segment: &Segment, terms: &[u64]) -> Option<Vec<u32>>;
+    /// Reads which terms a sealed segment holds, unless that is known; false if the segment has
+    /// no run there.
+    fn load_filter(&self, segment: &Segment) -> bool;
+
+    /// The next records of a sealed segment that have a term; `None` if the segment has no run
+    /// there.
+    fn stretch(&self, segment: &Segment, term: u64, from: From, way: Way) -> Option<Stretch>;
 
     /// A stream's snapshot in a month.
     fn snapshot(&self, month: &str, stream: &StreamId) -> Option<Snapshot>;
@@ -47,6 +53,8 @@ const WARM_SEGMENTS: usize = 128;
 /// Most segments whose index stays in memory though the store should have it.
 const WARM_INDEXES: usize = 4;
 const READ_BYTES: usize = 128 * 1024;
+/// A block, unless one large record is in it.
+const FETCH_BYTES: usize = crate::block::MAX_BLOCK_BYTES;
 
 pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 
@@ -227,12 +235,11 @@ impl View {
         take: &mut dyn FnMut(&Block<'_>) -> Result<ControlFlow<()>, ReadError>,
     ) -> Result<ControlFlow<()>, ReadError> {
         let cold = !segment.is_warm();
-        let mark = segment.locate(from)?;
+        let (mut next, offset) = segment.place_of(from)?;
         if cold {
             self.warm(segment);
         }
-        let mut walk = segment.walk(self.journal, mark.offset, chunk)?;
-        let mut next = mark.first;
+        let mut walk = segment.walk(self.journal, offset, chunk)?;
         while next <= to {
             if let Ok(Some((header, _))) = walk.header()?
                 && header.first == next
@@ -282,32 +289,6 @@ impl View {
             .ok_or_else(|| damaged(position, bad))
     }
 
-    /// The index of a segment, in memory or in the store, made if need be: the offsets of the
-    /// records that have one of `terms`, and up to which position that is all of them.
-    fn offsets(
-        &self,
-        segment: &Arc<Segment>,
-        last: u64,
-        terms: &[u64],
-    ) -> Result<(Vec<u32>, u64), ReadError> {
-        if let Some(postings) = &*lock(&segment.postings) {
-            return Ok((union(postings, terms), postings.upto().min(last)));
-        }
-        if segment.bloom.get().is_some_and(|bloom| !terms.iter().any(|term| bloom.contains(term))) {
-            return Ok((Vec::new(), last));
-        }
-        if let Some(second) = self.second()
-            && let Some(found) = second.offsets(segment, terms)
-        {
-            return Ok((found, last));
-        }
-        let postings = self.index(segment, last)?;
-        let found = union(&postings, terms);
-        *lock(&segment.postings) = Some(postings);
-        self.keep_index(segment);
-        Ok((found, last))
-    }
-
     /// Reads a segment's index from its records.
     pub(crate) fn index(&self, segment: &Arc<Segment>, last: u64) -> Result<Postings, ReadError> {
         let mut postings = Postings::new(segment.first);
@@ -348,7 +329,7 @@ impl View {
         let segment = segment.ok_or_else(|| missing(position))?;
         let mut take = Some(take);
         let mut taken = None;
-        let _ = self.blocks(segment, position, position, 20 * 1024, &mut |block| {
+        let _ = self.blocks(segment, position, position, FETCH_BYTES, &mut |block| {
             let record = block.record(position).map_err(|bad| damaged(position, bad))?;
             taken = take.take().map(|take| take(record));
             Ok(ControlFlow::Break(()))
@@ -367,13 +348,6 @@ pub(crate) fn bloom_of(sorted: &[crate::postings::Posting]) -> fastbloom::BloomF
         bloom.insert(term);
     }
     bloom
-}
-
-fn union(postings: &Postings, terms: &[u64]) -> Vec<u32> {
-    let mut found: Vec<u32> = terms.iter().flat_map(|term| postings.offsets(*term)).collect();
-    found.sort_unstable();
-    found.dedup();
-    found
 }
 
 pub(crate) fn damaged(position: u64, bad: Bad) -> ReadError {

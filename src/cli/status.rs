@@ -41,7 +41,7 @@ impl Status {
         let online = Online::new(&self.server, hint)?;
         loop {
             let (_, readiness) = online.ask("/readyz", &[("verbose", "true".to_owned())])?;
-            if readiness["status"] != "ready" && readiness["status"] != "journal_closed" {
+            if readiness["status"] != "ready" && readiness["readiness"] != "journal_closed" {
                 let detail = readiness["detail"].as_str().unwrap_or("not ready");
                 return Err(Failed::unreachable(format!("{}: {detail}", self.server)));
             }

@@ -7,29 +7,64 @@ use actix_web::web::{Data, Query};
 use mainstay_actors::host::Host;
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::{Cursor, Query as Find};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::page::{self, Limit};
 use super::problem::Problem;
 use crate::event::{Event, type_ids};
 
 /// The query of `GET /events`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct List {
+    /// Of one stream: `kind/id`.
+    #[param(nullable = false, example = "lock/room-101", pattern = "^[a-z]{1,20}/[!-~]{1,200}$")]
     stream: Option<String>,
+    /// Of one type, or of several with commas between.
+    #[param(nullable = false, example = "LeaseGranted,LeaseReleased")]
     r#type: Option<String>,
+    /// Asked for by one principal.
+    #[param(nullable = false)]
     principal: Option<String>,
+    /// Tied to one trace id or request id.
+    #[param(nullable = false)]
     correlation: Option<String>,
+    /// Not before, inclusive.
+    #[param(nullable = false, value_type = Option<Timestamp>)]
     since: Option<String>,
+    /// Not after, inclusive.
+    #[param(nullable = false, value_type = Option<Timestamp>)]
     until: Option<String>,
+    /// Only events after this one: a position, or `{epoch}-{position}`.
+    #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     after: Option<String>,
+    /// Rows of the page, 100 if absent.
     #[serde(default)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
 }
 
-/// `GET /events`: what happened, oldest first.
+/// A page of events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Events {
+    /// Oldest first.
+    events: Vec<Event>,
+    /// Pass it as `after`; null after the last page.
+    next: Option<String>,
+}
+
+/// What happened, oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events",
+    tag = "journal",
+    operation_id = "list_events",
+    params(List),
+    responses((status = 200, description = "A page of events", body = Events)),
+    extensions(("x-problems" = json!(["other-epoch"])))
+)]
 pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
@@ -45,7 +80,7 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
     })
     .await?;
     let (events, next) = page::cut(events, limit, |event| event.cursor().to_string());
-    Ok(HttpResponse::Ok().json(json!({ "events": events, "next": next })))
+    Ok(HttpResponse::Ok().json(Events { events, next }))
 }
 
 fn find(query: &List, head: Cursor) -> Result<Find, Problem> {

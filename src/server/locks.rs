@@ -1,224 +1,230 @@
 //! `/api/v1/locks`: leases with fencing tokens.
 
-use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path, Query};
-use mainstay_actors::host::{Answered, Failure, Host, Meta, Receipt};
-use mainstay_actors::lock::{Claim, Lock, LockCommand, LockReject, LockReply, Mode, Range};
+mod acquire;
+mod list;
+
+pub(super) use acquire::{__path_acquire, Acquire, acquire, claim, take};
+pub(super) use list::{__path_list, list};
+
+use actix_web::web::{Data, Json, Path};
+use mainstay_actors::host::{Host, Receipt};
+use mainstay_actors::lock::{Lease, Lock, LockCommand, LockReply, LockView};
 use mainstay_actors::machine::Machine;
-use mainstay_actors::session::{Session, SessionCommand};
 use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::page::{self, Limit};
+use super::body::Body;
 use super::problem::Problem;
-use super::request::Caller;
+use super::request::{Caller, CommandHeaders, Placed};
+use super::whole;
 use crate::config::check_name;
 
-/// The body of `POST /locks/{name}/acquire`.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Acquire {
-    owner: String,
-    ttl_ms: u64,
-    #[serde(default)]
-    wait_ms: u64,
-    /// A session whose end releases the lease: its id, or `{tenant}/{id}`.
-    session: Option<String>,
-    #[serde(default)]
-    mode: Mode,
-    range: Option<Range>,
-    #[serde(default)]
-    lock_delay_ms: u64,
+/// Which lock.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the schema of a part of the path")]
+pub(super) struct LockName {
+    /// The lock's name; it exists once it was acquired.
+    #[param(example = "room-101", pattern = "^[A-Za-z0-9._:-]{1,200}$")]
+    name: String,
 }
 
-/// `POST /locks/{name}/acquire`
-pub(super) async fn acquire(
-    host: Data<Host>,
-    caller: Caller,
-    name: Path<String>,
-    body: Json<Acquire>,
-) -> Result<Json<Value>, Problem> {
-    let stream = stream(&name)?;
-    let session = body.session.as_deref().map(full_session);
-    if let Some(session) = &session {
-        alive(&host, &caller, session).await?;
-    }
-    let meta = caller.meta(&*body);
-    let claim = Claim {
-        owner: body.owner.clone(),
-        session: session.clone(),
-        mode: body.mode,
-        range: body.range,
-        ttl_ms: body.ttl_ms,
-        delay_ms: body.lock_delay_ms,
-        request: meta.request.as_ref().map(|(id, _)| id.to_string()),
-    };
-    let acquire = LockCommand::Acquire { claim, wait_ms: body.wait_ms };
-    let granted = host.ask::<Lock>(stream.clone(), acquire, meta).await?;
-    if let Some(session) = session
-        && has_ended(&host, &caller, &session).await
-    {
-        // It ended between the check and the grant: the lease goes before its reply does. Under a
-        // request of its own: the key belongs to the acquire, and would be refused as reused.
-        let end = LockCommand::SessionEnded { session };
-        let meta = Meta { request: None, ..caller.meta(&()) };
-        host.ask::<Lock>(stream, end, meta).await?;
-        return Err(LockReject::SessionEnded.into());
-    }
-    Ok(Json(shown(&granted)))
-}
-
-fn full_session(session: &str) -> String {
-    if session.contains('/') { session.to_owned() } else { format!("default/{session}") }
-}
-
-/// Refuses a session that has ended, and one that cannot be asked.
-async fn alive(host: &Host, caller: &Caller, session: &str) -> Result<(), Problem> {
-    match ask_session(host, caller, session).await {
-        Some(Ok(_)) => Ok(()),
-        Some(Err(Failure::Rejected { .. })) | None => Err(LockReject::SessionEnded.into()),
-        Some(Err(failure)) => Err(failure.into()),
-    }
-}
-
-/// Whether a session's own ruling says so; a session that cannot be asked has not ended.
-async fn has_ended(host: &Host, caller: &Caller, session: &str) -> bool {
-    matches!(ask_session(host, caller, session).await, Some(Err(Failure::Rejected { .. })))
-}
-
-async fn ask_session(host: &Host, caller: &Caller, session: &str) -> Option<Answered<Session>> {
-    let stream = StreamId::new(Session::KIND, session)?;
-    let meta = Meta { request: None, ..caller.meta(&()) };
-    Some(host.ask::<Session>(stream, SessionCommand::Show, meta).await)
-}
-
-/// The body of renew and release.
-#[derive(Debug, Deserialize, Serialize)]
+/// A lease to prolong, or a waiter's grant to claim.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Renew {
+    /// The fencing token of the lease.
+    #[serde(deserialize_with = "whole::number")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: u64,
+    /// Who holds it.
+    #[schema(min_length = 1, max_length = 200)]
     owner: String,
+    /// Another length from now on.
+    #[schema(minimum = 100, maximum = 604_800_000)]
+    #[serde(default, deserialize_with = "whole::optional")]
     ttl_ms: Option<u64>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+/// A lease to give back.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Release {
+    /// The fencing token of the lease.
+    #[serde(deserialize_with = "whole::number")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: u64,
+    /// Who holds it.
+    #[schema(min_length = 1, max_length = 200)]
     owner: String,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+/// A token that somebody has shown.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {
+    /// The fencing token.
+    #[serde(deserialize_with = "whole::number")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: u64,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+/// Leases to take away.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ForceRelease {
+    /// One lease only; all of them if absent.
+    #[serde(default, deserialize_with = "whole::optional")]
+    #[schema(maximum = 18_446_744_073_709_551_615_u64)]
     token: Option<u64>,
+    /// Why; it is journaled.
+    #[schema(min_length = 1, max_length = 200)]
     reason: String,
 }
 
-/// `POST /locks/{name}/renew`
+/// How many leases ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Released {
+    released: usize,
+}
+
+/// Whether a token is a live lease.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Checked {
+    /// Exactly the tokens of live leases are valid.
+    valid: bool,
+}
+
+/// A lock by its name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LockDetail)]
+pub(super) struct Named {
+    name: String,
+    #[serde(flatten)]
+    lock: LockView,
+}
+
+/// Prolong a lease; also claims a waiter's grant.
+#[utoipa::path(
+    post,
+    path = "/api/v1/locks/{name}/renew",
+    tag = "locks",
+    operation_id = "renew_lease",
+    params(CommandHeaders, LockName),
+    request_body(content = Renew, example = json!({"token": 1_795_312_183_130_448_u64, "owner": "worker-1", "ttl_ms": 60000})),
+    responses((status = 200, description = "The lease as it is now", body = Placed<Lease>)),
+    extensions(("x-problems" = json!(["lock-not-held", "lock-held-by-other"])))
+)]
 pub(super) async fn renew(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Renew>,
-) -> Result<Json<Value>, Problem> {
-    let Renew { token, ref owner, ttl_ms } = *body;
-    let command = LockCommand::Renew { token, owner: owner.clone(), ttl_ms };
-    send(&host, &caller, &name, command, &*body).await
+    body: Body<Renew>,
+) -> Result<Json<Placed<Lease>>, Problem> {
+    lease(send(&host, &caller, &name, body.command(), &*body).await?).map(Json)
 }
 
-/// `POST /locks/{name}/release`
+/// Give a lease back.
+#[utoipa::path(
+    post,
+    path = "/api/v1/locks/{name}/release",
+    tag = "locks",
+    operation_id = "release_lease",
+    params(CommandHeaders, LockName),
+    request_body(content = Release, example = json!({"token": 1_795_312_183_130_448_u64, "owner": "worker-1"})),
+    responses((status = 200, description = "It has ended", body = Placed<Released>)),
+    extensions(("x-problems" = json!(["lock-not-held", "lock-held-by-other"])))
+)]
 pub(super) async fn release(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Release>,
-) -> Result<Json<Value>, Problem> {
-    let command = LockCommand::Release { token: body.token, owner: body.owner.clone() };
-    send(&host, &caller, &name, command, &*body).await
+    body: Body<Release>,
+) -> Result<Json<Placed<Released>>, Problem> {
+    released(send(&host, &caller, &name, body.command(), &*body).await?).map(Json)
 }
 
-/// `POST /locks/{name}/check`
+/// Is this token a live lease? For the resource that is written.
+#[utoipa::path(
+    post,
+    path = "/api/v1/locks/{name}/check",
+    tag = "locks",
+    operation_id = "check_token",
+    params(CommandHeaders, LockName),
+    request_body(content = Check, example = json!({"token": 1_795_312_183_130_448_u64})),
+    responses((status = 200, description = "Yes or no", body = Placed<Checked>))
+)]
 pub(super) async fn check(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Check>,
-) -> Result<Json<Value>, Problem> {
-    send(&host, &caller, &name, LockCommand::Check { token: body.token }, &*body).await
+    body: Body<Check>,
+) -> Result<Json<Placed<Checked>>, Problem> {
+    checked(send(&host, &caller, &name, body.command(), &*body).await?).map(Json)
 }
 
-/// `POST /locks/{name}/force-release`
+/// Take one lease away, or all.
+#[utoipa::path(
+    post,
+    path = "/api/v1/locks/{name}/force-release",
+    tag = "locks",
+    operation_id = "force_release",
+    params(CommandHeaders, LockName),
+    request_body(content = ForceRelease, example = json!({"reason": "worker-1 is gone for good"})),
+    responses((status = 200, description = "How many leases ended", body = Placed<Released>)),
+    extensions(("x-problems" = json!(["lock-not-held"])))
+)]
 pub(super) async fn force_release(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-    body: Json<ForceRelease>,
-) -> Result<Json<Value>, Problem> {
+    body: Body<ForceRelease>,
+) -> Result<Json<Placed<Released>>, Problem> {
     let ForceRelease { token, ref reason } = *body;
     let command = LockCommand::ForceRelease { token, reason: reason.clone() };
-    send(&host, &caller, &name, command, &*body).await
+    released(send(&host, &caller, &name, command, &*body).await?).map(Json)
 }
 
-/// `GET /locks/{name}`
+/// Holders, waiters and the last token of a lock.
+#[utoipa::path(
+    get,
+    path = "/api/v1/locks/{name}",
+    tag = "locks",
+    operation_id = "show_lock",
+    params(LockName),
+    responses((status = 200, description = "The lock; without holders if nobody has it", body = Placed<Named>))
+)]
 pub(super) async fn show(
     host: Data<Host>,
     caller: Caller,
     name: Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let mut shown = send(&host, &caller, &name, LockCommand::Show, &()).await?;
-    if let Some(members) = shown.as_object_mut() {
-        members.insert("name".to_owned(), json!(*name));
+) -> Result<Json<Placed<Named>>, Problem> {
+    let Receipt { reply, at } = send(&host, &caller, &name, LockCommand::Show, &()).await?;
+    let LockReply::State(lock) = reply else { return Err(other()) };
+    Ok(Json(Placed::new(Named { name: name.into_inner(), lock }, at)))
+}
+
+impl Renew {
+    pub(super) fn command(&self) -> LockCommand {
+        let Self { token, ref owner, ttl_ms } = *self;
+        LockCommand::Renew { token, owner: owner.clone(), ttl_ms }
     }
-    Ok(shown)
 }
 
-/// The query of `GET /locks`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct List {
-    /// Only locks with a lease or a waiter are listed; other values are refused.
-    active: Option<bool>,
-    #[serde(default)]
-    prefix: String,
-    #[serde(default)]
-    after: String,
-    #[serde(default)]
-    limit: Limit,
-}
-
-/// `GET /locks?active=true&prefix=&after=&limit=`
-pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
-    if query.active == Some(false) {
-        return Err(Problem::bad("only active locks are listed; ask /events for released ones"));
+impl Release {
+    pub(super) fn command(&self) -> LockCommand {
+        LockCommand::Release { token: self.token, owner: self.owner.clone() }
     }
-    let limit = query.limit.get();
-    let held = host.held_locks(&query.prefix, &query.after, limit + 1).await?;
-    let (held, next) = page::cut(held, limit, |(name, _)| name.clone());
-    let now = host.now().unwrap_or_default();
-    let locks: Vec<Value> = held
-        .iter()
-        .map(|(name, state)| {
-            let view = state.view_at(now);
-            json!({
-                "name": name,
-                "holders": view.holders,
-                "waiters": view.waiters,
-                "last_token": view.last_token,
-            })
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({ "locks": locks, "next": next })))
 }
 
-fn stream(name: &str) -> Result<StreamId, Problem> {
+impl Check {
+    pub(super) const fn command(&self) -> LockCommand {
+        LockCommand::Check { token: self.token }
+    }
+}
+
+pub(super) fn stream(name: &str) -> Result<StreamId, Problem> {
     check_name(name).map_err(|rule| Problem::bad(rule).with("field", "name"))?;
     StreamId::new(Lock::KIND, name).ok_or_else(|| Problem::bad("bad name"))
 }
@@ -229,18 +235,31 @@ async fn send(
     name: &str,
     command: LockCommand,
     body: &impl Serialize,
-) -> Result<Json<Value>, Problem> {
-    let receipt = host.ask::<Lock>(stream(name)?, command, caller.meta(body)).await?;
-    Ok(Json(shown(&receipt)))
+) -> Result<Receipt<LockReply>, Problem> {
+    Ok(host.ask::<Lock>(stream(name)?, command, caller.meta(body)).await?)
 }
 
-/// The reply with its durable place.
-fn shown(receipt: &Receipt<LockReply>) -> Value {
-    let mut shown = match serde_json::to_value(&receipt.reply) {
-        Ok(Value::Object(members)) => members,
-        _ => serde_json::Map::new(),
-    };
-    shown.insert("epoch".to_owned(), json!(receipt.at.epoch));
-    shown.insert("position".to_owned(), json!(receipt.at.position));
-    Value::Object(shown)
+pub(super) fn lease(receipt: Receipt<LockReply>) -> Result<Placed<Lease>, Problem> {
+    match receipt.reply {
+        LockReply::Lease(lease) => Ok(Placed::new(lease, receipt.at)),
+        _ => Err(other()),
+    }
+}
+
+pub(super) fn released(receipt: Receipt<LockReply>) -> Result<Placed<Released>, Problem> {
+    match receipt.reply {
+        LockReply::Ended { released } => Ok(Placed::new(Released { released }, receipt.at)),
+        _ => Err(other()),
+    }
+}
+
+pub(super) fn checked(receipt: Receipt<LockReply>) -> Result<Placed<Checked>, Problem> {
+    match receipt.reply {
+        LockReply::Checked { valid } => Ok(Placed::new(Checked { valid }, receipt.at)),
+        _ => Err(other()),
+    }
+}
+
+fn other() -> Problem {
+    Problem::internal("the lock answered another question")
 }

@@ -5,7 +5,7 @@ use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::{Failure, Host};
 use mainstay_journal::{Cursor, ReadError, StreamId};
 use serde::{Deserialize, Deserializer, de};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
 
@@ -101,6 +101,21 @@ pub(crate) async fn off_arbiter<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let Ok(permit) = READS.try_acquire() else { return Err(busy()) };
+    run(permit, work).await
+}
+
+/// The same for those who may wait for their turn.
+pub(crate) async fn when_free<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let permit = READS.acquire().await.map_err(|_| busy())?;
+    run(permit, work).await
+}
+
+async fn run<T: Send + 'static>(
+    permit: SemaphorePermit<'static>,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let done = actix_web::web::block(move || {
         // Given back by the read itself: it goes on when its caller leaves.
         let _permit = permit;

@@ -12,6 +12,10 @@
 //! | 503 | not ready, busy, closed to writes, outcome unknown |
 //! | 507 | disk full |
 
+mod kinds;
+
+pub(crate) use kinds::{__path_show, Kind, kind, show};
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
@@ -21,6 +25,7 @@ use mainstay_actors::lock::LockReject;
 use mainstay_actors::session::SessionReject;
 use mainstay_journal::Refusal;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 /// An error answer: `application/problem+json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +40,8 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind: `lock-held` becomes the type `/problems/lock-held`.
     pub(crate) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        let known = kinds::kind(kind).is_some_and(|kind| kind.status == status.as_u16());
+        debug_assert!(known, "docs/problems.md has no {kind} with {status}");
         let detail = detail.into();
         Self { status, kind, detail, members: Map::new(), retry_after_ms: None }
     }
@@ -66,6 +73,21 @@ impl Problem {
         self.with("retry_after_ms", ms)
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// Its members, as they are sent.
+    pub(crate) fn body(&self) -> Map<String, Value> {
+        let mut body = self.members.clone();
+        body.insert("type".to_owned(), json!(format!("/problems/{}", self.kind)));
+        body.insert("title".to_owned(), json!(self.kind.replace('-', " ")));
+        body.insert("status".to_owned(), json!(self.status.as_u16()));
+        body.insert("detail".to_owned(), json!(self.detail));
+        body
+    }
+
     /// A bare status as a problem: for what the framework answers by itself.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let (kind, detail) = match status {
@@ -94,11 +116,6 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut body = self.members.clone();
-        body.insert("type".to_owned(), json!(format!("/problems/{}", self.kind)));
-        body.insert("title".to_owned(), json!(self.kind.replace('-', " ")));
-        body.insert("status".to_owned(), json!(self.status.as_u16()));
-        body.insert("detail".to_owned(), json!(self.detail));
         let mut response = HttpResponse::build(self.status);
         if let Some(ms) = self.retry_after_ms {
             let seconds = ms.div_ceil(1_000).max(1);
@@ -106,8 +123,37 @@ impl ResponseError for Problem {
         }
         response
             .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))
-            .body(Value::Object(body).to_string())
+            .body(Value::Object(self.body()).to_string())
     }
+}
+
+/// An RFC 9457 problem; members of its own beside these.
+#[derive(Debug, ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "the schema of what `Problem::body` makes")]
+pub(crate) struct ProblemBody {
+    /// What programs read: `/problems/` and a name; it can be fetched.
+    #[schema(example = "/problems/lock-held")]
+    r#type: String,
+    /// The name in words.
+    title: String,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// For people; may change.
+    detail: String,
+    /// Which field of the request is wrong, where one is.
+    #[schema(nullable = false)]
+    field: Option<String>,
+    /// When to try again.
+    #[schema(nullable = false)]
+    retry_after_ms: Option<u64>,
+    /// Of the newest durable event that a refusal rests on.
+    #[schema(nullable = false)]
+    position: Option<u64>,
+    /// Of the history of `position`.
+    #[schema(nullable = false)]
+    epoch: Option<u32>,
 }
 
 /// The media type of problems.

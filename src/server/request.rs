@@ -5,13 +5,49 @@ use std::sync::Arc;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use mainstay_actors::host::Meta;
+use mainstay_journal::Cursor;
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::problem::Problem;
 
 /// Longest `Idempotency-Key`, `X-Request-Id` or path id, in bytes.
 const MAX_HEADER_BYTES: usize = 200;
+
+/// An answer and the durable place it rests on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Placed<T> {
+    /// The answer itself.
+    #[serde(flatten)]
+    body: T,
+    /// Of the history.
+    epoch: u32,
+    /// Of the newest event of the entity that the answer rests on.
+    position: u64,
+}
+
+impl<T> Placed<T> {
+    pub(crate) const fn new(body: T, at: Cursor) -> Self {
+        Self { body, epoch: at.epoch, position: at.position }
+    }
+}
+
+/// What every command takes.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the schema of the headers that `Caller` reads")]
+pub(crate) struct CommandHeaders {
+    /// A retry under the same key gets the first answer; another request under it is 422.
+    #[param(nullable = false, rename = "Idempotency-Key", pattern = "^[!-~]{1,200}$")]
+    key: Option<String>,
+    /// W3C trace context; its trace id is written into every event of the request.
+    #[param(nullable = false, rename = "traceparent", pattern = "^[!-~]{1,200}$")]
+    trace: Option<String>,
+    /// Written into every event of the request, unless there is a `traceparent`.
+    #[param(nullable = false, rename = "X-Request-Id", pattern = "^[!-~]{1,200}$")]
+    id: Option<String>,
+}
 
 /// The caller and its headers.
 #[derive(Debug, Clone)]
@@ -33,6 +69,13 @@ impl Caller {
         });
         let (principal, correlation) = (self.principal.clone(), self.correlation.clone());
         Meta { principal, request, correlation, causation: None }
+    }
+
+    /// The same caller with a part of its request: as if that part had been sent alone, to `target`
+    /// and under `key`.
+    pub(crate) fn part(&self, key: Option<&str>, target: String) -> Result<Self, Problem> {
+        let key = key.map(|key| visible("key", key)).transpose()?;
+        Ok(Self { key, target, ..self.clone() })
     }
 
     /// The `Idempotency-Key`, if one was sent.
@@ -69,11 +112,15 @@ fn read(request: &HttpRequest) -> Result<Caller, Problem> {
 
 fn header(request: &HttpRequest, name: &'static str) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(name) else { return Ok(None) };
-    let visible = |text: &&str| {
-        (1..=MAX_HEADER_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
-    };
-    let value = value.to_str().ok().filter(visible).ok_or_else(|| {
-        Problem::bad(format!("{name} must be 1 to {MAX_HEADER_BYTES} visible ASCII characters"))
-    })?;
-    Ok(Some(value.to_owned()))
+    // What is no text is no visible ASCII either.
+    visible(name, value.to_str().unwrap_or_default()).map(Some)
+}
+
+fn visible(name: &str, text: &str) -> Result<String, Problem> {
+    let sized = (1..=MAX_HEADER_BYTES).contains(&text.len());
+    if sized && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    let rule = format!("{name} must be 1 to {MAX_HEADER_BYTES} visible ASCII characters");
+    Err(Problem::bad(rule))
 }

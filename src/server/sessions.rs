@@ -1,77 +1,163 @@
 //! `/api/v1/sessions`: attributes with a revision, a TTL and an age.
 
 mod list;
+mod shown;
 
-pub(super) use list::list;
+pub(super) use list::{__path_list, list};
+pub(super) use shown::{Ended, Kept, SessionView, answer, placed};
 
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ETAG, IF_MATCH};
-use actix_web::web::{Data, Json, Path, Query};
+use actix_web::http::header::IF_MATCH;
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use mainstay_actors::host::{Host, Receipt};
+use mainstay_actors::host::Host;
 use mainstay_actors::machine::Machine;
-use mainstay_actors::session::{
-    Live, Sealed, Session, SessionCommand, SessionReject, SessionReply,
-};
+use mainstay_actors::session::{Sealed, Session, SessionCommand, SessionReject};
 use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::body::Body;
 use super::problem::Problem;
-use super::request::Caller;
+use super::request::{Caller, CommandHeaders, Placed};
+use super::whole;
 
 /// The tenant when none is named.
 const DEFAULT_TENANT: &str = "default";
 
-fn default_tenant() -> String {
+pub(super) fn default_tenant() -> String {
     DEFAULT_TENANT.to_owned()
 }
 
-/// The body of `POST /sessions`.
-#[derive(Debug, Deserialize, Serialize)]
+/// A session to begin.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CreateSession)]
 pub(super) struct Create {
+    /// Whose it is; `default` if absent.
     #[serde(default = "default_tenant")]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,200}$")]
     tenant: String,
+    /// Whom it is about: an opaque id. What looks like an e-mail address or telephone number is
+    /// refused.
+    #[schema(min_length = 1, max_length = 200)]
     subject: String,
+    /// It ends when it is not touched for so long.
+    #[schema(minimum = 1_000, maximum = 2_592_000_000_u64)]
+    #[serde(deserialize_with = "whole::number")]
     ttl_ms: u64,
+    /// It ends at this age whatever happens.
+    #[schema(minimum = 1_000, maximum = 31_622_400_000_u64)]
+    #[serde(default, deserialize_with = "whole::optional")]
     max_age_ms: Option<u64>,
+    /// At most 64 and 16 KiB together.
     #[serde(default)]
+    #[schema(schema_with = named_values)]
     attributes: Map<String, Value>,
 }
 
-/// `POST /sessions`
+/// Any value under a name of 1 to 200 bytes without control characters.
+fn named_values() -> Object {
+    let name = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"));
+    ObjectBuilder::new().property_names(Some(name)).build()
+}
+
+/// Begin a session.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions",
+    tag = "sessions",
+    operation_id = "create_session",
+    params(CommandHeaders),
+    request_body(content = Create, example = json!({"subject": "customer-7", "ttl_ms": 1_800_000, "attributes": {"locale": "en"}})),
+    responses((
+        status = 201,
+        description = "The session",
+        body = Placed<SessionView>,
+        headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
+    )),
+    extensions(("x-problems" = json!(["session-exists"])))
+)]
 pub(super) async fn create(
     host: Data<Host>,
     app: Data<App>,
     caller: Caller,
-    body: Json<Create>,
+    body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let id = app.session_id(&body.tenant, &caller)?.to_string();
+    let (id, command) = creation(&app, &caller, &body)?;
     let stream = stream(&body.tenant, &id)?;
+    let receipt = host.ask::<Session>(stream, command, caller.meta(&*body)).await?;
+    Ok(answer(StatusCode::CREATED, &body.tenant, &id, &receipt))
+}
+
+/// The new session's id, and its first command.
+pub(super) fn creation(
+    app: &App,
+    caller: &Caller,
+    body: &Create,
+) -> Result<(String, SessionCommand), Problem> {
+    let id = app.session_id(&body.tenant, caller)?.to_string();
+    let attributes = body.attributes.iter().map(|(key, value)| (key.clone(), seal(value)));
     let command = SessionCommand::Create {
         tenant: body.tenant.clone(),
         subject: body.subject.clone(),
         ttl_ms: body.ttl_ms,
         max_age_ms: body.max_age_ms,
-        attributes: body.attributes.iter().map(|(key, value)| (key.clone(), seal(value))).collect(),
+        attributes: attributes.collect(),
     };
-    let receipt = host.ask::<Session>(stream, command, caller.meta(&*body)).await?;
-    Ok(answer(StatusCode::CREATED, &body.tenant, &id, &receipt))
+    Ok((id, command))
+}
+
+impl Create {
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+}
+
+/// Which session.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the schema of a part of the path")]
+pub(super) struct SessionId {
+    /// The session's id.
+    #[param(example = "019ab2c4-5d7e-7f00-8a1b-2c3d4e5f6071", pattern = "^[A-Za-z0-9._-]{1,200}$")]
+    id: String,
 }
 
 /// `?tenant=`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Of {
+    /// Whose it is; `default` if absent.
     #[serde(default = "default_tenant")]
+    #[param(pattern = "^[A-Za-z0-9._-]{1,200}$")]
     tenant: String,
 }
 
-/// `GET /sessions/{id}`
+/// A live session.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions/{id}",
+    tag = "sessions",
+    operation_id = "show_session",
+    params(SessionId, Of),
+    responses((
+        status = 200,
+        description = "The session",
+        body = Placed<SessionView>,
+        headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
+    )),
+    extensions(("x-problems" = json!(["not-found"])))
+)]
 pub(super) async fn show(
     host: Data<Host>,
     caller: Caller,
@@ -81,7 +167,23 @@ pub(super) async fn show(
     send(&host, &caller, &of.tenant, &id, SessionCommand::Show, &()).await
 }
 
-/// `POST /sessions/{id}/touch`
+/// Prolong a session.
+///
+/// It is journaled once a tenth of the TTL has passed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/sessions/{id}/touch",
+    tag = "sessions",
+    operation_id = "touch_session",
+    params(CommandHeaders, SessionId, Of),
+    responses((
+        status = 200,
+        description = "It lives on",
+        body = Placed<Kept>,
+        headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
+    )),
+    extensions(("x-problems" = json!(["not-found"])))
+)]
 pub(super) async fn touch(
     host: Data<Host>,
     caller: Caller,
@@ -91,38 +193,77 @@ pub(super) async fn touch(
     send(&host, &caller, &of.tenant, &id, SessionCommand::Touch, &()).await
 }
 
-/// The body of `PATCH /sessions/{id}`: a JSON merge patch of the attributes; null removes.
-#[derive(Debug, Deserialize, Serialize)]
+/// A JSON merge patch of the attributes; null removes.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PatchSession)]
 pub(super) struct Patch {
+    /// At most 128 changes and 16 KiB together.
+    #[schema(schema_with = named_values)]
     attributes: Map<String, Value>,
 }
 
-/// `PATCH /sessions/{id}`
+/// Change attributes of a session.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/sessions/{id}",
+    tag = "sessions",
+    operation_id = "patch_session",
+    params(
+        CommandHeaders,
+        SessionId,
+        Of,
+        ("If-Match" = Option<String>, Header, nullable = false, description = "Only if this is still its ETag, a revision in quotes", pattern = "^\"?[0-9]{1,18}\"?$"),
+    ),
+    request_body(content = Patch, example = json!({"attributes": {"basket": [42], "locale": null}})),
+    responses((
+        status = 200,
+        description = "It is patched",
+        body = Placed<Kept>,
+        headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
+    )),
+    extensions(("x-problems" = json!(["not-found", "session-stale"])))
+)]
 pub(super) async fn change(
     host: Data<Host>,
     caller: Caller,
     id: Path<String>,
     of: Query<Of>,
     request: HttpRequest,
-    body: Json<Patch>,
+    body: Body<Patch>,
 ) -> Result<HttpResponse, Problem> {
-    let if_revision = request.headers().get(IF_MATCH).map(|etag| {
-        let revision = etag.to_str().ok().and_then(|it| it.trim_matches('"').parse().ok());
-        revision.ok_or_else(|| {
-            Problem::bad("If-Match must be the session's ETag, a revision in quotes")
-        })
-    });
-    let changes: BTreeMap<_, _> = body
-        .attributes
-        .iter()
-        .map(|(key, value)| (key.clone(), (!value.is_null()).then(|| seal(value))))
-        .collect();
-    let command = SessionCommand::Patch { if_revision: if_revision.transpose()?, changes };
+    let etag = request.headers().get(IF_MATCH).map(|etag| etag.to_str().unwrap_or_default());
+    let command = body.command(etag)?;
     send(&host, &caller, &of.tenant, &id, command, &*body).await
 }
 
-/// `DELETE /sessions/{id}`
+impl Patch {
+    /// The command, tied to a revision if there is an `ETag`.
+    pub(super) fn command(&self, if_match: Option<&str>) -> Result<SessionCommand, Problem> {
+        let if_revision = if_match.map(|etag| {
+            etag.trim_matches('"').parse().map_err(|_| {
+                Problem::bad("If-Match must be the session's ETag, a revision in quotes")
+            })
+        });
+        let changes: BTreeMap<_, _> = self
+            .attributes
+            .iter()
+            .map(|(key, value)| (key.clone(), (!value.is_null()).then(|| seal(value))))
+            .collect();
+        Ok(SessionCommand::Patch { if_revision: if_revision.transpose()?, changes })
+    }
+}
+
+/// End a session, and release the locks that it owns.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions/{id}",
+    tag = "sessions",
+    operation_id = "end_session",
+    params(CommandHeaders, SessionId, Of),
+    responses((status = 200, description = "It has ended", body = Placed<Ended>)),
+    extensions(("x-problems" = json!(["not-found"])))
+)]
 pub(super) async fn end(
     host: Data<Host>,
     caller: Caller,
@@ -132,7 +273,7 @@ pub(super) async fn end(
     send(&host, &caller, &of.tenant, &id, SessionCommand::End, &()).await
 }
 
-fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {
+pub(super) fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     for (field, value) in [("tenant", tenant), ("id", id)] {
         if !(1..=200).contains(&value.len()) || !value.bytes().all(plain) {
@@ -156,61 +297,7 @@ async fn send(
     Ok(answer(StatusCode::OK, tenant, id, &receipt))
 }
 
-/// The reply with its durable place, and the revision as `ETag`.
-fn answer(
-    status: StatusCode,
-    tenant: &str,
-    id: &str,
-    receipt: &Receipt<SessionReply>,
-) -> HttpResponse {
-    let (mut shown, revision) = match &receipt.reply {
-        SessionReply::Shown(live) => (members(tenant, id, live), Some(live.revision)),
-        SessionReply::Kept { revision, expires_at } => {
-            let mut kept = named(tenant, id);
-            kept.insert("revision".to_owned(), json!(revision));
-            kept.insert("expires_at".to_owned(), json!(expires_at));
-            (kept, Some(*revision))
-        },
-        SessionReply::Ended | SessionReply::Done => {
-            let mut ended = named(tenant, id);
-            ended.insert("ended".to_owned(), json!(true));
-            (ended, None)
-        },
-    };
-    shown.insert("epoch".to_owned(), json!(receipt.at.epoch));
-    shown.insert("position".to_owned(), json!(receipt.at.position));
-    let mut response = HttpResponse::build(status);
-    if let Some(revision) = revision {
-        response.insert_header((ETAG, format!("\"{revision}\"")));
-    }
-    response.json(Value::Object(shown))
-}
-
-fn named(tenant: &str, id: &str) -> Map<String, Value> {
-    let mut members = Map::new();
-    members.insert("id".to_owned(), json!(id));
-    members.insert("tenant".to_owned(), json!(tenant));
-    members
-}
-
-fn members(tenant: &str, id: &str, live: &Live) -> Map<String, Value> {
-    let attributes: Map<_, _> =
-        live.attributes.iter().map(|(name, value)| (name.clone(), unseal(value))).collect();
-    let mut members = named(tenant, id);
-    members.insert("subject".to_owned(), json!(live.subject));
-    members.insert("revision".to_owned(), json!(live.revision));
-    members.insert("attributes".to_owned(), Value::Object(attributes));
-    members.insert("created_at".to_owned(), json!(live.created_at));
-    members.insert("active_at".to_owned(), json!(live.active_at));
-    members.insert("expires_at".to_owned(), json!(live.expires_at()));
-    members
-}
-
 /// A JSON value as the opaque bytes that the machines keep.
 fn seal(value: &Value) -> Sealed {
     Sealed::plain(value.to_string().as_bytes())
-}
-
-fn unseal(sealed: &Sealed) -> Value {
-    sealed.as_plain().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null)
 }

@@ -18,6 +18,7 @@ use mainstay_actors::host::{Failure, Host, Readiness};
 use mainstay_journal::{EventLog, ReadLog, StreamId};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 
 use super::App;
 use super::page::{self, Limit};
@@ -88,19 +89,40 @@ impl Folds {
 }
 
 /// The query of `GET /state`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AskState {
+    /// A time, a position or `{epoch}-{position}`; now, if absent.
+    #[param(
+        nullable = false,
+        pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?Z$"
+    )]
     at: Option<String>,
+    /// Sessions after this `{tenant}/{id}`.
     #[serde(default)]
+    #[param(value_type = Option<String>, nullable = false)]
     after_session: String,
+    /// Locks after this name.
     #[serde(default)]
+    #[param(value_type = Option<String>, nullable = false)]
     after_lock: String,
+    /// Sessions and locks of the page, 100 each if absent.
     #[serde(default)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
 }
 
-/// `GET /state?at=`: health, dependencies, and a page of live sessions and held locks.
+/// Health, dependencies, and a page of live sessions and held locks at a moment.
+#[utoipa::path(
+    get,
+    path = "/api/v1/state",
+    tag = "journal",
+    operation_id = "show_state",
+    params(AskState),
+    responses((status = 200, description = "What lived at the moment", body = StateAt)),
+    extensions(("x-problems" = json!(["other-epoch", "unreadable-history"])))
+)]
 pub(super) async fn show_state(
     host: Data<Host>,
     app: Data<App>,
@@ -118,14 +140,42 @@ pub(super) async fn show_state(
     app.folds.fold(place, work).await.map(Json)
 }
 
+/// Which stream.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the schema of parts of the path")]
+struct StreamName {
+    /// Of the entity.
+    #[param(example = "lock")]
+    kind: String,
+    /// The entity's id; a session's is `{tenant}/{id}`.
+    #[param(example = "room-101")]
+    id: String,
+}
+
 /// The query of `GET /streams/{kind}/{id}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AskStream {
+    /// A time, a position or `{epoch}-{position}`; now, if absent.
+    #[param(
+        nullable = false,
+        pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?Z$"
+    )]
     at: Option<String>,
 }
 
-/// `GET /streams/{kind}/{id}?at=`: what a stream folds to.
+/// What a stream folds to at a moment.
+#[utoipa::path(
+    get,
+    path = "/api/v1/streams/{kind}/{id}",
+    tag = "journal",
+    operation_id = "show_stream",
+    params(StreamName, AskStream),
+    responses((status = 200, description = "The entity's state, from its events", body = StreamAt)),
+    extensions(("x-problems" = json!(["not-found", "other-epoch", "unreadable-history"])))
+)]
 pub(super) async fn show_stream(
     host: Data<Host>,
     path: Path<(String, String)>,
@@ -140,15 +190,37 @@ pub(super) async fn show_stream(
 }
 
 /// The query of `GET /diff`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AskDiff {
+    /// The earlier moment: a time, a position or `{epoch}-{position}`.
+    #[param(
+        pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?Z$",
+        example = "0"
+    )]
     from: String,
+    /// The later one; now, if absent.
+    #[param(
+        nullable = false,
+        pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$|^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?Z$"
+    )]
     to: Option<String>,
+    /// Of one stream only: `kind/id`.
+    #[param(nullable = false, example = "lock/room-101", pattern = "^[a-z]{1,20}/[!-~]{1,200}$")]
     stream: Option<String>,
 }
 
-/// `GET /diff?from=&to=&stream=`: what changed between two moments.
+/// What changed between two moments: who held what, which level and why.
+#[utoipa::path(
+    get,
+    path = "/api/v1/diff",
+    tag = "journal",
+    operation_id = "show_diff",
+    params(AskDiff),
+    responses((status = 200, description = "The way from one moment to the other", body = Diff)),
+    extensions(("x-problems" = json!(["not-found", "other-epoch", "unreadable-history"])))
+)]
 pub(super) async fn show_diff(
     host: Data<Host>,
     app: Data<App>,
@@ -172,7 +244,26 @@ pub(super) async fn show_diff(
     page::off_arbiter(work).await.map(Json)
 }
 
-/// `GET /events/{position}/why`: an event, its causes and its effects.
+/// Which event.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "the schema of a part of the path")]
+struct EventPlace {
+    /// Its position, or `{epoch}-{position}`.
+    #[param(example = "1", pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
+    position: String,
+}
+
+/// Why an event came to be, and what it led to.
+#[utoipa::path(
+    get,
+    path = "/api/v1/events/{position}/why",
+    tag = "journal",
+    operation_id = "show_why",
+    params(EventPlace),
+    responses((status = 200, description = "The event, its causes and its effects", body = Why)),
+    extensions(("x-problems" = json!(["not-found", "other-epoch"])))
+)]
 pub(super) async fn show_why(
     host: Data<Host>,
     position: Path<String>,

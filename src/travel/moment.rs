@@ -28,6 +28,7 @@ pub enum Moment {
 
 /// The place that a moment means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Place {
     /// Of the history.
     pub epoch: u32,

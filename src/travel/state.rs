@@ -23,6 +23,7 @@ use super::{Fold, Place, Unfoldable};
 
 /// Everything that was live at a moment, one page of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct StateAt {
     /// Which moment.
     #[serde(flatten)]
@@ -47,6 +48,7 @@ pub struct StateAt {
 
 /// The global health at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct HealthAt {
     /// The journaled level.
     pub level: Level,
@@ -60,6 +62,7 @@ pub struct HealthAt {
 
 /// A session that lived at a moment; of its attributes names and sizes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SessionAt {
     /// Whose it is.
     pub tenant: String,
@@ -70,6 +73,7 @@ pub struct SessionAt {
     /// The attribute revision.
     pub revision: u64,
     /// Sizes by name.
+    #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub attributes: BTreeMap<String, Sealed>,
     /// When it began.
     pub created_at: Timestamp,
@@ -81,6 +85,7 @@ pub struct SessionAt {
 
 /// A lock that was held or waited for at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct LockAt {
     /// Its name.
     pub name: String,
@@ -102,6 +107,7 @@ pub struct StatePage<'a> {
 
 /// What a stream folds to at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct StreamAt {
     /// `kind/id`.
     pub stream: String,
@@ -114,6 +120,7 @@ pub struct StreamAt {
     /// The time by which it is judged.
     pub at: Option<Timestamp>,
     /// The entity.
+    #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub state: Value,
 }
 

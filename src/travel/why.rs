@@ -31,6 +31,7 @@ const COUNTED: u64 = 1_000;
 
 /// An event and its story.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Why {
     /// The event itself.
     pub event: Told,
@@ -50,6 +51,7 @@ pub struct Why {
 
 /// An event, in its own form and in words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Told {
     /// The event.
     #[serde(flatten)]
@@ -60,6 +62,7 @@ pub struct Told {
 
 /// An effect in the tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Effect {
     /// 1 for what the event caused, 2 for what that caused, and so on.
     pub depth: u32,

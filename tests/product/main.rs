@@ -8,12 +8,16 @@ mod support;
 
 mod audit;
 mod bad_input;
+mod batch;
+mod configured;
 mod damage;
 mod demo;
 mod dependencies;
 mod events;
 mod idempotency;
+mod live;
 mod locks;
+mod openapi;
 mod openings;
 mod probes;
 mod problems;

@@ -1,9 +1,11 @@
 //! What the tests share: a running server, a client of it, and bounded waiting.
 
 mod client;
+mod feed;
 mod server;
 mod wait;
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use feed::{Feed, Told, request};
 pub(crate) use server::{Ended, Server, Working, run, run_under, run_unread};
 pub(crate) use wait::{now, until};

@@ -7,6 +7,7 @@ use crate::rate::Rate;
 
 /// Weight, caps and breaker of a dependency. Part of events: its layout is frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Settings {
     /// Its share in the global score, beside the other weights; 0 to 1,000,000.
     pub weight: u32,
@@ -20,6 +21,7 @@ pub struct Settings {
 
 /// The circuit breaker's settings. Part of events: its layout is frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BreakerSettings {
     /// What the rates are taken over.
     pub window: Window,
@@ -52,6 +54,7 @@ pub struct BreakerSettings {
 /// What the rates are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Window {
     /// The last so many seconds, in buckets of one.
     Seconds(u32),

@@ -91,6 +91,7 @@ pub(crate) async fn boot(
         settler,
         log,
         clock,
+        limits,
         unreadable,
     })
 }

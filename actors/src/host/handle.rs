@@ -8,13 +8,14 @@ use actix::{Arbiter, ArbiterHandle, System};
 use mainstay_journal::{EventLog, StreamId};
 use tokio::sync::{oneshot, watch};
 
+use super::follow::{Follow, LeaseEnd};
 use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
-use super::{Doors, HostOptions, Hosted, OpenLog, Readiness, StartError, boot, gates};
+use super::{Doors, HostOptions, Hosted, Limits, OpenLog, Readiness, StartError, boot, gates};
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::{Admission, Report};
-use crate::lock::LockState;
+use crate::lock::{LockReject, LockState};
 use crate::time::Timestamp;
 
 struct Inside {
@@ -149,7 +150,7 @@ impl Host {
         if ran { Ok(()) } else { Err("the host has ended".to_owned()) }
     }
 
-    fn doors<R: std::error::Error>(&self) -> Result<&Doors, Failure<R>> {
+    pub(super) fn doors<R: std::error::Error>(&self) -> Result<&Doors, Failure<R>> {
         let not_ready = || Failure::NotReady(self.readiness().to_string());
         if *self.inside.readiness.borrow() != Readiness::Ready {
             return Err(not_ready());
@@ -251,6 +252,22 @@ impl Host {
         asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
     }
 
+    /// Tells once how a lease ends. Of a lease that is not live now nothing is told: the receiver
+    /// is closed.
+    ///
+    /// # Errors
+    /// The host is not ready.
+    pub async fn follow_lease(
+        &self,
+        lock: StreamId,
+        token: u64,
+    ) -> Result<oneshot::Receiver<LeaseEnd>, Failure<LockReject>> {
+        let (tell, told) = oneshot::channel();
+        let asked = self.doors()?.supervisor.send(Follow { lock, token, tell }).await;
+        asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))?;
+        Ok(told)
+    }
+
     /// How full the host is.
     ///
     /// # Errors
@@ -258,6 +275,12 @@ impl Host {
     pub async fn occupancy(&self) -> Result<Occupancy, Failure<DependencyReject>> {
         let asked = self.doors()?.supervisor.send(supervisor::AskOccupancy).await;
         asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
+    }
+
+    /// Every bound; the defaults before it is ready.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.inside.doors.get().map_or_else(Limits::default, |doors| doors.limits)
     }
 
     /// The journal, once it is open.
@@ -293,7 +316,7 @@ impl Host {
     pub async fn close(self) {
         self.drain();
         if let Some(log) = self.log() {
-            drop(tokio::task::spawn_blocking(move || log.close()).await);
+            beside(move || log.close()).await;
         }
         if let Some(doors) = self.inside.doors.get() {
             // The last groups are on their way to their replies.
@@ -302,9 +325,22 @@ impl Host {
         self.inside.closed.send_replace(true);
         let thread = self.inside.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+            beside(move || drop(thread.join())).await;
         }
     }
+}
+
+/// Waits for blocking work without blocking the executor, of whatever kind it is.
+async fn beside(work: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = oneshot::channel();
+    let work = move || {
+        work();
+        // Nobody waits any more: nothing to tell.
+        let _ = done.send(());
+    };
+    // If there is no thread to be had, the work is not done; its owner ends it when it is dropped.
+    drop(std::thread::Builder::new().name("mainstay-closing".to_owned()).spawn(work));
+    drop(is_done.await);
 }
 
 /// Threads that read the journal for the arbiter, at most.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// The bounds; see each for its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
     /// Entities in memory; one more lets an idle one go to its journal. What is under way is never
     /// let go, so a burst may be over it for a while. Default: 65,536.

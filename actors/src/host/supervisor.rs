@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 
 /// Global health as it follows from durable facts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HealthView {
     /// Whole points, 0 to 100, rounded down.
     pub score: Score,
@@ -48,6 +49,7 @@ pub struct HealthView {
 
 /// One dependency in the global health.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DependencyView {
     /// Its name.
     pub name: String,
@@ -281,6 +283,7 @@ impl Handler<AskLocks> for Supervisor {
 
 /// How full the host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Occupancy {
     /// Live session actors.
     pub sessions: usize,

@@ -16,6 +16,7 @@ use mainstay_journal::{Cursor, StreamId, Tag, Tags};
 use smallvec::smallvec;
 use tokio::sync::Notify;
 
+use super::follow::Followers;
 use super::gates::Gates;
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
 use crate::lock::{Lock, LockEvent, LockState};
@@ -68,6 +69,8 @@ pub struct Views {
     pub(crate) to_release: VecDeque<(Cursor, Release)>,
     /// The durable level, and since when.
     pub(crate) health: SystemState,
+    /// Who waits for the end of a lease.
+    pub(crate) followers: Followers,
     /// The gates, which follow the breakers.
     pub(crate) gates: Rc<RefCell<Gates>>,
     /// The newest durable position that was published.
@@ -86,6 +89,7 @@ impl Views {
             sessions_of_lock: HashMap::new(),
             to_release: VecDeque::new(),
             health: SystemState::default(),
+            followers: Followers::default(),
             gates,
             position: Cursor::default(),
             health_changed: Rc::default(),
@@ -218,6 +222,7 @@ impl Hosted for Lock {
         if state.grants.is_empty() && state.waiters.is_empty() {
             views.locks.remove(stream);
         }
+        views.followers.tell(stream, events);
         let mut named = events.iter().filter_map(session_of).peekable();
         if named.peek().is_some() || views.sessions_of_lock.contains_key(stream) {
             views.index_sessions(stream);

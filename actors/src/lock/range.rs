@@ -6,6 +6,8 @@
 //! | dates | days since 1970-01-01 | `{"from": "2026-12-01", "to": "2026-12-05"}` |
 //! | times | microseconds since the Unix epoch | `{"from": "2026-12-01T12:00:00.000000Z", …}` |
 
+use std::collections::BTreeMap;
+
 use jiff::civil::{Date, date};
 use jiff::{Span, SpanRelativeTo};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -14,16 +16,17 @@ use super::{Range, RangeUnit};
 use crate::time::Timestamp;
 
 /// One end of a range, as a person writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Bound {
     Integer(i64),
+    /// `5.0` is an integer in JSON, too.
+    Float(f64),
     Text(String),
 }
 
 /// `{from, to}`, for people.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Shown {
     from: Bound,
     to: Bound,
@@ -58,6 +61,7 @@ impl Bound {
     fn read(&self) -> Option<(RangeUnit, i64)> {
         let text = match self {
             Self::Integer(value) => return Some((RangeUnit::Integers, *value)),
+            Self::Float(value) => return whole(*value).map(|value| (RangeUnit::Integers, value)),
             Self::Text(text) => text,
         };
         if text.len() == "2026-12-01".len() {
@@ -68,6 +72,13 @@ impl Bound {
         let moment = Timestamp::parse(text).ok()?;
         Some((RangeUnit::Times, i64::try_from(moment.as_micros()).ok()?))
     }
+}
+
+/// Up to 2^53 a floating-point number stands for one integer only.
+fn whole(value: f64) -> Option<i64> {
+    let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+    exact.then_some(value as i64)
 }
 
 impl Serialize for Range {
@@ -87,8 +98,15 @@ impl<'de> Deserialize<'de> for Range {
             let Stored { unit, from, to } = Stored::deserialize(deserializer)?;
             return Ok(Self { unit, from, to });
         }
-        let shown = Shown::deserialize(deserializer)?;
-        match (shown.from.read(), shown.to.read()) {
+        // An object and nothing else: a struct would be read from an array, too.
+        let mut shown = BTreeMap::<String, Bound>::deserialize(deserializer)?;
+        let mut bound =
+            |name: &'static str| shown.remove(name).ok_or_else(|| de::Error::missing_field(name));
+        let (from, to) = (bound("from")?, bound("to")?);
+        if let Some(unknown) = shown.keys().next() {
+            return Err(de::Error::unknown_field(unknown, &["from", "to"]));
+        }
+        match (from.read(), to.read()) {
             (Some((unit, from)), Some((other, to))) if unit == other => Ok(Self { unit, from, to }),
             _ => Err(de::Error::custom(
                 "from and to must both be integers, both dates (2026-12-01) or both RFC 3339 times",
@@ -111,6 +129,21 @@ mod tests {
         ] {
             let range: Range = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&range).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_integer_may_be_written_with_a_point() {
+        let range: Range = serde_json::from_str(r#"{"from":-3.0,"to":5e0}"#).unwrap();
+        assert_eq!(serde_json::to_string(&range).unwrap(), r#"{"from":-3,"to":5}"#);
+        assert!(serde_json::from_str::<Range>(r#"{"from":1.5,"to":5}"#).is_err());
+        assert!(serde_json::from_str::<Range>(r#"{"from":0,"to":1e300}"#).is_err());
+    }
+
+    #[test]
+    fn a_range_is_an_object_of_two_bounds() {
+        for text in ["[1,5]", r#"{"from":1}"#, r#"{"from":1,"to":5,"by":1}"#, "5", "null"] {
+            assert!(serde_json::from_str::<Range>(text).is_err(), "{text}");
         }
     }
 

@@ -19,6 +19,7 @@ impl LockState {
 
 /// A lock as anyone may see it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LockView {
     /// Live leases, oldest first.
     pub holders: Vec<Holder>,
@@ -30,6 +31,7 @@ pub struct LockView {
 
 /// A lease as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Holder {
     /// The fencing token.
     pub token: u64,
@@ -39,6 +41,7 @@ pub struct Holder {
     pub mode: Mode,
     /// Which part.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub range: Option<Range>,
     /// When it ends unless it is renewed.
     pub expires_at: Timestamp,
@@ -46,6 +49,7 @@ pub struct Holder {
 
 /// A waiting request as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WaiterView {
     /// Who waits.
     pub owner: String,
@@ -53,6 +57,7 @@ pub struct WaiterView {
     pub mode: Mode,
     /// Which part.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub range: Option<Range>,
     /// When it gives up.
     pub deadline: Timestamp,

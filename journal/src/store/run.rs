@@ -7,6 +7,10 @@
 //!
 //! Chunks are numbered and the filter says how many there are, so a missing one is noticed.
 
+mod list;
+
+pub(crate) use list::{From, Stretch, Way, stretch};
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::month::{CHUNK_BYTES, Month, block_key};
@@ -121,66 +125,14 @@ fn filter(month: &Month, segment: u64) -> Result<Option<Filter>, String> {
     parse().map(Some).ok_or_else(|| "its filter is damaged".into())
 }
 
-/// Offsets of the records with one of these terms; `None` without a run.
-pub(crate) fn offsets(
-    month: &Month,
-    segment: &Segment,
-    terms: &[u64],
-) -> Result<Option<Vec<u32>>, String> {
-    let chunks = if let Some(chunks) = segment.run_chunks.get() {
-        *chunks
-    } else {
-        let Some((_, chunks, bloom)) = filter(month, segment.first)? else { return Ok(None) };
+/// Reads which terms a sealed segment holds, unless that is known; false without a run.
+pub(crate) fn load_filter(month: &Month, segment: &Segment) -> Result<bool, String> {
+    if segment.run_chunks.get().is_none() {
+        let Some((_, chunks, bloom)) = filter(month, segment.first)? else { return Ok(false) };
         let _ = segment.bloom.set(bloom);
-        *segment.run_chunks.get_or_init(|| chunks)
-    };
-    let mut found = Vec::new();
-    for term in terms {
-        if segment.bloom.get().is_none_or(|bloom| bloom.contains(term)) {
-            of_term(month, segment.first, *term, chunks, &mut found)?;
-        }
+        let _ = segment.run_chunks.set(chunks);
     }
-    found.sort_unstable();
-    found.dedup();
-    Ok(Some(found))
-}
-
-fn of_term(
-    month: &Month,
-    segment: u64,
-    term: u64,
-    chunks: u32,
-    found: &mut Vec<u32>,
-) -> Result<(), String> {
-    let text = |error: sled::Error| error.to_string();
-    let start = run_key(segment, (0, 0));
-    let before = month.runs.range(start..=run_key(segment, (term, 0))).next_back();
-    let from = match before {
-        Some(entry) => entry.map_err(text)?.0,
-        None => sled::IVec::from(&start),
-    };
-    let to = sled::IVec::from(&run_key(segment, (u64::MAX, u32::MAX)));
-    let mut next = None;
-    for entry in month.runs.range(from..=to) {
-        let (key, bytes) = entry.map_err(text)?;
-        let mut fields = checked(&bytes).ok_or("a chunk is damaged")?;
-        let number = fields.u32().ok_or("a chunk is cut short")?;
-        // The first chunk looked at may be any, unless nothing lies before it.
-        let wanted = next.or((key.get(8..16) > Some(&term.to_be_bytes()[..])).then_some(0));
-        if wanted.is_some_and(|wanted| wanted != number) {
-            return Err("a chunk is missing".into());
-        }
-        while let (Some(at), Some(offset)) = (fields.u64(), fields.u32()) {
-            if at > term {
-                return Ok(());
-            }
-            if at == term {
-                found.push(offset);
-            }
-        }
-        next = Some(number + 1);
-    }
-    if next.unwrap_or(0) == chunks { Ok(()) } else { Err("its last chunk is missing".into()) }
+    Ok(true)
 }
 
 /// The whole run, for verification; `None` without one.

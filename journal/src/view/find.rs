@@ -1,17 +1,22 @@
-//! Queries: intersect postings per segment, fetch, check the record.
+//! Queries: candidates per segment, block by block; each record is checked.
+//!
+//! ```text
+//! segments the query's bounds leave ─► candidates ─► their blocks ─► matches? ─► visit
+//!                                  └─ beyond the index, or without terms ─► scan ─┘
+//! ```
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
+use super::lists::Candidates;
 use super::stream::Held;
-use super::{Segments, View};
+use super::{FETCH_BYTES, Segments, View, damaged, missing};
+use crate::block::Block;
 use crate::error::ReadError;
 use crate::log::{Query, Visit};
 use crate::segment::Segment;
+use crate::store::run::Way;
 use crate::terms;
-
-/// Below this many candidates records are fetched rather than further lists intersected.
-const FEW: usize = 256;
 
 impl View {
     pub(crate) fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
@@ -37,9 +42,11 @@ impl View {
             if low > high {
                 continue;
             }
-            let (found, reached) = self.candidates(segment, last, &terms)?;
-            for position in found.into_iter().filter(|at| (low..=high).contains(at)) {
-                if self.fetch(&segments, position, &mut check)?.is_break() {
+            let Found { candidates, reached } = self.found(segment, last, &terms, Way::Forth);
+            if let Some(mut candidates) = candidates {
+                let range = low..=high.min(reached);
+                let flow = self.visit_candidates(segment, &mut candidates, &range, &mut check)?;
+                if flow.is_break() {
                     return Ok(());
                 }
             }
@@ -65,13 +72,15 @@ impl View {
             if low > high {
                 continue;
             }
-            let (found, reached) = self.candidates(segment, last, &terms)?;
+            let Found { candidates, reached } = self.found(segment, last, &terms, Way::Back);
             let rest = low.max(reached + 1);
             if rest <= high && self.scan_back(segment, rest, high, &mut check)?.is_break() {
                 return Ok(());
             }
-            for position in found.into_iter().rev().filter(|at| (low..=high).contains(at)) {
-                if self.fetch(&segments, position, &mut check)?.is_break() {
+            if let Some(mut candidates) = candidates {
+                let range = low..=high.min(reached);
+                let flow = self.visit_candidates(segment, &mut candidates, &range, &mut check)?;
+                if flow.is_break() {
                     return Ok(());
                 }
             }
@@ -79,29 +88,63 @@ impl View {
         Ok(())
     }
 
-    /// Positions that may match, rising, and up to where that is all; without terms none up to
-    /// before the segment, so that all of it is scanned.
-    fn candidates(
-        &self,
-        segment: &Arc<Segment>,
+    /// The candidates of a segment, and up to where they are all; without terms none up to before
+    /// the segment, so that all of it is scanned.
+    fn found<'v>(
+        &'v self,
+        segment: &'v Arc<Segment>,
         last: u64,
         terms: &[Vec<u64>],
-    ) -> Result<(Vec<u64>, u64), ReadError> {
-        let mut lists = terms.iter();
-        let Some(first) = lists.next() else { return Ok((Vec::new(), segment.first - 1)) };
-        let (mut found, mut reached) = self.offsets(segment, last, first)?;
-        for terms in lists {
-            if found.len() <= FEW {
-                break;
-            }
-            let (other, upto) = self.offsets(segment, last, terms)?;
-            // Beyond `upto` the other list says nothing; the scan covers that part.
-            reached = reached.min(upto);
-            found.retain(|offset| other.binary_search(offset).is_ok());
+        way: Way,
+    ) -> Found<'v> {
+        if terms.is_empty() {
+            return Found { candidates: None, reached: segment.first - 1 };
         }
-        let first = segment.first;
-        let found = found.into_iter().map(|offset| first + u64::from(offset));
-        Ok((found.filter(|position| *position <= reached).collect(), reached))
+        let candidates = self.candidates(segment, last, terms, way);
+        let reached = candidates.as_ref().map_or(last, |candidates| candidates.reached);
+        Found { candidates, reached }
+    }
+
+    /// Visits the candidates in a range of positions, each block once.
+    fn visit_candidates(
+        &self,
+        segment: &Arc<Segment>,
+        candidates: &mut Candidates<'_>,
+        range: &RangeInclusive<u64>,
+        visit: Visit<'_>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let way = candidates.way;
+        let mut seek = |position: u64| -> Result<Option<u64>, ReadError> {
+            if !range.contains(&position) {
+                return Ok(None);
+            }
+            let offset = u32::try_from(position - segment.first).unwrap_or(u32::MAX);
+            let found = candidates.seek(offset)?.map(|offset| segment.first + u64::from(offset));
+            Ok(found.filter(|position| range.contains(position)))
+        };
+        let mut next = seek(if way == Way::Forth { *range.start() } else { *range.end() })?;
+        while let Some(position) = next {
+            let mut flow = ControlFlow::Continue(());
+            let mut take = |block: &Block<'_>| {
+                let inside = block.header.first..=block.header.last();
+                while let Some(at) = next.filter(|at| inside.contains(at)) {
+                    flow = visit(block.record(at).map_err(|bad| damaged(at, bad))?);
+                    if flow.is_break() {
+                        break;
+                    }
+                    next = seek(if way == Way::Forth { at + 1 } else { at - 1 })?;
+                }
+                Ok(ControlFlow::Break(()))
+            };
+            let _ = self.blocks(segment, position, position, FETCH_BYTES, &mut take)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+            if next == Some(position) {
+                return Err(missing(position));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Visits `from..=to` of a segment newest first, a mark's stretch at a time.
@@ -173,4 +216,10 @@ impl View {
         }
         Ok(place)
     }
+}
+
+/// What a segment has for a query.
+struct Found<'v> {
+    candidates: Option<Candidates<'v>>,
+    reached: u64,
 }

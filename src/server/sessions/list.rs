@@ -8,31 +8,47 @@ use std::cmp::Reverse;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use actix_web::rt::spawn;
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Json, Query};
 use mainstay_actors::codec::Payload;
 use mainstay_actors::host::{Failure, Host, Meta, Receipt, tags};
 use mainstay_actors::session::{Live, Session, SessionCommand, SessionEvent, SessionReply};
 use mainstay_journal::{Cursor, EventLog, Query as Find, StreamId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{default_tenant, members};
+use super::{SessionView, default_tenant};
 use crate::server::page::{self, Limit};
 use crate::server::problem::Problem;
 use crate::server::request::Caller;
 
 /// The query of `GET /sessions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(in crate::server) struct List {
+    /// Whom they are about.
+    #[param(example = "customer-7")]
     subject: String,
+    /// Whose they are; `default` if absent.
     #[serde(default = "default_tenant")]
     tenant: String,
+    /// Only sessions created before: `next` of the last page.
+    #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     before: Option<String>,
+    /// Rows of the page, 100 if absent.
     #[serde(default)]
+    #[param(value_type = Option<usize>, nullable = false, minimum = 1, maximum = 1000)]
     limit: Limit,
+}
+
+/// A page of sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::server) struct Sessions {
+    /// The newest activity first.
+    sessions: Vec<SessionView>,
+    /// Pass it as `before`; null after the last page.
+    next: Option<String>,
 }
 
 /// A session's creation in the journal.
@@ -47,13 +63,23 @@ const BATCH: usize = 256;
 /// Sessions that are asked at once.
 const AT_ONCE: usize = 16;
 
-/// `GET /sessions?subject=&tenant=&before=&limit=`: live sessions of a subject. Pages follow their
-/// creation, newest first; within a page the newest activity comes first.
+/// Live sessions of a subject.
+///
+/// Pages follow their creation, newest first; within a page the newest activity comes first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions",
+    tag = "sessions",
+    operation_id = "list_sessions",
+    params(List),
+    responses((status = 200, description = "A page of live sessions", body = Sessions)),
+    extensions(("x-problems" = json!(["other-epoch"])))
+)]
 pub(in crate::server) async fn list(
     host: Data<Host>,
     caller: Caller,
     query: Query<List>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Json<Sessions>, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
     let before = query.before.as_deref().map(|text| page::position("before", text, head));
@@ -87,10 +113,9 @@ pub(in crate::server) async fn list(
     live.sort_by_key(|(_, session)| Reverse(session.active_at));
     let shown = live.iter().map(|(stream, session)| {
         let id = stream.id().split_once('/').map_or("", |(_, id)| id);
-        Value::Object(members(&query.tenant, id, session))
+        SessionView::of(&query.tenant, id, session)
     });
-    let (sessions, next) = (shown.collect::<Vec<_>>(), next.map(|at| at.to_string()));
-    Ok(HttpResponse::Ok().json(json!({ "sessions": sessions, "next": next })))
+    Ok(Json(Sessions { sessions: shown.collect(), next: next.map(|at| at.to_string()) }))
 }
 
 fn find(query: &List) -> Find {

@@ -13,6 +13,7 @@ use crate::travel::Place;
 
 /// What changed between two moments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Diff {
     /// The earlier moment.
     pub from: Place,
@@ -36,6 +37,7 @@ pub struct Diff {
 
 /// The first of many, and how many more there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Few<T> {
     /// The first.
     pub shown: Vec<T>,
@@ -74,6 +76,7 @@ impl<T> Few<T> {
 
 /// An event on the way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Step {
     /// When it was decided.
     pub at: Timestamp,
@@ -87,11 +90,13 @@ pub struct Step {
     /// In words.
     pub text: String,
     /// The event's own fields.
+    #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub data: Value,
 }
 
 /// The level before and after, and its changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct HealthDiff {
     /// At the earlier moment.
     pub before: Level,
@@ -103,6 +108,7 @@ pub struct HealthDiff {
 
 /// One dependency before and after, and its moves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct DependencyDiff {
     /// Its name.
     pub name: String,
@@ -120,6 +126,7 @@ pub struct DependencyDiff {
 
 /// A dependency at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct DependencyBrief {
     /// The breaker.
     pub state: Mode,
@@ -139,6 +146,7 @@ impl DependencyBrief {
 
 /// One lock: who held it, from when to when, and why no more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct LockDiff {
     /// Its name.
     pub name: String,
@@ -156,6 +164,7 @@ pub struct LockDiff {
 
 /// One lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct LeaseTale {
     /// Who held it.
     pub owner: String,
@@ -185,6 +194,7 @@ pub struct LeaseTale {
 
 /// Why a lease ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum LeaseEnd {
     /// Its holder gave it back.
@@ -209,6 +219,7 @@ pub enum LeaseEnd {
 
 /// One request that waited and got nothing, or waits still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct WaitTale {
     /// Who waits.
     pub owner: String,
@@ -228,6 +239,7 @@ pub struct WaitTale {
 
 /// Sessions between two moments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SessionsDiff {
     /// How many lived at the earlier moment.
     pub live_before: u64,
@@ -249,6 +261,7 @@ pub struct SessionsDiff {
 
 /// A session that began or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SessionTale {
     /// `{tenant}/{id}`.
     pub id: String,

@@ -74,6 +74,19 @@ impl Client {
         self.try_send("GET", path, &[], None).unwrap()
     }
 
+    /// The same client, which goes nowhere it is led to.
+    pub(crate) fn unled(&self) -> Self {
+        let config = ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false);
+        Self { agent: config.build().into(), ..self.clone() }
+    }
+
+    /// The body of a 200 as it is.
+    pub(crate) fn get_bytes(&self, path: &str) -> Vec<u8> {
+        let mut answer = self.agent.get(format!("http://{}{path}", self.address)).call().unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.body_mut().read_to_vec().unwrap()
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Answer {
         self.try_send("DELETE", path, &[], None).unwrap()
     }

@@ -70,6 +70,11 @@ impl Server {
         self.address
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A client of this server.
     pub(crate) fn client(&self) -> Client {
         Client::of(self.address)

@@ -1,0 +1,193 @@
+//! The live sessions of a subject.
+//!
+//! ```text
+//!   journal, newest first: created? ──► batch ──► ask each: live? ──► page ──► next: last looked at
+//! ```
+
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use mainstay_actors::codec::Payload as _;
+use mainstay_actors::host::tags;
+use mainstay_actors::session::SessionEvent;
+use mainstay_journal::{Cursor, EventLog, Query, ReadError, StreamId};
+use tokio::sync::oneshot;
+use tokio::task::{spawn_blocking, spawn_local};
+
+use super::{Session, SessionError, SessionView, Sessions};
+use crate::client::Unavailable;
+
+/// The live sessions of one subject; await it for a page of them.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is awaited"]
+pub struct OfSubject {
+    sessions: Sessions,
+    subject: String,
+    before: Option<Cursor>,
+    limit: usize,
+}
+
+/// A page of live sessions, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionPage {
+    /// At most as many as were asked for.
+    pub sessions: Vec<SessionView>,
+    /// For [`OfSubject::before`], if there may be more.
+    pub next: Option<Cursor>,
+}
+
+/// Why sessions are not listed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The cursor is of another history than this one.
+    #[error("the cursor {cursor} is of another epoch than this history, {epoch}; begin anew")]
+    OtherEpoch {
+        /// The cursor.
+        cursor: Cursor,
+        /// Of this history.
+        epoch: u32,
+    },
+    /// The journal cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// Nothing was decided.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<ReadError> for ListError {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// A session's creation in the journal.
+struct Made {
+    session: Session,
+    at: Cursor,
+    at_us: u64,
+}
+
+/// Creations that are read at once.
+const BATCH: usize = 256;
+/// Sessions that are asked at once.
+const AT_ONCE: usize = 16;
+/// Most sessions of a page.
+const MAX_LIMIT: usize = 1_000;
+
+impl OfSubject {
+    pub(super) fn new(sessions: Sessions, subject: String) -> Self {
+        Self { sessions, subject, before: None, limit: 100 }
+    }
+
+    /// Only those that were created before this: the `next` of an earlier page.
+    pub fn before(mut self, cursor: Cursor) -> Self {
+        self.before = Some(cursor);
+        self
+    }
+
+    /// At most so many, 1 to 1,000; 100 without it.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit.clamp(1, MAX_LIMIT);
+        self
+    }
+
+    /// On the host's thread, whatever executor the caller has.
+    async fn send(self) -> Result<SessionPage, ListError> {
+        let (to_caller, answer) = oneshot::channel();
+        self.sessions.client.clone().spawn(async move || {
+            // A caller that left needs no page.
+            drop(to_caller.send(self.page().await));
+        })?;
+        let ended = |_| Unavailable::NotReady("the host has ended".to_owned());
+        answer.await.map_err(ended)?
+    }
+
+    async fn page(&self) -> Result<SessionPage, ListError> {
+        let host = &self.sessions.client.host;
+        let not_ready = || Unavailable::NotReady(host.readiness().to_string());
+        let log = host.log().ok_or_else(not_ready)?;
+        let mut before = match self.before {
+            Some(cursor) if cursor.epoch != log.head().epoch => {
+                return Err(ListError::OtherEpoch { cursor, epoch: log.head().epoch });
+            },
+            before => before.map_or(u64::MAX, |cursor| cursor.position),
+        };
+        let mut query = self.query();
+        let mut sessions = Vec::new();
+        loop {
+            let batch = self.made(log.clone(), query.clone(), before).await?;
+            for some in batch.chunks(AT_ONCE) {
+                let asked: Vec<_> = some
+                    .iter()
+                    .map(|it| it.session.clone())
+                    .map(|session| spawn_local(async move { session.get().await }))
+                    .collect();
+                for (made, answer) in some.iter().zip(asked) {
+                    let failed = |error| Unavailable::Failed(format!("ask a session: {error}"));
+                    match answer.await.map_err(failed)? {
+                        Ok(view) => sessions.push(view),
+                        Err(SessionError::NotFound) => continue,
+                        Err(SessionError::Unavailable(reason)) => return Err(reason.into()),
+                    }
+                    if sessions.len() == self.limit {
+                        return Ok(SessionPage { sessions, next: Some(made.at) });
+                    }
+                }
+            }
+            match batch.last() {
+                // Time never falls along a journal: the index need not look at what is newer.
+                Some(last) if batch.len() == BATCH => {
+                    (before, query.until_us) = (last.at.position, Some(last.at_us));
+                },
+                _ => return Ok(SessionPage { sessions, next: None }),
+            }
+        }
+    }
+
+    fn query(&self) -> Query {
+        let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
+        let tenant = (tags::TENANT, self.sessions.tenant.clone());
+        Query {
+            types: created.map(|(_, id)| *id).into_iter().collect(),
+            tags: vec![tenant, (tags::SUBJECT, self.subject.clone())],
+            ..Query::default()
+        }
+    }
+
+    /// The newest creations below a position, from the journal's index.
+    async fn made(
+        &self,
+        log: Arc<dyn EventLog>,
+        query: Query,
+        before: u64,
+    ) -> Result<Vec<Made>, ListError> {
+        let sessions = self.sessions.clone();
+        let read = move || {
+            let mut batch = Vec::new();
+            log.find_back(&query, &mut |record| {
+                let stream = StreamId::parse(record.stream).filter(|_| record.position < before);
+                let id = stream.as_ref().and_then(|stream| stream.id().split_once('/'));
+                batch.extend(id.map(|(_, id)| Made {
+                    session: sessions.session(id),
+                    at: record.cursor(),
+                    at_us: record.at_us,
+                }));
+                if batch.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            Ok(batch)
+        };
+        let cancelled = |_| ListError::Unreadable("the read was cancelled".to_owned());
+        spawn_blocking(read).await.map_err(cancelled)?
+    }
+}
+
+impl IntoFuture for OfSubject {
+    type Output = Result<SessionPage, ListError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
