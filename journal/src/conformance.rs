@@ -3,6 +3,7 @@
 //! A log under test is a [`Bench`]: the log, its outcomes, and a way to let it work.
 
 mod keeping;
+mod moments;
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,7 +140,7 @@ pub const CASES: [Case; 15] = [
     find_agrees_with_a_scan,
     a_visit_can_end_early,
     time_never_falls,
-    a_time_is_a_position,
+    moments::a_time_is_a_position,
     waiting_ends_with_news_or_time,
 ];
 
@@ -372,16 +373,6 @@ fn time_never_falls(bench: &mut dyn Bench) {
     });
     assert!(done.is_ok());
     assert_eq!(times, [50, 50, 60]);
-}
-
-fn a_time_is_a_position(bench: &mut dyn Bench) {
-    assert_eq!(bench.log().position_at(u64::MAX).ok(), Some(0), "of an empty log");
-    // Two records of one time, 10 µs apart from the next two; far more than one block and mark.
-    commit(bench, (0..400).map(|n| append(&format!("a/{n}"), 0, 2, 100 + 10 * n)).collect());
-    for at_us in (0..100).chain(95..4_200) {
-        let wanted = if at_us < 100 { 0 } else { (2 * ((at_us - 100) / 10 + 1)).min(800) };
-        assert_eq!(bench.log().position_at(at_us).ok(), Some(wanted), "at {at_us}");
-    }
 }
 
 fn waiting_ends_with_news_or_time(bench: &mut dyn Bench) {

@@ -352,3 +352,22 @@ impl From<DiffError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_for_a_turn_to_fold_is_told_that_it_is_busy() {
+        let folds = Folds::default();
+        let turn = folds.turn.clone().acquire_owned().await.unwrap();
+        let place = Place { epoch: 1, position: 0, at: None };
+        let problem = folds.fold(place, |_| Ok(())).await.unwrap_err();
+        assert_eq!(problem.status_code(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(problem.to_string().contains("busy"), "{problem}");
+        drop(turn);
+        assert_eq!(folds.turn.available_permits(), 1);
+    }
+}

@@ -70,6 +70,17 @@ fn every_moment_is_the_same_over_http_by_the_command_line_and_from_the_segments_
         before = online;
     }
     assert!(changes >= 6, "the state hardly changed: {changes}");
+    let events = client.get("/api/v1/events?limit=1000").expect(200).body["events"].clone();
+    for event in events.as_array().unwrap() {
+        // After the last event at or before the time, to the microsecond.
+        let at = event["at"].as_str().unwrap();
+        let mut upto = events.as_array().unwrap().iter().rev();
+        let wanted = upto.find(|it| it["at"].as_str().unwrap() <= at).unwrap();
+        let state = client.get(&format!("/api/v1/state?at={at}")).expect(200).body;
+        assert_eq!((&state["position"], &state["at"]), (&wanted["position"], &json!(at)));
+        let told = told(&["replay", "--json", "--data", data, "--at", at]);
+        assert_eq!(told["position"], wanted["position"], "{at}");
+    }
     for stream in streams {
         let at = format!("1-{}", last - 1);
         let online = client.get(&format!("/api/v1/streams/{stream}?at={at}"));

@@ -18,7 +18,7 @@ pub(super) fn run(source: &Source, at: &str, json: bool) -> Result<(), Failed> {
     let story = match source {
         Source::Data(reader) => {
             let position = position_of("--why", at, reader.head())?;
-            let none = || Failed::usage(format!("--why: there is no event at position {position}"));
+            let none = || Failed::work(format!("there is no event at position {position}"));
             why(&**reader, position)?.ok_or_else(none)?
         },
         Source::Server(online) => {
