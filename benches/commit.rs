@@ -28,7 +28,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay::actors::host::{Host, HostOptions, OpenLog};
+use mainstay::actors::host::{Host, HostOptions, Limits, OpenLog};
 use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
 
 use crate::raw::RawLog;
@@ -46,6 +46,8 @@ fn main() {
     let seconds = Duration::from_secs(flag("--seconds", 5));
     let rounds = flag("--rounds", 5);
     let locks = flag("--locks", 10_000);
+    // All of them in memory, unless it is asked otherwise.
+    let residents = usize::try_from(flag("--residents", locks.saturating_add(1_000))).unwrap();
     let in_flight = usize::try_from(flag("--in-flight", 256)).unwrap();
     let text = |name: &str| std::env::args().skip_while(|it| it != name).nth(1);
     let only = text("--only").unwrap_or_default();
@@ -73,7 +75,7 @@ fn main() {
             for (index, journal) in JOURNALS.iter().enumerate() {
                 let path = scratch.path().join(format!("{round}-{index}"));
                 std::fs::create_dir_all(&path).unwrap();
-                let host = host(journal, &path);
+                let host = host(journal, &path, residents);
                 figures[index].push(drive(&host, load, in_flight, seconds));
                 run::close(host);
                 std::fs::remove_dir_all(&path).unwrap();
@@ -98,7 +100,7 @@ fn main() {
 
 const JOURNALS: [&str; 3] = ["segments + sled", "raw file", "no disk"];
 
-fn host(journal: &str, path: &Path) -> Host {
+fn host(journal: &str, path: &Path, residents: usize) -> Host {
     let path = path.to_owned();
     let open: OpenLog = match journal {
         "segments + sled" => Box::new(move |mut sink| {
@@ -115,5 +117,6 @@ fn host(journal: &str, path: &Path) -> Host {
             Ok(Arc::new(MemoryLog::immediate(sink)) as Arc<dyn EventLog>)
         }),
     };
-    Host::open(open, HostOptions::default()).unwrap()
+    let limits = Limits { residents, ..Limits::default() };
+    Host::open(open, HostOptions { limits, ..HostOptions::default() }).unwrap()
 }

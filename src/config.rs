@@ -8,6 +8,7 @@
 mod dependency;
 mod duration;
 mod error;
+mod limits;
 pub mod origin;
 #[cfg(feature = "cli")]
 mod schema;
@@ -15,6 +16,7 @@ mod schema;
 pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
+pub use limits::{Count, LimitsConfig};
 #[cfg(feature = "cli")]
 pub use schema::schema;
 
@@ -37,6 +39,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// How global health follows from the dependencies.
     pub health: HealthConfig,
+    /// What bounds memory and queues.
+    pub limits: LimitsConfig,
     /// The dependencies: `[[dependency]]`.
     pub dependency: Vec<DependencyConfig>,
 }
@@ -144,6 +148,7 @@ impl Config {
 
     fn check(&self, name: &str) -> Result<(), ConfigError> {
         let says = |reason: String| ConfigError::Value { place: name.to_owned(), reason };
+        self.limits.check().map_err(says)?;
         let mut seen = std::collections::BTreeSet::new();
         for dependency in &self.dependency {
             if !seen.insert(&dependency.name) {

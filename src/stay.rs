@@ -1,10 +1,9 @@
 //! The door of the library: a journal in a data directory and the host over it.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_actors::host::{Host, HostOptions, Limits, OpenLog, StartError};
-use mainstay_journal::{EventLog, LocalLog, Options};
+use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
+use mainstay_journal::{EventLog, LocalLog};
 
 use crate::config::Config;
 
@@ -58,9 +57,9 @@ impl Mainstay {
             accept_clock,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: u64::from(std::process::id()),
-            limits: Limits::default(),
+            limits: config.limits.host(),
         };
-        let host = Host::open(open_local(&config.server.data), options)?;
+        let host = Host::open(open_local(config), options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
         Ok(Self {
@@ -107,11 +106,11 @@ async fn end(probes: crate::probe::Probes) {
 }
 
 /// Opens the journal of a data directory.
-fn open_local(data: &Path) -> OpenLog {
-    let data = data.to_owned();
+fn open_local(config: &Config) -> OpenLog {
+    let (data, options) = (config.server.data.clone(), config.limits.journal());
     Box::new(move |mut sink| {
         let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-        let log = LocalLog::open(&data, &Options::default(), sink)?;
+        let log = LocalLog::open(&data, &options, sink)?;
         Ok(Arc::new(log) as Arc<dyn EventLog>)
     })
 }

@@ -97,6 +97,9 @@ fn shown(health: &Value, readiness: &Value) -> String {
     }
     out.push('\n');
     out.push_str(&journal(&readiness["journal"], &readiness["occupancy"]));
+    for stream in health["quarantined"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "          {} crashed twice and is quarantined", text(stream));
+    }
     out
 }
 
@@ -126,6 +129,20 @@ fn journal(journal: &Value, occupancy: &Value) -> String {
         text(&occupancy["locks"]),
         text(&occupancy["held_locks"]),
         text(&occupancy["dependencies"])
+    );
+    let limits = &occupancy["limits"];
+    let _ = writeln!(
+        out,
+        "bounds    {} of {} in memory, {} let go, {} deadlines, {} of {} recovering, {} of {} in \
+         flight",
+        text(&occupancy["residents"]),
+        text(&limits["residents"]),
+        text(&occupancy["passivated"]),
+        text(&occupancy["timers"]),
+        text(&occupancy["recovering"]),
+        text(&limits["recovery_permits"]),
+        text(&occupancy["in_flight"]),
+        text(&limits["in_flight"])
     );
     out
 }

@@ -119,7 +119,7 @@ impl Detail {
 pub(super) struct Force {
     /// Into which state.
     to: Mode,
-    /// For how long, then closed; absent for closed and half_open.
+    /// For how long, then closed; absent for `closed` and `half_open`.
     #[schema(minimum = 1, maximum = 2_592_000_000_u64)]
     #[serde(default, deserialize_with = "whole::optional")]
     for_ms: Option<u64>,

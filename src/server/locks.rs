@@ -200,9 +200,12 @@ pub(super) async fn show(
     caller: Caller,
     name: Path<String>,
 ) -> Result<Json<Placed<Named>>, Problem> {
-    let Receipt { reply, at } = send(&host, &caller, &name, LockCommand::Show, &()).await?;
-    let LockReply::State(lock) = reply else { return Err(other()) };
-    Ok(Json(Placed::new(Named { name: name.into_inner(), lock }, at)))
+    let receipt = send(&host, &caller, &name, LockCommand::Show, &()).await?;
+    let shown = placed(receipt, |reply| match reply {
+        LockReply::State(lock) => Some(Named { name: name.into_inner(), lock }),
+        _ => None,
+    });
+    shown.map(Json)
 }
 
 impl Renew {
@@ -240,26 +243,32 @@ async fn send(
 }
 
 pub(super) fn lease(receipt: Receipt<LockReply>) -> Result<Placed<Lease>, Problem> {
-    match receipt.reply {
-        LockReply::Lease(lease) => Ok(Placed::new(lease, receipt.at)),
-        _ => Err(other()),
-    }
+    placed(receipt, |reply| match reply {
+        LockReply::Lease(lease) => Some(lease),
+        _ => None,
+    })
 }
 
 pub(super) fn released(receipt: Receipt<LockReply>) -> Result<Placed<Released>, Problem> {
-    match receipt.reply {
-        LockReply::Ended { released } => Ok(Placed::new(Released { released }, receipt.at)),
-        _ => Err(other()),
-    }
+    placed(receipt, |reply| match reply {
+        LockReply::Ended { released } => Some(Released { released }),
+        _ => None,
+    })
 }
 
 pub(super) fn checked(receipt: Receipt<LockReply>) -> Result<Placed<Checked>, Problem> {
-    match receipt.reply {
-        LockReply::Checked { valid } => Ok(Placed::new(Checked { valid }, receipt.at)),
-        _ => Err(other()),
-    }
+    placed(receipt, |reply| match reply {
+        LockReply::Checked { valid } => Some(Checked { valid }),
+        _ => None,
+    })
 }
 
-fn other() -> Problem {
-    Problem::internal("the lock answered another question")
+/// The part of a reply that its command leads to, with its durable place.
+fn placed<T>(
+    receipt: Receipt<LockReply>,
+    part: impl FnOnce(LockReply) -> Option<T>,
+) -> Result<Placed<T>, Problem> {
+    let Receipt { reply, at } = receipt;
+    let other = || Problem::internal("the lock answered another question");
+    part(reply).map(|body| Placed::new(body, at)).ok_or_else(other)
 }

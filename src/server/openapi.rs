@@ -60,7 +60,7 @@ const OF_THE_HOST: [&str; 3] = ["bad-request", "not-ready", "busy"];
 /// Of every operation with a body.
 const WITH_BODY: [&str; 3] = ["bad-request", "too-large", "unsupported-media-type"];
 /// Of every operation that takes an `Idempotency-Key`: it may write.
-const OF_COMMANDS: [&str; 8] = [
+const OF_COMMANDS: [&str; 9] = [
     "idempotency-key-reused",
     "superseded",
     "journal-closed",
@@ -69,6 +69,7 @@ const OF_COMMANDS: [&str; 8] = [
     "too-large",
     "unreadable-history",
     "crashed",
+    "quarantined",
 ];
 /// Those that may come with `Retry-After`.
 const WITH_RETRY: [&str; 8] = [

@@ -4,7 +4,7 @@ mod list;
 mod shown;
 
 pub(super) use list::{__path_list, list};
-pub(super) use shown::{Ended, Kept, SessionView, answer, placed};
+pub(super) use shown::{Kept, Over, SessionView, answer, placed};
 
 use std::collections::BTreeMap;
 
@@ -261,7 +261,7 @@ impl Patch {
     tag = "sessions",
     operation_id = "end_session",
     params(CommandHeaders, SessionId, Of),
-    responses((status = 200, description = "It has ended", body = Placed<Ended>)),
+    responses((status = 200, description = "It has ended", body = Placed<Over>)),
     extensions(("x-problems" = json!(["not-found"])))
 )]
 pub(super) async fn end(

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 
 use crate::support::{Client, Server};
 
-fn batch(client: &Client, commands: Vec<Value>) -> Vec<Value> {
+fn batch(client: &Client, commands: &[Value]) -> Vec<Value> {
     let answer = client.post("/api/v1/batch", &json!({ "commands": commands })).expect(200);
     answer.body["answers"].as_array().unwrap().clone()
 }
@@ -35,7 +35,7 @@ fn each_command_is_answered_in_order_as_its_own_route_answers() {
     let id = session.expect(201).text("id");
     let answers = batch(
         &client,
-        vec![
+        &[
             create("customer-7"),
             json!({ "op": "sessions.patch", "id": id, "if_match": "\"1\"", "body": { "attributes": { "a": 1 } } }),
             json!({ "op": "sessions.patch", "id": id, "if_match": "\"1\"", "body": { "attributes": { "a": 2 } } }),
@@ -88,14 +88,14 @@ fn a_key_is_the_same_request_in_a_batch_and_alone() {
         other,
         again("not visible"),
     ];
-    let answers = batch(&client, commands.clone());
+    let answers = batch(&client, &commands);
     assert_eq!(statuses(&answers), [200, 201, 409, 422, 400]);
     assert_eq!(answers[0]["body"]["token"], alone.body["token"]);
     assert_eq!(answers[1]["body"]["id"], created.body["id"]);
     // A batch that is sent again changes nothing, also after a kill.
     server.kill();
     let server = Server::start(data.path());
-    let retried = batch(&server.client(), commands);
+    let retried = batch(&server.client(), &commands);
     assert_eq!(retried[0]["body"]["token"], alone.body["token"]);
     let granted =
         server.client().get("/api/v1/events?type=LeaseGranted,SessionCreated").expect(200);
@@ -111,7 +111,7 @@ fn commands_on_one_entity_keep_their_order_however_many_they_are() {
     let id = session.expect(201).text("id");
     // More than the mailbox of an entity takes.
     let patch = |n: usize| json!({ "op": "sessions.patch", "id": id, "body": { "attributes": { "n": n } } });
-    let answers = batch(&client, (0..1_000).map(patch).collect());
+    let answers = batch(&client, &(0..1_000).map(patch).collect::<Vec<_>>());
     let revisions: Vec<u64> =
         answers.iter().map(|it| it["body"]["revision"].as_u64().unwrap()).collect();
     assert_eq!(revisions, (2..1_002).collect::<Vec<_>>());
@@ -131,7 +131,7 @@ fn a_lease_with_a_session_is_taken_after_what_came_before_it() {
     let end = json!({ "op": "sessions.end", "id": id });
     let mut late = acquire("other", "anna");
     late["body"]["session"] = id.into();
-    let answers = batch(&client, vec![owned, end, late, acquire("third", "anna")]);
+    let answers = batch(&client, &[owned, end, late, acquire("third", "anna")]);
     assert_eq!(statuses(&answers), [200, 200, 409, 200]);
     assert_eq!(answers[2]["problem"]["type"], "/problems/session-ended");
 }
@@ -174,7 +174,7 @@ fn a_batch_shares_its_group_commits() {
     let client = server.client();
     let first = client.get("/readyz?verbose").expect(200).body["journal"]["position"].as_u64();
     let locks: Vec<Value> = (0..50).map(|n| acquire(&format!("lock-{n}"), "anna")).collect();
-    let answers = batch(&client, locks);
+    let answers = batch(&client, &locks);
     assert!(statuses(&answers).iter().all(|status| *status == 200));
     let last = client.get("/readyz?verbose").expect(200).body["journal"]["position"].as_u64();
     let (first, last) = (first.unwrap(), last.unwrap());

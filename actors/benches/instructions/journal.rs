@@ -118,6 +118,7 @@ impl Journal {
             activation: 1,
             stream: stream.clone(),
             expected_version,
+            seen: None,
             envelope: Envelope {
                 at_us: at(self.appended).as_micros(),
                 principal: Arc::from("bench"),

@@ -42,6 +42,9 @@ impl<M: Hosted> Parcel for Deliver<M> {
 impl Batch {
     /// Adds a command; its answer comes once the batch was sent. At most [`super::MAILBOX`]
     /// commands wait for one entity.
+    ///
+    /// # Errors
+    /// The answer's: see [`Failure`].
     pub fn add<M: Hosted>(
         &mut self,
         stream: StreamId,

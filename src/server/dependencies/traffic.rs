@@ -14,7 +14,8 @@ use crate::server::problem::Problem;
 
 /// Whether a call may be made.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::server) struct Admitted {
+#[schema(as = Admission)]
+pub(in crate::server) struct Answer {
     /// Make it, or do without it.
     admitted: bool,
     /// Report the outcome with it.
@@ -34,19 +35,19 @@ pub(in crate::server) struct Admitted {
     tag = "dependencies",
     operation_id = "ask_permit",
     params(DependencyName),
-    responses((status = 200, description = "Yes with a permit, or no", body = Admitted)),
+    responses((status = 200, description = "Yes with a permit, or no", body = Answer)),
     extensions(("x-problems" = json!(["not-found"])))
 )]
 pub(in crate::server) async fn ask_permit(
     host: Data<Host>,
     name: Path<String>,
-) -> Result<Json<Admitted>, Problem> {
+) -> Result<Json<Answer>, Problem> {
     let (permit, retry_after_ms) = match host.admit(&name).await? {
         Admission::Admitted(permit) => (Some(permit.to_string()), None),
         Admission::Rejected { retry_after_ms } => (None, retry_after_ms),
         Admission::TryHalfOpen { .. } => (None, None),
     };
-    Ok(Json(Admitted { admitted: permit.is_some(), permit, retry_after_ms }))
+    Ok(Json(Answer { admitted: permit.is_some(), permit, retry_after_ms }))
 }
 
 /// How a call went.

@@ -41,5 +41,6 @@ pub(super) fn heartbeat() -> Bytes {
 
 fn encode(frame: Frame) -> Bytes {
     // Ids and names are our own and on one line: there is nothing to refuse.
-    frame.into_bytestring().map(|text| text.into_bytes()).unwrap_or_default()
+    let Ok(text) = frame.into_bytestring() else { return Bytes::new() };
+    text.into_bytes()
 }

@@ -101,7 +101,7 @@ impl Reader {
     async fn chunk(&mut self) -> Result<Vec<u8>, Problem> {
         let mut chunk = Vec::new();
         let Some(items) = self.seat.after(self.after, CHUNK_EVENTS) else {
-            return self.from_journal().await;
+            return self.read_journal().await;
         };
         for item in items {
             self.after = item.position;
@@ -116,7 +116,7 @@ impl Reader {
     }
 
     /// The same for a reader that is behind; waits for a thread that reads.
-    async fn from_journal(&mut self) -> Result<Vec<u8>, Problem> {
+    async fn read_journal(&mut self) -> Result<Vec<u8>, Problem> {
         let (log, find) = (self.log.clone(), self.filter.find(self.after));
         let read = page::when_free(move || {
             let (mut chunk, mut events) = (Vec::new(), 0);

@@ -178,3 +178,38 @@ impl Seat {
         Some(ring.items.iter().skip(start).take(limit).cloned().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mainstay_journal::MemoryLog;
+
+    use super::*;
+    use crate::server::live::MAX_READERS;
+
+    #[tokio::test]
+    async fn a_reader_too_many_finds_no_seat_until_one_leaves() {
+        let log: Arc<dyn EventLog> = Arc::new(MemoryLog::immediate(|_, _| {}));
+        let live = Live::new();
+        let mut seats: Vec<Seat> =
+            (0..MAX_READERS).map(|_| live.join(&log).expect("a seat")).collect();
+        assert!(live.join(&log).is_none());
+        seats.pop();
+        assert!(live.join(&log).is_some());
+    }
+
+    #[test]
+    fn the_ring_keeps_the_newest_within_both_bounds_and_knows_what_it_lacks() {
+        let item = |position, bytes| {
+            let frame = Bytes::from(vec![0; bytes]);
+            let (stream, principal) = ("lock/a".into(), "local".into());
+            Arc::new(Item { position, stream, type_id: 1, principal, correlation: None, frame })
+        };
+        let mut ring = Ring::default();
+        ring.push((1..=2_000).map(|position| item(position, 10)).collect());
+        assert_eq!((ring.items.len(), ring.before), (RING_EVENTS, 2_000 - RING_EVENTS as u64));
+        ring.push(vec![item(2_001, RING_BYTES)]);
+        assert_eq!((ring.items.len(), ring.before, ring.bytes), (1, 2_000, RING_BYTES));
+        ring.push(vec![item(2_002, RING_BYTES + 1)]);
+        assert_eq!((ring.items.len(), ring.before, ring.bytes), (0, 2_002, 0));
+    }
+}

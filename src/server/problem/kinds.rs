@@ -67,7 +67,7 @@ fn plain(cell: &str) -> String {
         text.push_str(before);
         text.push_str(name);
         if name != page {
-            text.push_str(&format!(" (docs/{page})"));
+            text.extend([" (docs/", page, ")"]);
         }
         rest = after;
     }

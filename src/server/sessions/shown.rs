@@ -47,7 +47,7 @@ pub(in crate::server) struct Kept {
 /// A session that has ended.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EndedSession)]
-pub(in crate::server) struct Ended {
+pub(in crate::server) struct Over {
     id: String,
     tenant: String,
     ended: bool,
@@ -59,7 +59,7 @@ pub(in crate::server) struct Ended {
 pub(in crate::server) enum Shown {
     Live(SessionView),
     Kept(Kept),
-    Ended(Ended),
+    Ended(Over),
 }
 
 impl SessionView {
@@ -112,7 +112,7 @@ pub(in crate::server) fn placed(
             expires_at: *expires_at,
         }),
         SessionReply::Ended | SessionReply::Done => {
-            Shown::Ended(Ended { id: id_of, tenant: tenant_of, ended: true })
+            Shown::Ended(Over { id: id_of, tenant: tenant_of, ended: true })
         },
     };
     Placed::new(shown, receipt.at)
