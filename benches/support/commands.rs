@@ -99,7 +99,8 @@ async fn create(host: &Host, id: &str) {
         attributes: BTreeMap::new(),
     };
     let stream = StreamId::new("session", &format!("bench/{id}")).unwrap();
-    host.ask::<Session>(stream, command, meta()).await.unwrap();
+    // As the API does with an id that it has just made.
+    host.ask::<Session>(stream, command, Meta { fresh: true, ..meta() }).await.unwrap();
 }
 
 async fn patch(host: &Host, session: StreamId) {
