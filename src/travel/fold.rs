@@ -116,10 +116,8 @@ impl Fold {
         &self,
         after: &str,
         at: Timestamp,
-    ) -> impl Iterator<Item = (&String, &mainstay_actors::session::Live)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let rest = self.world.sessions.range::<str, _>((Excluded(after), Unbounded));
-        rest.filter_map(move |(id, state)| match state {
+    ) -> impl Iterator<Item = (&str, &mainstay_actors::session::Live)> {
+        self.world.sessions.after(after).filter_map(move |(id, state)| match state {
             SessionState::Live(live) if live.expires_at() > at => Some((id, live)),
             _ => None,
         })
