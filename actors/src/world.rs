@@ -1,4 +1,4 @@
-//! Everything the journal folds to, as one value: what replay, verify and recovery share.
+//! Everything the journal folds to, as one value: what replay and verify share.
 
 mod entities;
 

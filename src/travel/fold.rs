@@ -8,7 +8,7 @@
 
 use std::ops::ControlFlow;
 
-use mainstay_actors::session::SessionState;
+use mainstay_actors::session::{SessionEvent, SessionState};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::{AnyEvent, Meaningless, World};
 use mainstay_journal::{ReadError, ReadLog, RecordRef};
@@ -101,9 +101,7 @@ impl Fold {
         let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
         visit(&self.world, record, &event);
         self.world.apply(id, &event)?;
-        if matches!(self.world.sessions.get(id), Some(SessionState::Ended { .. }))
-            && matches!(event, AnyEvent::Session(_))
-        {
+        if matches!(event, AnyEvent::Session(SessionEvent::SessionEnded(_))) {
             self.world.sessions.remove(id);
             self.ended_sessions += 1;
         }

@@ -8,21 +8,32 @@
 //! Nothing here depends on chance: the hash has no seed, and what is shown is shown by id.
 
 use std::fmt;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::OnceLock;
 
-use indexmap::IndexMap;
+use indexmap::{Equivalent, IndexMap};
 use serde::{Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::fast::Fast;
 
 /// States by id.
 #[derive(Clone)]
 pub struct Entities<S> {
-    by_id: IndexMap<Box<str>, S, BuildHasherDefault<Fast>>,
+    by_id: IndexMap<Id, S, BuildHasherDefault<Fast>>,
     /// Places in `by_id`, by id.
     order: OnceLock<Vec<usize>>,
 }
+
+/// An id's bytes, which lie beside the state: in a table of a million each step to memory counts.
+#[derive(Clone, PartialEq, Eq)]
+struct Id(SmallVec<[u8; INLINE_BYTES]>);
+
+/// `{tenant}/{id}` with a UUID and a tenant of eleven letters.
+const INLINE_BYTES: usize = 48;
+
+/// An id that is looked for.
+struct Wanted<'i>(&'i str);
 
 impl<S> Entities<S> {
     /// How many there are.
@@ -40,26 +51,26 @@ impl<S> Entities<S> {
     /// The state of one.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&S> {
-        self.by_id.get(id)
+        self.by_id.get(&Wanted(id))
     }
 
     /// The state of one, to be changed.
     pub fn get_mut(&mut self, id: &str) -> Option<&mut S> {
-        self.by_id.get_mut(id)
+        self.by_id.get_mut(&Wanted(id))
     }
 
     /// Gives one a state; returns the one it had.
     pub fn insert(&mut self, id: &str, state: S) -> Option<S> {
-        if let Some(known) = self.by_id.get_mut(id) {
+        if let Some(known) = self.by_id.get_mut(&Wanted(id)) {
             return Some(std::mem::replace(known, state));
         }
         self.order.take();
-        self.by_id.insert(id.into(), state)
+        self.by_id.insert(Id(id.as_bytes().into()), state)
     }
 
     /// Takes one out.
     pub fn remove(&mut self, id: &str) -> Option<S> {
-        let removed = self.by_id.swap_remove(id)?;
+        let removed = self.by_id.swap_remove(&Wanted(id))?;
         self.order.take();
         Some(removed)
     }
@@ -90,17 +101,42 @@ impl<S> Entities<S> {
     }
 
     fn at(&self, place: usize) -> Option<(&str, &S)> {
-        self.by_id.get_index(place).map(|(id, state)| (&**id, state))
+        self.by_id.get_index(place).map(|(id, state)| (id.text(), state))
     }
 
     fn order(&self) -> &[usize] {
         self.order.get_or_init(|| {
             let mut ids: Vec<(&str, usize)> =
-                self.by_id.keys().enumerate().map(|(place, id)| (&**id, place)).collect();
+                self.by_id.keys().enumerate().map(|(place, id)| (id.text(), place)).collect();
             // A stable sort is quick with runs, and ids of our own making rise with time.
             ids.sort_by_key(|(id, _)| *id);
             ids.into_iter().map(|(_, place)| place).collect()
         })
+    }
+}
+
+impl Id {
+    fn text(&self) -> &str {
+        // It was made of text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+impl Hash for Wanted<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.0.as_bytes());
+    }
+}
+
+impl Equivalent<Id> for Wanted<'_> {
+    fn equivalent(&self, id: &Id) -> bool {
+        self.0.as_bytes() == &*id.0
     }
 }
 
