@@ -77,13 +77,13 @@ impl<S> Entities<S> {
 
     /// All with their ids, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &S)> {
-        self.from_place(0)
+        self.onward_from(0)
     }
 
     /// Those whose ids come after this one, by id.
     pub fn after(&self, id: &str) -> impl Iterator<Item = (&str, &S)> + use<'_, S> {
         let before = |place: &usize| self.at(*place).is_some_and(|(known, _)| known <= id);
-        self.from_place(self.order().partition_point(before))
+        self.onward_from(self.order().partition_point(before))
     }
 
     /// All states, in no order that means anything.
@@ -96,7 +96,7 @@ impl<S> Entities<S> {
         self.by_id.into_values()
     }
 
-    fn from_place(&self, first: usize) -> impl Iterator<Item = (&str, &S)> {
+    fn onward_from(&self, first: usize) -> impl Iterator<Item = (&str, &S)> {
         self.order().iter().skip(first).filter_map(|place| self.at(*place))
     }
 
