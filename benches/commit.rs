@@ -38,6 +38,15 @@ use crate::run::{Figures, Load, drive, sync_p50_us};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Of the raw file's commands/s.
+const RATIO: f64 = 0.85;
+/// By the raw file's 99th percentile.
+const P99_RATIO: f64 = 2.0;
+/// The store at the end of a run.
+const BEHIND_SECONDS: f64 = 1.0;
+/// Durable patches of one session in a second.
+const ONE_SESSION: f64 = 120_000.0;
+
 fn main() {
     let flag = |name: &str, default: u64| {
         let mut arguments = std::env::args().skip_while(|it| it != name);
@@ -90,10 +99,19 @@ fn main() {
         }
         let [ours, limit, _] = medians;
         println!(
-            "\nratio to the raw file: {:.2} of its commands/s, {:.2} × its p99\n",
+            "\nratio to the raw file: {:.2} of its commands/s (goal {RATIO}), {:.2} × its p99 (goal \
+             {P99_RATIO})",
             ours.per_second / limit.per_second,
             ours.p99_ms / limit.p99_ms
         );
+        let behind = ours.lag as f64 / ours.per_second;
+        println!("store behind at the end: {behind:.2} s (goal {BEHIND_SECONDS})");
+        match load {
+            Load::Locks { .. } => println!(),
+            Load::OneSession => {
+                println!("one session: {:.0} commands/s (goal {ONE_SESSION})\n", ours.per_second);
+            },
+        }
     }
     println!("disk: fdatasync p50 {} us (16 KiB appends)", sync_p50_us(scratch.path()));
 }

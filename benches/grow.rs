@@ -25,12 +25,14 @@ mod flags;
 mod generate;
 #[path = "support/growth.rs"]
 mod growth;
+#[path = "support/host.rs"]
+mod host;
+#[path = "support/median.rs"]
+mod median;
 #[path = "support/plot.rs"]
 mod plot;
 #[path = "support/questions.rs"]
 mod questions;
-#[path = "support/times.rs"]
-mod times;
 
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -19,8 +19,10 @@
     reason = "a benchmark measures time, prints figures, and stops when it cannot go on"
 )]
 
+#[expect(dead_code, reason = "this one has no flag without a value")]
 #[path = "support/flags.rs"]
 mod flags;
+#[expect(dead_code, reason = "the files are this run's own, and warm")]
 #[path = "support/memory.rs"]
 mod memory;
 #[path = "support/serving.rs"]

@@ -19,18 +19,18 @@
     reason = "a benchmark measures time, prints figures, and stops when it cannot go on"
 )]
 
-#[path = "support/commands.rs"]
-mod commands;
 #[path = "support/flags.rs"]
 mod flags;
+#[path = "support/host.rs"]
+mod host;
+#[path = "support/median.rs"]
+mod median;
 #[path = "support/memory.rs"]
 mod memory;
 #[path = "support/plot.rs"]
 mod plot;
 #[path = "support/starts.rs"]
 mod starts;
-#[path = "support/times.rs"]
-mod times;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -41,9 +41,9 @@ use mainstay::actors::world::World;
 use mainstay::event::fold;
 use mainstay::journal::{Query, ReadLog, Reader, StreamId};
 
+use crate::median::median;
 use crate::plot::Plot;
 use crate::starts::{Start, start};
-use crate::times::median;
 
 // As in the program: see `src/main.rs`.
 #[global_allocator]
@@ -57,7 +57,9 @@ const FOLD_PER_SECOND: f64 = 2_500_000.0;
 const ENTITY_BYTES: f64 = 1_536.0;
 
 fn main() {
-    let data = flags::text("--data").expect("--data DIR: a journal of `grow --generate`");
+    let Some(data) = flags::text("--data") else {
+        return println!("say which: --data DIR, a journal of `grow --generate`");
+    };
     let data = Path::new(&data);
     let rounds = flags::number("--rounds", 5);
     let only = flags::text("--only").unwrap_or_default();
@@ -132,14 +134,14 @@ fn starts(data: &Path, rounds: u64) {
 
 /// What so many sessions cost that were asked for.
 fn residents(data: &Path, entities: u64) {
-    let host = commands::open(data);
+    let host = host::open(data);
     let sessions = sessions(&*host.log().unwrap(), entities);
     let before = memory::rss_bytes("self");
     let count = sessions.len();
-    commands::block_on(async {
+    host::block_on(async {
         for session in sessions {
             // One that has ended says no, and is not resident.
-            let meta = commands::meta();
+            let meta = host::meta();
             drop(host.ask::<Session>(session, SessionCommand::Show, meta).await);
         }
     });
@@ -147,7 +149,7 @@ fn residents(data: &Path, entities: u64) {
     println!("| sessions asked for once | bytes each | limit |");
     println!("|---|---|---|");
     println!("| {count} | {:.0} | {ENTITY_BYTES:.0} |", taken / count as f64);
-    commands::block_on(host.close());
+    host::block_on(host.close());
 }
 
 /// The newest sessions, each once.

@@ -1,13 +1,14 @@
 //! Commands as a busy server gets them: many in flight, each durable before it is answered.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mainstay::actors::host::{Host, HostOptions, Meta, OpenLog};
+use mainstay::actors::host::Host;
 use mainstay::actors::lock::{Claim, Lock, LockCommand, LockReply, Mode};
 use mainstay::actors::session::{Sealed, Session, SessionCommand};
-use mainstay::journal::{EventLog, LocalLog, Options, StreamId};
+use mainstay::journal::StreamId;
+
+use crate::host::{block_on, meta};
 
 /// Commands under way at once.
 const IN_FLIGHT: usize = 256;
@@ -33,23 +34,6 @@ impl Kind {
             Self::Patch => "patch a session not asked for before",
         }
     }
-}
-
-/// A host over a journal directory, ready.
-pub(crate) fn open(directory: &std::path::Path) -> Host {
-    let path = directory.to_owned();
-    let open: OpenLog = Box::new(move |mut sink| {
-        let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-        Ok(Arc::new(LocalLog::open(&path, &Options::default(), sink)?) as Arc<dyn EventLog>)
-    });
-    let host = Host::open(open, HostOptions::default()).unwrap();
-    block_on(async { host.ready().await.unwrap() });
-    host
-}
-
-/// Runs a future to its end on this thread.
-pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 /// Sends `count` commands; the time that each took off the throughput. `sessions` are those to
@@ -87,11 +71,6 @@ fn unique() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
 }
 
-/// Who asks.
-pub(crate) fn meta() -> Meta {
-    Meta::of(&Arc::from("bench"))
-}
-
 async fn lock(host: &Host, number: usize) {
     let stream = StreamId::new("lock", &format!("bench-{number:04}")).unwrap();
     let owner = "bench".to_owned();
@@ -120,7 +99,8 @@ async fn create(host: &Host, id: &str) {
         attributes: BTreeMap::new(),
     };
     let stream = StreamId::new("session", &format!("bench/{id}")).unwrap();
-    host.ask::<Session>(stream, command, meta()).await.unwrap();
+    // As the API does with an id that it has just made.
+    host.ask::<Session>(stream, command, Meta { fresh: true, ..meta() }).await.unwrap();
 }
 
 async fn patch(host: &Host, session: StreamId) {

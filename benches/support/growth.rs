@@ -11,16 +11,17 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mainstay::actors::codec::Payload;
 use mainstay::actors::host::Host;
 use mainstay::actors::session::SessionEvent;
 use mainstay::journal::{Query, ReadLog, StreamId};
 
-use crate::commands::{self, Kind};
+use crate::commands::{Kind, cost};
+use crate::host;
+use crate::median::median;
 use crate::questions::{ALONE, Question, Sample, samples};
-use crate::times::{median, us};
 
 /// Commands of one kind in one round.
 const COMMANDS: usize = 2_048;
@@ -94,7 +95,7 @@ struct Subject {
 
 impl Subject {
     fn open(directory: &Path) -> Self {
-        let host = commands::open(directory);
+        let host = host::open(directory);
         let log = host.log().unwrap();
         let samples = samples(&*log, SAMPLES);
         let sessions = sessions(&*log);
@@ -111,7 +112,7 @@ impl Subject {
         let mine = self.sessions.iter().cycle().skip(share % self.sessions.len()).take(COMMANDS);
         let mine: Vec<StreamId> = mine.cloned().collect();
         for kind in Kind::ALL {
-            costs.push(us(commands::cost(&self.host, kind, COMMANDS, &mine)));
+            costs.push(us(cost(&self.host, kind, COMMANDS, &mine)));
         }
         let log = self.host.log().unwrap();
         for (_, query) in questions {
@@ -131,8 +132,12 @@ impl Subject {
     }
 
     fn close(self) {
-        commands::block_on(self.host.close());
+        host::block_on(self.host.close());
     }
+}
+
+fn us(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000_000.0
 }
 
 /// Sessions from all over the journal, each once.

@@ -26,7 +26,7 @@ impl Serving {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(|line| Some(line.split_once("ready on ")?.1.trim().to_owned()));
         let ready_after = started.elapsed().as_secs_f64();
-        let url = url.expect("the server did not get ready");
+        let Some(url) = url else { panic!("the server did not get ready") };
         // What it says later must have somewhere to go.
         std::thread::spawn(move || lines.for_each(drop));
         Self { url, ready_after, child }
@@ -35,7 +35,7 @@ impl Serving {
     /// A client that keeps its connection.
     pub(crate) fn agent() -> ureq::Agent {
         let config = ureq::Agent::config_builder();
-        config.timeout_global(Some(Duration::from_secs(60))).build().into()
+        config.timeout_global(Some(Duration::from_mins(1))).build().into()
     }
 
     /// Its memory, in words.

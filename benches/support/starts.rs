@@ -26,7 +26,7 @@ pub(crate) fn start(data: &Path, cold: bool) -> Start {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let address = lines.find_map(|line| Some(line.split_once("ready on ")?.1.trim().to_owned()));
     let seconds = started.elapsed().as_secs_f64();
-    let address = address.expect("the server did not get ready");
+    let Some(address) = address else { panic!("the server did not get ready") };
     // Ready is what it says over HTTP, too.
     ureq::get(format!("{address}/readyz")).call().unwrap();
     let process = child.id().to_string();

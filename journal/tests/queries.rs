@@ -80,7 +80,7 @@ fn query(n: u64) -> Query {
     if has(5, 4) {
         tags.push((2, format!("t{}", pick(5, 110))));
     }
-    let types = (0..pick(1, 3) + 1).map(|more| u16::try_from((pick(2, 6) + more) % 6).unwrap());
+    let types = (0..=pick(1, 3)).map(|more| u16::try_from((pick(2, 6) + more) % 6).unwrap());
     Query {
         stream: has(0, 4).then(|| StreamId::parse(&stream).unwrap()),
         types: if has(1, 2) { types.collect() } else { Vec::new() },

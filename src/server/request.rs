@@ -68,7 +68,7 @@ impl Caller {
             (Arc::from(format!("{}:{key}", self.principal)), fingerprint)
         });
         let (principal, correlation) = (self.principal.clone(), self.correlation.clone());
-        Meta { principal, request, correlation, causation: None }
+        Meta { principal, request, correlation, causation: None, fresh: false }
     }
 
     /// The same caller with a part of its request: as if that part had been sent alone, to `target`

@@ -12,7 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::IF_MATCH;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use mainstay_actors::host::Host;
+use mainstay_actors::host::{Host, Meta};
 use mainstay_actors::machine::Machine;
 use mainstay_actors::session::{Sealed, Session, SessionCommand, SessionReject};
 use mainstay_journal::StreamId;
@@ -92,18 +92,18 @@ pub(super) async fn create(
     caller: Caller,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, command) = creation(&app, &caller, &body)?;
+    let (id, command, meta) = creation(&app, &caller, &body)?;
     let stream = stream(&body.tenant, &id)?;
-    let receipt = host.ask::<Session>(stream, command, caller.meta(&*body)).await?;
+    let receipt = host.ask::<Session>(stream, command, meta).await?;
     Ok(answer(StatusCode::CREATED, &body.tenant, &id, &receipt))
 }
 
-/// The new session's id, and its first command.
+/// The new session's id, its first command, and what goes with it.
 pub(super) fn creation(
     app: &App,
     caller: &Caller,
     body: &Create,
-) -> Result<(String, SessionCommand), Problem> {
+) -> Result<(String, SessionCommand, Meta), Problem> {
     let id = app.session_id(&body.tenant, caller)?.to_string();
     let attributes = body.attributes.iter().map(|(key, value)| (key.clone(), seal(value)));
     let command = SessionCommand::Create {
@@ -113,7 +113,9 @@ pub(super) fn creation(
         max_age_ms: body.max_age_ms,
         attributes: attributes.collect(),
     };
-    Ok((id, command))
+    // Without a key the id was made here and now.
+    let meta = Meta { fresh: caller.key().is_none(), ..caller.meta(body) };
+    Ok((id, command, meta))
 }
 
 impl Create {

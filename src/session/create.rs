@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use mainstay_actors::host::Meta;
 use mainstay_actors::session::{Live, SessionCommand, SessionReject, SessionReply};
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::{Cursor, StreamId};
@@ -115,7 +116,8 @@ impl Create {
             max_age_ms: self.max_age.map(ms),
             attributes: changes.into_iter().filter_map(|(name, it)| Some((name, it?))).collect(),
         };
-        let asked = client.host.ask::<Entity>(stream, create, client.request()).await;
+        let meta = Meta { fresh: true, ..client.request() };
+        let asked = client.host.ask::<Entity>(stream, create, meta).await;
         let created = asked.map_err(|failure| told(failure, CreateError::of))?;
         let SessionReply::Shown(live) = created.reply else {
             return Err(Unavailable::Failed("the session is not shown".to_owned()).into());

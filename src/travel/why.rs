@@ -125,10 +125,9 @@ fn together(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
 fn causes(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
     let mut few = Few::default();
     let mut next = cause_of(event);
-    // Causes lie before their effects: the chain ends.
     while let Some(position) = next {
         let Some(told) = told_at(log, position)? else { break };
-        next = cause_of(&told.event).filter(|cause| *cause < position);
+        next = cause_of(&told.event);
         few.push(told, TOLD);
         if few.more > 0 {
             break;
@@ -137,9 +136,10 @@ fn causes(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
     Ok(few)
 }
 
+/// A cause lies before its effect, in the same history: every chain ends.
 fn cause_of(event: &Event) -> Option<u64> {
     let cause: Cursor = event.causation.as_deref()?.parse().ok()?;
-    (cause.epoch == event.epoch && cause.position > 0).then_some(cause.position)
+    (cause.epoch == event.epoch && cause.position < event.position).then_some(cause.position)
 }
 
 /// What the tree led to, each behind its cause, and how far was looked.
@@ -357,7 +357,7 @@ mod tests {
         for cause in [(7, 1), (1, 3), (1, 2), (1, 99)] {
             write(&log, Some(cause), None);
         }
-        for (position, causes) in [(1, vec![]), (2, vec![3]), (3, vec![2]), (4, vec![])] {
+        for (position, causes) in [(1, vec![]), (2, vec![]), (3, vec![2]), (4, vec![])] {
             let story = why(&log, position).unwrap().unwrap();
             assert_eq!(positions(&story.causes), causes, "of {position}");
         }

@@ -34,7 +34,8 @@ fn nth(number: u64, versions: &mut BTreeMap<String, u64>) -> Append {
             at_us: 1_000 + number / 3,
             principal: ["local", "system:timer", "system:gate", "é"][(number % 4) as usize].into(),
             request: None,
-            correlation: (number % 3 > 0).then(|| format!("order-{}", number % 11).into()),
+            correlation: (!number.is_multiple_of(3))
+                .then(|| format!("order-{}", number % 11).into()),
             causation: None,
         },
         drafts: vec![Draft {

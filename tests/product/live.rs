@@ -3,6 +3,8 @@
 mod slow;
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
@@ -137,6 +139,37 @@ fn a_cursor_that_cannot_be_is_refused_before_the_stream_begins() {
         assert_eq!(answer.status, status, "{query}: {}", answer.body);
         answer.expect_problem();
     }
+}
+
+/// Begins the next epoch of a journal that is closed, as a restore does: docs/format.md.
+fn begin_epoch(data: &Path, epoch: u32) {
+    let file = data.join("JOURNAL");
+    let identity = std::fs::read_to_string(&file).unwrap();
+    let kept: String = identity.split_inclusive('\n').take(3).collect();
+    let kept = format!("{kept}epoch {epoch}\n");
+    std::fs::write(&file, &kept).unwrap();
+    let summed = Command::new("sha256sum").arg(&file).output().unwrap().stdout;
+    let sum = String::from_utf8(summed).unwrap();
+    std::fs::write(&file, format!("{kept}sha256 {}\n", &sum[..64])).unwrap();
+}
+
+#[test]
+fn a_cursor_of_an_earlier_epoch_is_good_up_to_the_fork_and_gone_behind_it() {
+    let data = tempdir().unwrap();
+    let server = Server::start(data.path());
+    acquire(&server.client(), "a");
+    let fork = server.client().get("/api/v1/locks/a").expect(200).number("position");
+    assert!(server.stop().success());
+    begin_epoch(data.path(), 2);
+    let server = Server::start(data.path());
+    acquire(&server.client(), "b");
+    let mut feed = Feed::open(server.address(), "type=LeaseGranted", Some(&format!("1-{fork}")));
+    let told = feed.expect();
+    assert_eq!((&told.data["stream"], &told.data["epoch"]), (&json!("lock/b"), &json!(2)));
+    let lost = format!("1-{}", fork + 1);
+    let live = "/api/v1/events/live";
+    let answer = server.client().try_send("GET", live, &[("last-event-id", &lost)], None).unwrap();
+    answer.problem(410, "/problems/other-epoch");
 }
 
 #[test]

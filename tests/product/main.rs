@@ -22,6 +22,7 @@ mod openings;
 mod probes;
 mod problems;
 mod races;
+mod scale;
 mod sessions;
 mod survival;
 mod travel;

@@ -221,7 +221,7 @@ fn many_who_ask_for_moments_at_once_get_the_same_answers() {
         let client = server.client();
         std::thread::spawn(move || {
             // Back and forth, so that the last fold is of use to some and to others not.
-            let at = if number % 2 == 0 { last } else { last / 2 };
+            let at = if number.is_multiple_of(2) { last } else { last / 2 };
             (at, client.get(&format!("/api/v1/state?at={at}")).expect(200).body)
         })
     };

@@ -40,7 +40,7 @@ impl<M: Hosted> Parcel for Deliver<M> {
 }
 
 impl Batch {
-    /// Adds a command; its answer comes once the batch was sent. At most [`super::MAILBOX`]
+    /// Adds a command; its answer comes once the batch was sent. At most [`super::Limits::mailbox`]
     /// commands wait for one entity.
     ///
     /// # Errors

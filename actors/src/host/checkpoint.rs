@@ -221,7 +221,7 @@ pub(crate) fn keep(
         writing.facts(facts, record_hash)?;
         for session in sessions.take().into_iter().flatten() {
             let (id, due) = session?;
-            if writing.count % 4_096 == 0 && stop() {
+            if writing.count.is_multiple_of(4_096) && stop() {
                 return Err(io::Error::other("it was stopped"));
             }
             writing.put(&Entry::Session(id, due))?;

@@ -116,7 +116,7 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::{Changes, Due, LiveSession};
     use crate::session::{EndReason, SessionCreated, SessionEnded, SessionEvent, SessionTouched};
@@ -128,12 +128,12 @@ mod tests {
 
     /// Creates, touches and ends some of forty sessions, by a fixed pattern.
     fn events(count: u64) -> Vec<(String, SessionEvent)> {
-        let mut live = BTreeMap::new();
+        let mut live = BTreeSet::new();
         let mut events = Vec::new();
         for turn in 1..=count {
             let id = format!("default/{:02}", turn * turn * 7 % 40);
             let idle_until = at(turn + 30);
-            let event: SessionEvent = match (live.contains_key(&id), turn % 3) {
+            let event: SessionEvent = match (live.contains(&id), turn % 3) {
                 (false, _) => SessionCreated {
                     tenant: "default".to_owned(),
                     subject: "someone".to_owned(),
@@ -150,7 +150,7 @@ mod tests {
             if matches!(event, SessionEvent::SessionEnded(_)) {
                 live.remove(&id);
             } else {
-                live.insert(id.clone(), ());
+                live.insert(id.clone());
             }
             events.push((id, event));
         }

@@ -19,6 +19,8 @@ pub struct Meta {
     pub correlation: Option<Arc<str>>,
     /// The record that made the command necessary.
     pub causation: Option<Cursor>,
+    /// The entity's name was made this moment: it can have no record, and none is looked for.
+    pub fresh: bool,
 }
 
 impl Meta {
@@ -26,7 +28,7 @@ impl Meta {
     #[must_use]
     pub fn of(principal: &Arc<str>) -> Self {
         let principal = principal.clone();
-        Self { principal, request: None, correlation: None, causation: None }
+        Self { principal, request: None, correlation: None, causation: None, fresh: false }
     }
 
     /// Because of a record.

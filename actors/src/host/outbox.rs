@@ -39,6 +39,7 @@ pub(crate) struct Outbox {
     submitted: Cell<u64>,
     settled: Cell<u64>,
     durable: Cell<u64>,
+    epoch: Cell<u32>,
     progressed: Notify,
     bound: usize,
 }
@@ -62,6 +63,7 @@ impl Outbox {
             submitted: Cell::new(0),
             settled: Cell::new(0),
             durable: Cell::new(0),
+            epoch: Cell::new(0),
             progressed: Notify::new(),
             bound,
         })
@@ -75,6 +77,7 @@ impl Outbox {
         checkpoints: Checkpoints,
     ) {
         self.durable.set(log.head().position);
+        self.epoch.set(log.head().epoch);
         checkpoints.consider(log.head().position, &log);
         drop(self.opened.set(Opened { log, views, checkpoints }));
     }
@@ -92,6 +95,11 @@ impl Outbox {
     /// Appends on their way to the disk.
     pub(crate) fn in_flight(&self) -> usize {
         self.pending.borrow().len()
+    }
+
+    /// The journal's epoch; 0 before it is open.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.get()
     }
 
     /// Whether one more append is taken.
@@ -123,6 +131,7 @@ impl Outbox {
     fn settle(&self, epoch: u32, outcomes: Vec<Outcome>) {
         let Some(Opened { log, views, checkpoints }) = self.opened.get() else { return };
         let count = outcomes.len() as u64;
+        self.epoch.set(epoch);
         for outcome in outcomes {
             let Some(pending) = self.pending.borrow_mut().pop_front() else {
                 tracing::error!("the journal settled an append that was never submitted");

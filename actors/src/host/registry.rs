@@ -22,6 +22,7 @@ use mainstay_journal::StreamId;
 use super::clock::Clock;
 use super::entity::{EntityActor, Wake};
 use super::limits::Limits;
+use super::loaded::Loaded;
 use super::message::{Deliver, Failure, answer};
 use super::outbox::Outbox;
 use super::permits::Permits;
@@ -251,6 +252,9 @@ impl Registry {
     /// Brings a command to its entity; a full mailbox answers busy.
     pub(crate) fn deliver<M: Hosted>(&mut self, message: Deliver<M>) {
         let stream = message.stream.clone();
+        if message.meta.fresh && !self.room::<M>().contains_key(&stream) {
+            self.shared.seeds.put(stream.clone(), Loaded::<M>::nothing(self.shared.outbox.epoch()));
+        }
         let Some(slot) = self.slot::<M>(&stream) else {
             return answer::<M>(message.reply_to, Err(Failure::Quarantined));
         };

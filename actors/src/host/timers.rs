@@ -163,7 +163,7 @@ impl Timers {
     /// Wakes who is due; tells what stopped it before the end, if anything did.
     fn wake_due(&self, now: Timestamp, registry: &Rc<RefCell<Registry>>) -> Option<Woken> {
         for _ in 0..STRETCH {
-            let Some(entry) = self.queue.borrow_mut().pop_due(now) else { return None };
+            let entry = self.queue.borrow_mut().pop_due(now)?;
             let woken = (entry.wake)(&mut registry.borrow_mut(), &entry.stream);
             let at = match woken {
                 Woken::Sent => continue,

@@ -142,8 +142,8 @@ impl Feeder {
     }
 
     /// Where the newest event lies.
-    pub(crate) fn cursor(&self) -> Option<Cursor> {
-        Some(Cursor { epoch: 1, position: self.position })
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { epoch: 1, position: self.position }
     }
 
     /// Waits for the last outcome, then closes segments and store.

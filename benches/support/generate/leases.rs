@@ -138,7 +138,7 @@ impl Crowd {
 
     /// The leases of a session go with it.
     pub(super) fn session_ended(&mut self, session: &str) {
-        let by = By { causation: self.feeder.cursor(), ..By::system("system:supervisor") };
+        let by = By { causation: Some(self.feeder.cursor()), ..By::system("system:supervisor") };
         for number in self.leased.remove(session).unwrap_or_default() {
             let command = LockCommand::SessionEnded { session: session.to_owned() };
             self.lock(number, command, &by);

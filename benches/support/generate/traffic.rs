@@ -148,7 +148,7 @@ impl Crowd {
         let Some(mut health) = self.traffic.health.take() else { return };
         let score = Score::points(points);
         let change = LevelChange { to, score, known_weight: 240, cause, dependencies: Vec::new() };
-        let by = By { causation: self.feeder.cursor(), ..By::system("system:supervisor") };
+        let by = By { causation: Some(self.feeder.cursor()), ..By::system("system:supervisor") };
         let command = SystemCommand::ChangeLevel(Box::new(change));
         self.feeder.command(&mut health, command, &by, self.now, 0);
         self.traffic.health = Some(health);

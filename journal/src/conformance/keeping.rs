@@ -58,7 +58,7 @@ pub(super) fn what_is_kept_is_read_back(bench: &mut dyn Bench) {
     }
     // What fails half-way leaves what was there.
     let failed = log.keep("name", &mut |out| {
-        out.write_all(&[1; 70_000])?;
+        out.write_all(&vec![1; 70_000])?;
         Err(std::io::ErrorKind::Other.into())
     });
     assert!(failed.is_err());

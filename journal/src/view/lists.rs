@@ -36,7 +36,7 @@ impl View {
         terms: &[Vec<u64>],
         way: Way,
     ) -> Option<Candidates<'v>> {
-        if !self.may_hold(segment, terms) {
+        if !terms.iter().all(|any| self.may_hold(segment, any)) {
             return None;
         }
         let mut reached = last;
@@ -61,6 +61,10 @@ impl View {
         terms: &[u64],
     ) -> Result<(Vec<u32>, u64), ReadError> {
         let mut found = Vec::new();
+        // A stream that is nowhere asks every segment: no memory is taken for a no.
+        if !self.may_hold(segment, terms) {
+            return Ok((found, last));
+        }
         let Some(mut all) = self.candidates(segment, last, &[terms.to_vec()], Way::Forth) else {
             return Ok((found, last));
         };
@@ -72,18 +76,15 @@ impl View {
         Ok((found, all.reached))
     }
 
-    /// Whether a segment can have a record with these terms at all, by its filter.
-    fn may_hold(&self, segment: &Arc<Segment>, terms: &[Vec<u64>]) -> bool {
+    /// Whether a segment can have a record with one of these terms at all, by its filter.
+    fn may_hold(&self, segment: &Arc<Segment>, any: &[u64]) -> bool {
         if segment.bloom.get().is_none()
             && lock(&segment.postings).is_none()
             && let Some(second) = self.second()
         {
             second.load_filter(segment);
         }
-        segment.bloom.get().is_none_or(|bloom| {
-            let any = |any: &Vec<u64>| any.iter().any(|term| bloom.contains(term));
-            terms.iter().all(any)
-        })
+        segment.bloom.get().is_none_or(|bloom| any.iter().any(|term| bloom.contains(term)))
     }
 }
 
@@ -121,6 +122,17 @@ fn beyond(way: Way, a: u32, b: u32) -> bool {
         Way::Forth => a > b,
         Way::Back => a < b,
     }
+}
+
+/// How many offsets lie before a wanted one, which is near more often than not.
+fn skipped(way: Way, offsets: &[u32], wanted: u32) -> usize {
+    let mut bound = 1;
+    while offsets.get(bound).is_some_and(|offset| beyond(way, wanted, *offset)) {
+        bound *= 2;
+    }
+    let low = bound / 2;
+    let near = offsets.get(low..offsets.len().min(bound + 1)).unwrap_or_default();
+    low + near.partition_point(|offset| beyond(way, wanted, *offset))
 }
 
 /// The postings of one term in one segment.
@@ -176,8 +188,7 @@ impl<'v> List<'v> {
 
     fn seek(&mut self, wanted: u32) -> Result<Option<u32>, ReadError> {
         loop {
-            let tail = self.offsets.get(self.at..).unwrap_or_default();
-            self.at += tail.partition_point(|offset| beyond(self.way, wanted, *offset));
+            self.at += skipped(self.way, self.offsets.get(self.at..).unwrap_or_default(), wanted);
             if let Some(offset) = self.offsets.get(self.at) {
                 return Ok(Some(*offset));
             }

@@ -114,8 +114,8 @@ impl<'r> Waves<'r> {
             Command::CreateSession { key, body } => {
                 let caller =
                     self.caller.part(key.as_deref(), "POST /api/v1/sessions".to_owned())?;
-                let (id, command) = sessions::creation(self.app, &caller, &body)?;
-                (201, body.tenant().to_owned(), id, command, caller.meta(&body))
+                let (id, command, meta) = sessions::creation(self.app, &caller, &body)?;
+                (201, body.tenant().to_owned(), id, command, meta)
             },
             Command::TouchSession { key, id, tenant } => {
                 let target = format!("POST /api/v1/sessions/{id}/touch");

@@ -98,6 +98,9 @@ mod tests {
         let rows = PAGE.lines().filter(|line| line.starts_with("| `")).count();
         assert!(rows > 25, "the table has moved");
         assert_eq!(kinds().len(), rows, "a row cannot be read");
+        let names: std::collections::BTreeSet<&str> =
+            kinds().iter().map(|kind| &*kind.r#type).collect();
+        assert_eq!(names.len(), rows, "two rows are of one type");
         for kind in kinds() {
             assert!((400..600).contains(&kind.status), "{kind:?}");
             assert!(!kind.when.is_empty() && !kind.way_out.is_empty(), "{kind:?}");

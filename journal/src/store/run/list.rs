@@ -226,9 +226,9 @@ mod tests {
 
     const SEGMENT: u64 = 7;
 
-    /// Terms 10 to 19 with so many postings that most span chunks, and a rare one between.
+    /// Five terms with so many postings that each spans chunks, and a rare one between.
     fn postings() -> Vec<Posting> {
-        let many = (0..10_u64).flat_map(|n| (0..900_u32).map(move |at| (10 + n * 10, at * 3)));
+        let many = (0..5_u64).flat_map(|n| (0..400_u32).map(move |at| (10 + n * 10, at * 3)));
         let mut all: Vec<Posting> = many.chain([(15, 4), (15, 8)]).collect();
         all.sort_unstable();
         all
@@ -272,7 +272,7 @@ mod tests {
     }
 
     const ENTRIES: [u32; 8] = [0, 1, 4, 1_019, 1_020, 2_697, 2_698, u32::MAX];
-    const TERMS: [u64; 8] = [0, 10, 11, 15, 20, 50, 100, u64::MAX];
+    const TERMS: [u64; 8] = [0, 10, 11, 15, 20, 30, 50, u64::MAX];
 
     #[test]
     fn a_list_reads_the_same_from_any_offset_either_way() {
@@ -312,7 +312,7 @@ mod tests {
         assert!(keys.len() > 20);
         assert_eq!(keys[0], run_key(SEGMENT, (10, 0)));
         let (mut missing, mut damaged) = (0, 0);
-        for (number, key) in keys.iter().enumerate() {
+        for (number, key) in keys.iter().enumerate().step_by(3) {
             let value = month.runs.remove(key).unwrap().unwrap();
             missing += noticed(&month);
             let mut bytes = value.to_vec();
