@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod dependency;
+mod fast;
 pub mod gate;
 pub mod health;
 pub mod lock;

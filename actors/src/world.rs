@@ -1,6 +1,8 @@
-//! Everything the journal folds to, as one value: what replay, verify and recovery share.
+//! Everything the journal folds to, as one value: what replay and verify share.
 
-use std::collections::BTreeMap;
+mod entities;
+
+pub use entities::Entities;
 
 use serde::Serialize;
 
@@ -15,13 +17,13 @@ use crate::system::{System, SystemEvent, SystemState};
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct World {
     /// Starts, levels and reactors.
-    pub system: BTreeMap<String, SystemState>,
+    pub system: Entities<SystemState>,
     /// By name.
-    pub dependencies: BTreeMap<String, DependencyState>,
+    pub dependencies: Entities<DependencyState>,
     /// By `{tenant}/{id}`.
-    pub sessions: BTreeMap<String, SessionState>,
+    pub sessions: Entities<SessionState>,
     /// By name.
-    pub locks: BTreeMap<String, LockState>,
+    pub locks: Entities<LockState>,
 }
 
 /// An event of any kind.
@@ -114,13 +116,13 @@ impl World {
 }
 
 fn fold<M: Machine>(
-    states: &mut BTreeMap<String, M::State>,
+    states: &mut Entities<M::State>,
     id: &str,
     event: &M::Event,
 ) -> Result<(), Illegal> {
     if let Some(state) = states.get_mut(id) {
         return M::fold(state, event);
     }
-    states.insert(id.to_owned(), M::apply(M::State::default(), event)?);
+    states.insert(id, M::apply(M::State::default(), event)?);
     Ok(())
 }

@@ -39,4 +39,16 @@ impl<'a> Fields<'a> {
     pub(crate) fn text(&mut self, count: u16) -> Option<&'a str> {
         std::str::from_utf8(self.take(usize::from(count))?).ok()
     }
+
+    /// Two texts that lie side by side, checked in one go.
+    pub(crate) fn texts(&mut self, one: u16, other: u16) -> Option<(&'a str, &'a str)> {
+        let both = self.take(usize::from(one) + usize::from(other))?;
+        std::str::from_utf8(both).ok()?.split_at_checked(usize::from(one))
+    }
+
+    /// The next label: its key, the length of its value, its value.
+    pub(crate) fn tag(&mut self) -> Option<(u8, &'a str)> {
+        let (key, length) = (self.u8()?, self.u16()?);
+        Some((key, self.text(length)?))
+    }
 }

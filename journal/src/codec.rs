@@ -9,9 +9,7 @@
 
 use crate::bytes::Fields;
 use crate::log::Append;
-use crate::record::{
-    Cursor, Draft, MAX_LABEL_BYTES, MAX_RECORD_BYTES, MAX_TAGS, RecordRef, TagsRef,
-};
+use crate::record::{Cursor, Draft, MAX_LABEL_BYTES, MAX_RECORD_BYTES, MAX_TAGS, RecordRef};
 
 /// Bytes of a record before its first text.
 pub(crate) const FIXED_BYTES: usize = 44;
@@ -135,7 +133,7 @@ pub(crate) fn decode(bytes: &[u8], epoch: u32, position: u64) -> Option<RecordRe
     if flags & !known != 0 || zero != 0 || usize::from(tag_count) > MAX_TAGS {
         return None;
     }
-    let (stream, principal) = (fields.text(stream)?, fields.text(principal)?);
+    let (stream, principal) = fields.texts(stream, principal)?;
     let request = if flags & HAS_REQUEST != 0 {
         Some((fields.text(request)?, fields.u64()?))
     } else {
@@ -153,12 +151,12 @@ pub(crate) fn decode(bytes: &[u8], epoch: u32, position: u64) -> Option<RecordRe
     } else {
         None
     };
-    let mut tags: TagsRef<'_> = [None; MAX_TAGS];
-    for slot in tags.iter_mut().take(usize::from(tag_count)) {
-        let (key, length) = (fields.u8()?, fields.u16()?);
-        *slot = Some((key, fields.text(length)?));
+    let tagged = fields.0;
+    for _ in 0..tag_count {
+        fields.tag()?;
     }
     let payload = fields.0;
+    let tags = tagged.get(..tagged.len() - payload.len())?;
     Some(RecordRef {
         epoch,
         position,

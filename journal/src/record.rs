@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::bytes::Fields;
+
 /// Longest stream name, in bytes: `kind/id` together.
 pub const MAX_STREAM_BYTES: usize = 512;
 /// Longest principal, request id, correlation id or tag value, in bytes.
@@ -197,8 +199,8 @@ pub struct RecordRef<'a> {
     pub causation: Option<Cursor>,
     /// The record as framed; see `docs/format.md`.
     pub(crate) frame: &'a [u8],
-    /// Labels, framed; see [`RecordRef::tags`].
-    pub(crate) tags: TagsRef<'a>,
+    /// Labels, framed and checked; see [`RecordRef::tags`].
+    pub(crate) tags: &'a [u8],
     /// The encoded event.
     pub payload: &'a [u8],
 }
@@ -206,7 +208,8 @@ pub struct RecordRef<'a> {
 impl<'a> RecordRef<'a> {
     /// The labels, key and value.
     pub fn tags(&self) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
-        self.tags.into_iter().flatten()
+        let mut rest = Fields(self.tags);
+        std::iter::from_fn(move || rest.tag())
     }
 
     /// The bytes its Merkle leaf is made of; see `docs/format.md`.
@@ -221,6 +224,3 @@ impl<'a> RecordRef<'a> {
         Cursor { epoch: self.epoch, position: self.position }
     }
 }
-
-/// Up to [`MAX_TAGS`] borrowed tags, in order.
-pub(crate) type TagsRef<'a> = [Option<(u8, &'a str)>; MAX_TAGS];

@@ -8,7 +8,7 @@
 
 use std::ops::ControlFlow;
 
-use mainstay_actors::session::SessionState;
+use mainstay_actors::session::{SessionEvent, SessionState};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::{AnyEvent, Meaningless, World};
 use mainstay_journal::{ReadError, ReadLog, RecordRef};
@@ -101,9 +101,7 @@ impl Fold {
         let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
         visit(&self.world, record, &event);
         self.world.apply(id, &event)?;
-        if matches!(self.world.sessions.get(id), Some(SessionState::Ended { .. }))
-            && matches!(event, AnyEvent::Session(_))
-        {
+        if matches!(event, AnyEvent::Session(SessionEvent::SessionEnded(_))) {
             self.world.sessions.remove(id);
             self.ended_sessions += 1;
         }
@@ -116,10 +114,8 @@ impl Fold {
         &self,
         after: &str,
         at: Timestamp,
-    ) -> impl Iterator<Item = (&String, &mainstay_actors::session::Live)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let rest = self.world.sessions.range::<str, _>((Excluded(after), Unbounded));
-        rest.filter_map(move |(id, state)| match state {
+    ) -> impl Iterator<Item = (&str, &mainstay_actors::session::Live)> {
+        self.world.sessions.after(after).filter_map(move |(id, state)| match state {
             SessionState::Live(live) if live.expires_at() > at => Some((id, live)),
             _ => None,
         })

@@ -160,7 +160,7 @@ pub fn state_at(fold: &Fold, place: Place, page: StatePage<'_>) -> StateAt {
     let next_session = last.map(|it| format!("{}/{}", it.tenant, it.id));
     let mut locks: Vec<LockAt> = held_locks(&fold.world, page.after_lock, now)
         .take(page.limit + 1)
-        .map(|(name, lock)| LockAt { name: name.clone(), view: lock.view_at(now) })
+        .map(|(name, lock)| LockAt { name: name.to_owned(), view: lock.view_at(now) })
         .collect();
     let more_locks = more(locks.len());
     locks.truncate(page.limit);
@@ -250,10 +250,8 @@ fn held_locks<'w>(
     world: &'w World,
     after: &str,
     now: Timestamp,
-) -> impl Iterator<Item = (&'w String, &'w LockState)> + use<'w> {
-    use std::ops::Bound::{Excluded, Unbounded};
-    let rest = world.locks.range::<str, _>((Excluded(after), Unbounded));
-    rest.filter(move |(_, lock)| {
+) -> impl Iterator<Item = (&'w str, &'w LockState)> {
+    world.locks.after(after).filter(move |(_, lock)| {
         lock.grants.iter().any(|grant| grant.ends_at() > now)
             || lock.waiters.iter().any(|waiter| waiter.deadline > now)
     })

@@ -86,10 +86,10 @@ fn folded_state(data: &std::path::Path, ledger: &Ledger) -> Value {
     })
     .unwrap();
     let tokens: BTreeMap<&String, u64> =
-        ledger.locks().map(|lock| (lock, world.locks[lock].last_token)).collect();
+        ledger.locks().map(|lock| (lock, world.locks.get(lock).unwrap().last_token)).collect();
     let sessions: BTreeMap<&String, Option<u64>> = ledger
         .newest_sessions()
-        .map(|id| match &world.sessions[&format!("default/{id}")] {
+        .map(|id| match world.sessions.get(&format!("default/{id}")).unwrap() {
             SessionState::Live(live) => (id, Some(live.revision)),
             SessionState::Absent | SessionState::Ended { .. } => (id, None),
         })

@@ -11,12 +11,12 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::fast::Fast;
 use crate::session::SessionEvent;
 use crate::time::Timestamp;
 
@@ -44,20 +44,6 @@ pub(crate) struct Changes {
     by_id: HashMap<Box<str>, Change, BuildHasherDefault<Fast>>,
     /// Sessions that are not in here may be among the kept ones.
     pub(crate) since_kept: bool,
-}
-
-/// Ids are our own: no caller chooses them, so a table of a million needs no secret seed.
-#[derive(Debug, Default)]
-struct Fast(u64);
-
-impl Hasher for Fast {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[derive(Debug, Clone, Copy)]

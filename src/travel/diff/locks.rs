@@ -76,7 +76,7 @@ impl Locks {
     ) -> Result<Few<LockDiff>, ReadError> {
         let from = self.from;
         let ran_out = |grant: &&Grant| grant.ends_at() > from && grant.ends_at() <= now;
-        for (name, lock) in &world.locks {
+        for (name, lock) in world.locks.iter() {
             for grant in lock.grants.iter().filter(ran_out) {
                 let end =
                     if grant.claim_by.is_some() { LeaseEnd::Unclaimed } else { LeaseEnd::Expired };

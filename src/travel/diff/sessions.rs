@@ -64,7 +64,7 @@ impl Sessions {
 
     /// Sessions that have run out by now are over, swept or not.
     pub(super) fn end(mut self, world: &World, now: Timestamp) -> SessionsDiff {
-        for (id, state) in &world.sessions {
+        for (id, state) in world.sessions.iter() {
             if let SessionState::Live(it) = state
                 && it.expires_at() <= now
             {
