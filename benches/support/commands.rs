@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mainstay::actors::host::Host;
+use mainstay::actors::host::{Host, Meta};
 use mainstay::actors::lock::{Claim, Lock, LockCommand, LockReply, Mode};
 use mainstay::actors::session::{Sealed, Session, SessionCommand};
 use mainstay::journal::StreamId;
