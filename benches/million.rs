@@ -119,7 +119,9 @@ fn wait_for_the_end(server: &Serving, last: Instant, ttl_s: u64) {
     loop {
         let url = format!("{}/readyz?verbose", server.url);
         let ready: Value = agent.get(url).call().unwrap().body_mut().read_json().unwrap();
-        if ready["occupancy"]["timers"] == 0 {
+        // The last ends may still be on their way.
+        let all = ["timers", "sessions", "in_flight"];
+        if all.iter().all(|what| ready["occupancy"][what] == 0) {
             return;
         }
         assert!(last.elapsed() < patience, "{}", ready["occupancy"]);

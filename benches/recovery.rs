@@ -19,6 +19,8 @@
     reason = "a benchmark measures time, prints figures, and stops when it cannot go on"
 )]
 
+#[path = "support/cache.rs"]
+mod cache;
 #[path = "support/flags.rs"]
 mod flags;
 #[path = "support/host.rs"]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::memory::{page_cache, peak_bytes, rss_bytes};
+use crate::cache::page_cache;
+use crate::memory::{peak_bytes, rss_bytes};
 
 /// What one start took.
 #[derive(Debug, Clone, Copy)]

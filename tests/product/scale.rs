@@ -72,7 +72,10 @@ fn sessions_beyond_the_memory_bound_survive_a_crash_in_their_midst_and_end_on_ti
     for id in [&first[0], &first[999], &rest[0], &rest[999]] {
         assert_eq!(client.get(&format!("/api/v1/sessions/{id}")).status, 200, "{id}");
     }
-    until(60, "every session to end", || (occupancy(&client)["timers"] == 0).then_some(()));
+    until(60, "every session to end, and its end to be durable", || {
+        let left = occupancy(&client);
+        ["timers", "sessions", "in_flight"].iter().all(|what| left[what] == 0).then_some(())
+    });
     for id in [&first[0], &rest[999]] {
         assert_eq!(client.get(&format!("/api/v1/sessions/{id}")).status, 404, "{id}");
     }

@@ -90,11 +90,11 @@ fn sessions_that_left_memory_expire_on_time_all_at_once() {
         }
         sleep(Duration::from_millis(29_900)).await;
         assert_eq!(ended(&*log), 0);
-        sleep(Duration::from_millis(1_000)).await;
+        sleep(Duration::from_secs(1)).await;
         assert_eq!(ended(&*log), SESSIONS / 2);
-        sleep(Duration::from_millis(28_000)).await;
+        sleep(Duration::from_secs(28)).await;
         assert_eq!(ended(&*log), SESSIONS / 2, "a touched session ended too early");
-        sleep(Duration::from_millis(2_000)).await;
+        sleep(Duration::from_secs(2)).await;
         assert_eq!(ended(&*log), SESSIONS);
         let empty = occupancy(&host).await;
         assert_eq!((empty.timers, empty.sessions, empty.recovering), (0, 0, 0), "{empty:?}");
