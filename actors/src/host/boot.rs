@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mainstay_journal::{EventLog, Sink, StreamId};
+use mainstay_journal::{Cursor, EventLog, Sink, StreamId};
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoints::Checkpoints;
@@ -126,6 +126,8 @@ fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
     }
     for (name, loaded) in &facts.dependencies {
         views.set_dependency(name, loaded.state.clone());
+        let at = Cursor { epoch: loaded.epoch, position: loaded.head.position };
+        views.dependency_at = views.dependency_at.max(at);
     }
     for (name, state) in &facts.locks {
         if let Some(stream) = StreamId::new(Lock::KIND, name) {

@@ -159,3 +159,6 @@ pub(crate) fn thaw<M: Machine>(snapshot: &Snapshot) -> Option<Loaded<M>> {
     let head = snapshot.head;
     Some(Loaded { state, head, epoch: rest.epoch, ledger, kept: head.version })
 }
+
+#[cfg(test)]
+mod layouts;

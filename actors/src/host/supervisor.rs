@@ -128,7 +128,7 @@ pub(crate) async fn watch_health(
             let command = SystemCommand::ChangeLevel(Box::new(LevelChange { to, ..change }));
             let (reply_to, reply) = oneshot::channel();
             let Some(stream) = StreamId::new(System::KIND, HEALTH) else { return };
-            let meta = Meta::of(&principal).caused_by(views.borrow().position);
+            let meta = Meta::of(&principal).caused_by(views.borrow().dependency_at);
             registry.borrow_mut().deliver::<System>(Deliver { stream, command, meta, reply_to });
             if !matches!(reply.await, Ok(Ok(_))) {
                 // Not recorded: start again from what is, a little later.

@@ -75,6 +75,8 @@ pub struct Views {
     pub(crate) gates: Rc<RefCell<Gates>>,
     /// The newest durable position that was published.
     pub(crate) position: Cursor,
+    /// The newest durable event of a dependency: health follows from it.
+    pub(crate) dependency_at: Cursor,
     pub(crate) health_changed: Rc<Notify>,
     pub(crate) releases: Rc<Notify>,
     assess: bool,
@@ -92,6 +94,7 @@ impl Views {
             followers: Followers::default(),
             gates,
             position: Cursor::default(),
+            dependency_at: Cursor::default(),
             health_changed: Rc::default(),
             releases: Rc::default(),
             assess: false,
@@ -171,6 +174,7 @@ pub(crate) const HEALTH: &str = "health";
 impl Hosted for Dependency {
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[DependencyEvent]) {
         views.position = at;
+        views.dependency_at = at;
         let mut state = views.dependencies.get(stream.id()).cloned().unwrap_or_default();
         let from = state.breaker.mode;
         fold::<Self>(&mut state, stream, events);

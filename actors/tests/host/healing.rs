@@ -11,7 +11,7 @@ use mainstay_actors::system::{LevelChanged, SystemEvent};
 use mainstay_journal::{ReadLog, StreamId};
 use tokio::time::sleep;
 
-use super::support::{Rig, breaker, meta, virtually};
+use super::support::{Rig, acquire, breaker, meta, virtually};
 
 async fn force(host: &Host, to: Mode) {
     let db = StreamId::new("dependency", "db").unwrap();
@@ -87,5 +87,37 @@ fn a_restart_keeps_the_level_and_starts_the_wait_anew() {
         sleep(Duration::from_secs(3)).await;
         assert_eq!(level(&host).await, Level::Optimal);
         assert_eq!(changes(&*log).len(), 2);
+    });
+}
+
+#[test]
+fn a_change_of_level_names_the_dependency_event_that_made_it_necessary() {
+    // It named the newest event of all, so that `--why` blamed somebody's session.
+    virtually(async {
+        let (host, log) = rig().start().await;
+        force(&host, Mode::ForcedOpen).await;
+        force(&host, Mode::Closed).await;
+        // Others go on while the better level must hold.
+        for second in 0..12 {
+            acquire(&host, &format!("room-{second}"), "anna", 600_000).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(level(&host).await, Level::Optimal);
+        let mut causes = Vec::new();
+        let health = StreamId::new("system", "health").unwrap();
+        log.read_stream(&health, u64::MAX, &mut |record| {
+            causes.extend(record.causation);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let mut caused_by = Vec::new();
+        for cause in causes {
+            log.scan(cause.position, cause.position, &mut |record| {
+                caused_by.push(record.stream.to_owned());
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        }
+        assert_eq!(caused_by, ["dependency/db", "dependency/db"]);
     });
 }

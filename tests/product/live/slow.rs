@@ -72,7 +72,8 @@ fn a_reader_that_never_reads_is_dropped_and_the_servers_memory_is_bounded() {
         good.expect();
     }
     let grown_kb = memory_kb(&server).saturating_sub(before_kb);
-    assert!(grown_kb < 16 * 1024, "memory grew by {grown_kb} KB");
+    // What the readers have not taken would be 240 MB. The journal's own needs vary by some tens.
+    assert!(grown_kb < 64 * 1024, "memory grew by {grown_kb} KB");
     // Nobody reads, so nobody is told: the server's side is looked at.
     until(30, "the readers to be dropped", || (sockets(&server) <= before - DEAF).then_some(()));
     // Others are not disturbed, and the log says why.

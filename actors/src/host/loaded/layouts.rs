@@ -1,0 +1,73 @@
+//! The layout of every state in a snapshot, pinned: one that changes needs another number.
+
+use std::collections::BTreeMap;
+
+use super::freeze;
+use crate::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
+use crate::host::ledger::Ledger;
+use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
+use crate::machine::Machine;
+use crate::session::{Sealed, Session, SessionCreated};
+use crate::system::{Booted, System};
+use crate::time::Timestamp;
+
+/// Kind, length and hash of a state of each.
+const PINNED: [(&str, usize, u64); 4] = [
+    ("lock", 150, 0x10ab_f29b_4658_c9c0),
+    ("session", 109, 0x3da8_4ced_f064_ed3f),
+    ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
+    ("system", 33, 0x49ac_77f9_fd79_6f2c),
+];
+
+const AT: Timestamp = Timestamp::from_micros(1_000_000);
+
+fn bytes<M: Machine>(events: impl IntoIterator<Item = M::Event>) -> Vec<u8> {
+    let mut state = M::State::default();
+    let mut ledger = Ledger::default();
+    for event in events {
+        M::fold(&mut state, &event).unwrap();
+        ledger.remember("key", 7, AT, M::remembered(&event));
+    }
+    freeze::<M>(&state, 1, &ledger).unwrap()
+}
+
+fn claim(owner: &str, request: Option<&str>) -> Claim {
+    Claim {
+        owner: owner.to_owned(),
+        session: Some("default/s".to_owned()),
+        mode: Mode::Exclusive,
+        range: None,
+        ttl_ms: 5_000,
+        delay_ms: 10,
+        request: request.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_state_whose_layout_changed_has_another_layout_number() {
+    let lock = bytes::<Lock>([
+        LeaseGranted { token: 9, claim: claim("anna", None), expires_at: AT, claim_by: None }
+            .into(),
+        WaiterQueued { claim: claim("ben", Some("r")), deadline: AT }.into(),
+    ]);
+    let created = SessionCreated {
+        tenant: "default".to_owned(),
+        subject: "someone".to_owned(),
+        ttl_ms: 5_000,
+        at: AT,
+        idle_until: AT.plus_ms(5_000),
+        ends_at: Some(AT.plus_ms(60_000)),
+        attributes: BTreeMap::from([("a".to_owned(), Sealed::plain(b"1"))]),
+    };
+    let session = bytes::<Session>([created.into()]);
+    let breaker = BreakerSettings::default();
+    let settings = Settings { weight: 3, cap: None, breaker, from_file: true };
+    let configured = DependencyConfigured { configuration: 1, settings };
+    let dependency = bytes::<Dependency>([configured.into()]);
+    let booted = Booted { boot: 1, version: "0.1.0".to_owned(), at: AT };
+    let system = bytes::<System>([booted.into()]);
+    let found =
+        [("lock", lock), ("session", session), ("dependency", dependency), ("system", system)]
+            .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
+    assert_eq!(found, PINNED, "raise the LAYOUT of what changed, then pin what is found here");
+}
