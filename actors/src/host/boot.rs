@@ -56,6 +56,7 @@ pub(crate) async fn boot(
     let last_boot = facts.systems.get(BOOT).map_or(0, |loaded| loaded.state.boot);
     let gates = Gates::new(clock, last_boot + 1);
     let views = Views::new(gates.clone());
+    let keys = views.borrow().keys.clone();
     fill(&mut views.borrow_mut(), &facts, orphaned);
     outbox.open(log.clone(), views.clone(), Checkpoints::new(limits.checkpoint_events, kept));
 
@@ -93,6 +94,7 @@ pub(crate) async fn boot(
         clock,
         limits,
         unreadable,
+        keys,
     })
 }
 
@@ -128,6 +130,9 @@ fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
         views.set_dependency(name, loaded.state.clone());
         let at = Cursor { epoch: loaded.epoch, position: loaded.head.position };
         views.dependency_at = views.dependency_at.max(at);
+    }
+    for (name, loaded) in &facts.keys {
+        views.keys.put(name, &loaded.state);
     }
     for (name, state) in &facts.locks {
         if let Some(stream) = StreamId::new(Lock::KIND, name) {
@@ -165,6 +170,7 @@ fn hand_over(shared: &Shared, facts: Facts, configured: &BTreeMap<String, Settin
     shared.timers.fill::<Dependency>(Facts::deadlines::<Dependency>(states));
     seed(shared, facts.systems);
     seed(shared, facts.dependencies);
+    seed(shared, facts.keys);
     Work { leases, vanished }
 }
 

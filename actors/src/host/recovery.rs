@@ -2,7 +2,7 @@
 //!
 //! | of | a start needs | and folds |
 //! |---|---|---|
-//! | starts, levels, dependencies | all: they are asked at once | their whole state |
+//! | starts, levels, dependencies, keys | all: they are asked at once | their whole state |
 //! | locks | those with a lease or a waiter, for lists and deadlines | these |
 //! | sessions | when each live one ends | two moments each |
 //!
@@ -19,6 +19,7 @@ use super::due::{Changes, LiveSession};
 use super::loaded::Loaded;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
+use crate::key::Key;
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
@@ -43,6 +44,7 @@ pub(crate) struct Facts {
     pub(crate) unreadable: u64,
     pub(crate) systems: BTreeMap<String, Loaded<System>>,
     pub(crate) dependencies: BTreeMap<String, Loaded<Dependency>>,
+    pub(crate) keys: BTreeMap<String, Loaded<Key>>,
     /// Locks with a lease or a waiter.
     pub(crate) locks: BTreeMap<String, LockState>,
     /// What happened to sessions since the checkpoint.
@@ -73,6 +75,7 @@ impl Facts {
         match kind {
             System::KIND => take(&mut self.systems, id, record),
             Dependency::KIND => take(&mut self.dependencies, id, record),
+            Key::KIND => take(&mut self.keys, id, record),
             Lock::KIND => take_lock(&mut self.locks, id, record),
             Session::KIND => {
                 let event = SessionEvent::decode(record.type_id, record.schema, record.payload)

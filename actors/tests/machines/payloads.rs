@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use mainstay_actors::codec::{CodecError, Payload};
 use mainstay_actors::dependency::*;
 use mainstay_actors::health::Level;
+use mainstay_actors::key::{
+    AccessRefused, KeyCreated, KeyEvent, KeyHash, KeyRevoked, KeyRotated, RefusedBecause, Role,
+};
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
     LeaseRevoked, LeftBecause, LockEvent, Mode as LockMode, Range, RangeUnit, RefusalRecorded,
@@ -146,6 +149,17 @@ fn lock() -> Vec<LockEvent> {
     ]
 }
 
+fn key() -> Vec<KeyEvent> {
+    let (hash, tenant) = (KeyHash([7; 32]), Some(text("t")));
+    vec![
+        KeyCreated { role: Role::Operator, tenant, hash, at: T, expires_at: Some(U) }.into(),
+        KeyRotated { hash: KeyHash([8; 32]), at: T, older_until: U }.into(),
+        KeyRevoked { reason: text("lost"), at: T }.into(),
+        AccessRefused { because: RefusedBecause::Role, operation: text("POST /keys"), at: T }
+            .into(),
+    ]
+}
+
 fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {
     let catalogue: Vec<_> = events.iter().map(|event| (event.name(), event.type_id().0)).collect();
     assert_eq!(catalogue, E::catalogue(), "one of each type, in order");
@@ -163,7 +177,9 @@ fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {
 
 #[test]
 fn the_layout_of_each_event_is_frozen() {
-    let bytes = lines(&system()) + &lines(&dependency()) + &lines(&session()) + &lines(&lock());
+    let bytes =
+        [lines(&system()), lines(&dependency()), lines(&session()), lines(&lock()), lines(&key())]
+            .concat();
     assert_eq!(bytes, include_str!("payloads.txt"), "\n{bytes}");
 }
 

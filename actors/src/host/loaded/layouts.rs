@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::freeze;
 use crate::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
 use crate::host::ledger::Ledger;
+use crate::key::{Key, KeyCreated, KeyHash, Role};
 use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
 use crate::session::{Sealed, Session, SessionCreated};
@@ -12,11 +13,12 @@ use crate::system::{Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
-const PINNED: [(&str, usize, u64); 4] = [
+const PINNED: [(&str, usize, u64); 5] = [
     ("lock", 150, 0x10ab_f29b_4658_c9c0),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
     ("system", 33, 0x49ac_77f9_fd79_6f2c),
+    ("key", 126, 0x1961_8b36_db1c_82ba),
 ];
 
 const AT: Timestamp = Timestamp::from_micros(1_000_000);
@@ -66,8 +68,17 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     let dependency = bytes::<Dependency>([configured.into()]);
     let booted = Booted { boot: 1, version: "0.1.0".to_owned(), at: AT };
     let system = bytes::<System>([booted.into()]);
-    let found =
-        [("lock", lock), ("session", session), ("dependency", dependency), ("system", system)]
-            .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
+    let hash = KeyHash([7; 32]);
+    let tenant = Some("default".to_owned());
+    let made = KeyCreated { role: Role::Operator, tenant, hash, at: AT, expires_at: None };
+    let key = bytes::<Key>([made.into()]);
+    let found = [
+        ("lock", lock),
+        ("session", session),
+        ("dependency", dependency),
+        ("system", system),
+        ("key", key),
+    ]
+    .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
     assert_eq!(found, PINNED, "raise the LAYOUT of what changed, then pin what is found here");
 }
