@@ -116,6 +116,8 @@ impl From<ReadError> for StartError {
 pub struct HostOptions {
     /// The dependencies of the configuration, by name.
     pub dependencies: BTreeMap<String, Settings>,
+    /// Whether dependencies of an earlier configuration that are not named here are retired.
+    pub retire: bool,
     /// Health rises only after a better level has held this long, in milliseconds.
     pub recover_after_ms: u64,
     /// Continue a journal that is over an hour ahead of the wall clock.
@@ -132,6 +134,7 @@ impl Default for HostOptions {
     fn default() -> Self {
         Self {
             dependencies: BTreeMap::new(),
+            retire: true,
             recover_after_ms: 10_000,
             accept_clock: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -71,24 +71,42 @@ pub struct Effect {
     pub told: Told,
 }
 
+/// Whether a stream is seen.
+pub type Sees<'s> = &'s dyn Fn(&str) -> bool;
+
 /// Tells the story of the event at a position; `None` if there is none.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub fn why(log: &dyn ReadLog, position: u64) -> Result<Option<Why>, ReadError> {
-    let Some(event) = told_at(log, position)? else { return Ok(None) };
+    why_seen(log, position, &|_| true)
+}
+
+/// As [`why`], for one who sees some streams only: the others are as if they were not.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn why_seen(
+    log: &dyn ReadLog,
+    position: u64,
+    sees: Sees<'_>,
+) -> Result<Option<Why>, ReadError> {
+    let event = told_at(log, position)?.filter(|it| sees(&it.event.stream));
+    let Some(event) = event else { return Ok(None) };
     let together = together(log, &event.event)?;
-    let causes = causes(log, &event.event)?;
+    let causes = causes(log, &event.event, sees)?;
     let mut tree: Vec<u64> = vec![position];
     tree.extend(together.shown.iter().map(|it| it.event.position));
-    let (effects, looked_until) = effects(log, event.event.epoch, &tree)?;
+    let (effects, looked_until) = effects(log, event.event.epoch, &tree, sees)?;
     let known = |position: u64| {
         tree.contains(&position)
             || effects.shown.iter().any(|it| it.told.event.position == position)
             || causes.shown.iter().any(|it| it.event.position == position)
     };
     let correlated = match &event.event.correlation {
-        Some(correlation) => correlated(log, correlation, known)?,
+        Some(correlation) => {
+            correlated(log, correlation, &|record| !known(record.position) && sees(record.stream))?
+        },
         None => Few::default(),
     };
     let complete = looked_until >= log.head().position;
@@ -122,11 +140,12 @@ fn together(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
     Ok(few)
 }
 
-fn causes(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
+fn causes(log: &dyn ReadLog, event: &Event, sees: Sees<'_>) -> Result<Few<Told>, ReadError> {
     let mut few = Few::default();
     let mut next = cause_of(event);
     while let Some(position) = next {
-        let Some(told) = told_at(log, position)? else { break };
+        let told = told_at(log, position)?.filter(|it| sees(&it.event.stream));
+        let Some(told) = told else { break };
         next = cause_of(&told.event);
         few.push(told, TOLD);
         if few.more > 0 {
@@ -143,14 +162,19 @@ fn cause_of(event: &Event) -> Option<u64> {
 }
 
 /// What the tree led to, each behind its cause, and how far was looked.
-fn effects(log: &dyn ReadLog, epoch: u32, tree: &[u64]) -> Result<(Few<Effect>, u64), ReadError> {
+fn effects(
+    log: &dyn ReadLog,
+    epoch: u32,
+    tree: &[u64],
+    sees: Sees<'_>,
+) -> Result<(Few<Effect>, u64), ReadError> {
     let first = tree.iter().min().copied().unwrap_or_default();
     let until = first.saturating_add(LOOK_AHEAD).min(log.head().position);
     // Position → its cause; the roots have none.
     let mut found: BTreeMap<u64, Option<u64>> = tree.iter().map(|it| (*it, None)).collect();
     let mut more = 0;
     log.scan(first + 1, until, &mut |record| {
-        let cause = record.causation.filter(|cause| cause.epoch == epoch);
+        let cause = record.causation.filter(|cause| cause.epoch == epoch && sees(record.stream));
         if let Some(cause) = cause.filter(|cause| found.contains_key(&cause.position)) {
             if found.len() < TOLD + tree.len() {
                 found.entry(record.position).or_insert(Some(cause.position));
@@ -186,12 +210,12 @@ fn below(
 fn correlated(
     log: &dyn ReadLog,
     correlation: &str,
-    known: impl Fn(u64) -> bool,
+    wanted: &dyn Fn(&RecordRef<'_>) -> bool,
 ) -> Result<Few<Told>, ReadError> {
     let query = Query { correlation: Some(correlation.to_owned()), ..Query::default() };
     let mut positions = Few::default();
     log.find(&query, &mut |record| {
-        if !known(record.position) {
+        if wanted(&record) {
             positions.push(record.position, TOLD);
         }
         if positions.len() < COUNTED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

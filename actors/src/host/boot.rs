@@ -72,7 +72,8 @@ pub(crate) async fn boot(
     let booted = system.send::<System>(BOOT, SystemCommand::Boot { version }).await?;
     shared.boot.set(booted.0.boot);
     system.extend_leases(work.leases).await?;
-    system.configure(work.vanished, options.dependencies).await?;
+    let vanished = if options.retire { work.vanished } else { Vec::new() };
+    system.configure(vanished, options.dependencies).await?;
     views.borrow_mut().flush();
 
     actix::spawn(timers.clone().run(clock, registry.clone()));
