@@ -15,6 +15,7 @@ mod damage;
 mod demo;
 mod dependencies;
 mod events;
+mod exposure;
 mod idempotency;
 mod live;
 mod locks;

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
-use mainstay::config::{AccessConfig, ServerConfig};
 use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
 use mainstay::server::Server;
 use serde_json::json;
@@ -36,12 +36,13 @@ fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
     let data = tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (host, log) = host();
-    let config = ServerConfig { data: data.path().to_owned(), ..ServerConfig::default() };
-    let config = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
+    let mut config = Config::default();
+    config.server.data = data.path().to_owned();
+    config.server.listen = ([127, 0, 0, 1], 0).into();
     let server = runtime
         .block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &config, AccessConfig::default()).await
+            Server::start(&host, &config).await
         })
         .unwrap();
     let client = Client::of(server.address());
