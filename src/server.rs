@@ -212,7 +212,9 @@ impl Server {
                 servers.push(front::redirecting(redirect, &names, address.port())?);
             }
             let handles = servers.iter().map(actix_web::dev::Server::handle).collect();
-            servers.into_iter().for_each(|server| drop(actix::spawn(server)));
+            for server in servers {
+                actix::spawn(server);
+            }
             Ok(handles)
         };
         let (started, starting) = oneshot::channel();

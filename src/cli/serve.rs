@@ -193,7 +193,7 @@ async fn reloads(server: &Server) {
     {
         server.reload();
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn hints(address: SocketAddr) -> io::Result<()> {

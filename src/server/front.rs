@@ -33,7 +33,7 @@ use crate::config::ServerConfig;
 /// A request's head must be here this soon after its connection.
 pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// A connection between two requests stays this long.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(60);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Connections that the operating system holds until they are accepted.
 const BACKLOG: i32 = 1024;
 

@@ -8,7 +8,7 @@ use actix_web::test::TestRequest;
 use mainstay_actors::host::{Host, HostOptions, Meta, OpenLog};
 use mainstay_actors::key::{Key, KeyCommand, Role};
 use mainstay_actors::machine::Machine;
-use mainstay_journal::{EventLog, MemoryLog, StreamId};
+use mainstay_journal::{EventLog, FaultySink, MemoryLog, Outcome, StreamId};
 use tempfile::tempdir;
 
 use super::{Access, NewKey, Rates};
@@ -21,8 +21,11 @@ const MOST: Duration = Duration::from_micros(2);
 #[ignore = "a timing: cargo test --release --lib access::cost -- --ignored --nocapture"]
 fn a_check_takes_less_than_two_microseconds() {
     let data = tempdir().unwrap();
-    let open: OpenLog =
-        Box::new(|sink| Ok(Arc::new(MemoryLog::immediate(sink)) as Arc<dyn EventLog>));
+    let open: OpenLog = Box::new(|mut sink| {
+        let sink =
+            FaultySink::new(move |epoch, outcomes: Vec<Outcome>| sink.group(epoch, outcomes));
+        Ok(Arc::new(MemoryLog::immediate(sink)) as Arc<dyn EventLog>)
+    });
     let host = Host::open(open, HostOptions::default()).unwrap();
     let access = Access::new(data.path(), false);
     let keys: Vec<NewKey> = (0..100)
