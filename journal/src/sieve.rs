@@ -17,6 +17,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub(crate) use filter::Filter;
+use smallvec::SmallVec;
 use table::{COLUMNS, Table};
 
 use crate::store::run::Way;
@@ -30,29 +31,34 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    /// Whether a segment's filter is in here.
-    pub(crate) fn knows(&self, segment: usize) -> bool {
-        let known = |table: &Arc<Table>| table.knows(segment % COLUMNS);
-        self.with(segment / COLUMNS, known).is_some_and(|known| known)
-    }
-
-    /// The segments in a range that may hold the terms, in the order of the way: each inner list is
-    /// an "or", the outer one an "and". A group is looked at when the walk comes to it.
-    pub(crate) fn likely<'s>(
-        &'s self,
+    /// The segments in a range that may hold the terms, in the order of the way, and whether the
+    /// filter of each is in here. Each inner list is an "or", the outer one an "and".
+    ///
+    /// All groups are looked at before the first segment is: memory answers side by side.
+    pub(crate) fn likely(
+        &self,
         range: RangeInclusive<usize>,
-        terms: &'s [Vec<u64>],
+        terms: &[Vec<u64>],
         way: Way,
-    ) -> impl Iterator<Item = usize> + 's {
+    ) -> impl Iterator<Item = (usize, bool)> + use<> {
         let (low, high) = (*range.start(), *range.end());
         let (first, last) = (low / COLUMNS, high / COLUMNS);
-        (first..=last).flat_map(move |nth| {
-            let group = if way == Way::Forth { nth } else { last - (nth - first) };
+        let tables = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        let groups = (first..=last).map(|group| {
             let below = low.saturating_sub(group * COLUMNS);
             let above = COLUMNS - 1 - (high - group * COLUMNS).min(COLUMNS - 1);
             let inside = (u64::MAX << below) & (u64::MAX >> above);
-            let found = self.with(group, |table| table.likely(terms)).unwrap_or(u64::MAX);
-            Bits { left: found & inside, way }.map(move |column| group * COLUMNS + column)
+            let table = tables.get(group);
+            let (found, known) = table.map_or((u64::MAX, 0), |table| table.likely(terms));
+            (group * COLUMNS, found & inside, known)
+        });
+        let mut groups: SmallVec<[_; 2]> = groups.collect();
+        if way == Way::Back {
+            groups.reverse();
+        }
+        groups.into_iter().flat_map(move |(base, left, known)| {
+            let found = Bits { left, way };
+            found.map(move |column| (base + column, known >> column & 1 == 1))
         })
     }
 
@@ -60,7 +66,7 @@ impl Sieve {
     pub(crate) fn set(&self, segment: usize, filter: &Filter) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (group, column) = (segment / COLUMNS, segment % COLUMNS);
-        let table = self.with(group, Arc::clone);
+        let table = self.group(group);
         if let Some(table) = table.as_ref().filter(|table| table.fits(column, filter)) {
             return table.set(column, filter);
         }
@@ -75,8 +81,8 @@ impl Sieve {
         }
     }
 
-    fn with<T>(&self, group: usize, take: impl FnOnce(&Arc<Table>) -> T) -> Option<T> {
-        self.groups.read().unwrap_or_else(PoisonError::into_inner).get(group).map(take)
+    fn group(&self, group: usize) -> Option<Arc<Table>> {
+        self.groups.read().unwrap_or_else(PoisonError::into_inner).get(group).cloned()
     }
 }
 

@@ -53,10 +53,6 @@ impl Table {
         filter.size() <= self.rows && column < 1 << self.width
     }
 
-    pub(super) fn knows(&self, column: usize) -> bool {
-        self.known.load(Ordering::Acquire) >> column & 1 == 1
-    }
-
     /// Sets a column; one thread at a time.
     pub(super) fn set(&self, column: usize, filter: &Filter) {
         for row in filter.set_rows() {
@@ -68,12 +64,13 @@ impl Table {
         self.known.fetch_or(1 << column, Ordering::Release);
     }
 
-    /// The columns that may hold the terms: each inner list is an "or", the outer one an "and".
-    pub(super) fn likely(&self, terms: &[Vec<u64>]) -> u64 {
+    /// The columns that may hold the terms, and those that have a filter: each inner list of terms
+    /// is an "or", the outer one an "and".
+    pub(super) fn likely(&self, terms: &[Vec<u64>]) -> (u64, u64) {
         let known = self.known.load(Ordering::Acquire);
         let held = |term: &u64| self.held(*term);
         let any = |any: &Vec<u64>| any.iter().map(held).fold(0, |found, it| found | it);
-        !known | terms.iter().map(any).fold(known, |found, it| found & it)
+        (!known | terms.iter().map(any).fold(known, |found, it| found & it), known)
     }
 
     fn held(&self, term: u64) -> u64 {

@@ -28,9 +28,10 @@ impl View {
         let places = Self::holding(segments, *range.end()).filter(|_| !range.is_empty());
         let places = places.map(|high| self.sieve.likely(low..=high, terms, way));
         let found = places.into_iter().flatten();
-        let found = found.filter_map(|index| segments.get(index).map(|segment| (index, segment)));
-        found.filter(move |(index, segment)| {
-            terms.is_empty() || self.sieve.knows(*index) || self.may_hold(*index, segment, terms)
+        found.filter_map(move |(index, known)| {
+            let segment = segments.get(index)?;
+            let counts = known || terms.is_empty() || self.may_hold(index, segment, terms);
+            counts.then_some((index, segment))
         })
     }
 
