@@ -10,10 +10,11 @@
 
 use crate::postings::Posting;
 
-/// Rows that a term has. With these and [`BITS_A_TERM`] at most one absent term in two hundred
-/// is taken for present, and one in ten thousand when the size had to be doubled.
+/// Rows that a term has. `docs/format.md` says this number, too.
 pub(super) const HASHES: u64 = 7;
-/// At least so many bits a term; up to twice as many, for the size is a power of two.
+/// At least so many bits a term, and less than twice as many, for the size is a power of two. One
+/// absent term in three hundred is taken for present where that leaves 12, one in ten thousand
+/// where it leaves 24.
 const BITS_A_TERM: usize = 12;
 
 /// The rows of a term, each to be taken modulo the number of rows.
