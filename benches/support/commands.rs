@@ -11,7 +11,7 @@ use mainstay::journal::StreamId;
 use crate::host::{block_on, meta};
 
 /// Commands under way at once.
-const IN_FLIGHT: usize = 256;
+pub(crate) const IN_FLIGHT: usize = 256;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
