@@ -74,13 +74,13 @@ pub(in crate::server) async fn acquire(
 pub(in crate::server) fn claim(caller: &Caller, body: &Acquire) -> (LockCommand, Meta) {
     let meta = caller.meta(body);
     let claim = Claim {
-        owner: body.owner.clone(),
-        session: body.session.as_deref().map(full_session),
+        owner: body.owner.as_str().into(),
+        session: body.session.as_deref().map(|it| full_session(it).into()),
         mode: body.mode,
         range: body.range,
         ttl_ms: body.ttl_ms,
         delay_ms: body.lock_delay_ms,
-        request: meta.request.as_ref().map(|(id, _)| id.to_string()),
+        request: meta.request.as_ref().map(|(id, _)| id.clone().into()),
     };
     (LockCommand::Acquire { claim, wait_ms: body.wait_ms }, meta)
 }
