@@ -5,14 +5,13 @@
 //!   StreamAt  place · version · the stream's state
 //! ```
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use mainstay_actors::health::{Input, Level, assess};
 use mainstay_actors::host::DependencyView;
 use mainstay_actors::lock::{LockState, LockView};
 use mainstay_actors::rate::Score;
-use mainstay_actors::session::{EndReason, Live, Sealed, SessionState};
+use mainstay_actors::session::{Attributes, EndReason, Live, SessionState};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::World;
 use mainstay_journal::{Cursor, ReadError, ReadLog, StreamId};
@@ -74,7 +73,7 @@ pub struct SessionAt {
     pub revision: u64,
     /// Sizes by name.
     #[cfg_attr(feature = "server", schema(value_type = Object))]
-    pub attributes: BTreeMap<String, Sealed>,
+    pub attributes: Attributes,
     /// When it began.
     pub created_at: Timestamp,
     /// The last journaled activity.
@@ -284,9 +283,9 @@ impl SessionAt {
     fn of(key: &str, live: &Live) -> Self {
         let id = key.split_once('/').map_or(key, |(_, id)| id);
         Self {
-            tenant: live.tenant.clone(),
+            tenant: live.tenant.to_string(),
             id: id.to_owned(),
-            subject: live.subject.clone(),
+            subject: live.subject.to_string(),
             revision: live.revision,
             attributes: live.attributes.clone(),
             created_at: live.created_at,

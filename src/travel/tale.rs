@@ -168,7 +168,7 @@ fn session(id: &str, event: &SessionEvent, at: Timestamp) -> String {
             format!("session {id} was used and lasts until {}", clock(event.idle_until, at))
         },
         SessionEvent::SessionPatched(event) => {
-            let names: Vec<&str> = event.changes.keys().map(String::as_str).collect();
+            let names: Vec<&str> = event.changes.names().collect();
             format!("session {id} changed (revision {}): {}", event.revision, names.join(", "))
         },
         SessionEvent::SessionEnded(event) => format!("session {id} {}", ended(event.reason)),

@@ -235,7 +235,9 @@ pub(super) fn granted(
     until: Timestamp,
 ) -> Result<Option<(String, Timestamp)>, ReadError> {
     newest(log, (lock, "LeaseGranted", until), |event, at| match event {
-        LockEvent::LeaseGranted(event) if event.token == token => Some((event.claim.owner, at)),
+        LockEvent::LeaseGranted(event) if event.token == token => {
+            Some((event.claim.owner.into(), at))
+        },
         _ => None,
     })
 }

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainstay_journal::{Cursor, EventLog, Sink, StreamId};
+use smol_str::SmolStr;
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoints::Checkpoints;
@@ -122,7 +123,7 @@ async fn open(
         .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}").into()))
 }
 
-fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
+fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<SmolStr>) {
     views.position = facts.head;
     if let Some(health) = facts.systems.get(HEALTH) {
         views.health = health.state.clone();
@@ -140,7 +141,7 @@ fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
             views.recover_lock(&stream, state.clone());
         }
     }
-    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session)));
+    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session.into())));
     views.to_release.extend(ended);
 }
 

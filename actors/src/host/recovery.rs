@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use mainstay_journal::{Cursor, EventLog, RecordRef, StreamId};
+use smol_str::SmolStr;
 
 use super::StartError;
 use super::checkpoint::{self, Kept};
@@ -144,7 +145,7 @@ pub(crate) struct Recovered {
     pub(crate) sessions: Vec<(Timestamp, StreamId)>,
     /// Sessions that own or wait for a lock and are over: their locks were not released before
     /// the crash.
-    pub(crate) orphaned: BTreeSet<String>,
+    pub(crate) orphaned: BTreeSet<SmolStr>,
     /// How far the checkpoint was.
     pub(crate) kept: u64,
 }
@@ -203,7 +204,8 @@ fn from(
         let grants = lock.grants.iter().map(|grant| &grant.claim);
         grants.chain(lock.waiters.iter().map(|waiter| &waiter.claim))
     });
-    let mut orphaned: BTreeSet<String> = claims.filter_map(|claim| claim.session.clone()).collect();
+    let mut orphaned: BTreeSet<SmolStr> =
+        claims.filter_map(|claim| claim.session.clone()).collect();
     let mut live = Vec::new();
     for session in std::mem::take(&mut facts.sessions).merge(sessions) {
         let (id, due) = session.map_err(|error| Trouble::Kept(error.to_string()))?;

@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use mainstay_journal::{Cursor, StreamId, Tag, Tags};
 use smallvec::smallvec;
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::follow::Followers;
@@ -64,9 +65,9 @@ pub struct Views {
     /// Durable state of every lock with a lease or a waiter.
     pub(crate) locks: HashMap<StreamId, LockState>,
     /// Locks that a session may own or wait for.
-    pub(crate) locks_of_session: HashMap<String, BTreeSet<StreamId>>,
+    pub(crate) locks_of_session: HashMap<SmolStr, BTreeSet<StreamId>>,
     /// The other way round.
-    sessions_of_lock: HashMap<StreamId, BTreeSet<String>>,
+    sessions_of_lock: HashMap<StreamId, BTreeSet<SmolStr>>,
     /// Sessions whose locks are to be released, with the record that says so.
     pub(crate) to_release: VecDeque<(Cursor, Release)>,
     /// The durable level, and since when.
@@ -133,7 +134,7 @@ impl Views {
 
     /// Follows which sessions a lock's leases and waiters belong to.
     fn index_sessions(&mut self, stream: &StreamId) {
-        let now: BTreeSet<String> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
+        let now: BTreeSet<SmolStr> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
         let before = if now.is_empty() {
             self.sessions_of_lock.remove(stream)
         } else {
@@ -153,7 +154,7 @@ impl Views {
     }
 }
 
-fn sessions_of(state: &LockState) -> BTreeSet<String> {
+fn sessions_of(state: &LockState) -> BTreeSet<SmolStr> {
     let grants = state.grants.iter().map(|grant| &grant.claim);
     let claims = grants.chain(state.waiters.iter().map(|waiter| &waiter.claim));
     claims.filter_map(|claim| claim.session.clone()).collect()

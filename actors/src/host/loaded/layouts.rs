@@ -1,7 +1,5 @@
 //! The layout of every state in a snapshot, pinned: one that changes needs another number.
 
-use std::collections::BTreeMap;
-
 use super::freeze;
 use crate::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
 use crate::host::ledger::Ledger;
@@ -35,13 +33,13 @@ fn bytes<M: Machine>(events: impl IntoIterator<Item = M::Event>) -> Vec<u8> {
 
 fn claim(owner: &str, request: Option<&str>) -> Claim {
     Claim {
-        owner: owner.to_owned(),
-        session: Some("default/s".to_owned()),
+        owner: owner.into(),
+        session: Some("default/s".into()),
         mode: Mode::Exclusive,
         range: None,
         ttl_ms: 5_000,
         delay_ms: 10,
-        request: request.map(str::to_owned),
+        request: request.map(Into::into),
     }
 }
 
@@ -53,13 +51,13 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
         WaiterQueued { claim: claim("ben", Some("r")), deadline: AT }.into(),
     ]);
     let created = SessionCreated {
-        tenant: "default".to_owned(),
-        subject: "someone".to_owned(),
+        tenant: "default".into(),
+        subject: "someone".into(),
         ttl_ms: 5_000,
         at: AT,
         idle_until: AT.plus_ms(5_000),
         ends_at: Some(AT.plus_ms(60_000)),
-        attributes: BTreeMap::from([("a".to_owned(), Sealed::plain(b"1"))]),
+        attributes: [("a", Sealed::plain(b"1"))].into(),
     };
     let session = bytes::<Session>([created.into()]);
     let breaker = BreakerSettings::default();
