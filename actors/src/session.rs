@@ -15,6 +15,7 @@ mod stored;
 pub use events::{
     EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
 };
+pub use limits::{check_new, check_subject};
 pub use sealed::Sealed;
 
 use std::collections::BTreeMap;

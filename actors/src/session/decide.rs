@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::{self, check_attributes, check_change, check_create};
+use super::limits::{self, check_change};
 use super::{
     EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded, SessionEvent,
     SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched, fold,
@@ -68,8 +68,7 @@ struct NewSession {
 
 fn create(new: NewSession, now: Timestamp) -> Ruling {
     let NewSession { tenant, subject, ttl_ms, max_age_ms, attributes } = new;
-    check_create(&tenant, &subject, ttl_ms, max_age_ms)?;
-    check_attributes(&attributes)?;
+    limits::check_new(&tenant, &subject, ttl_ms, max_age_ms, &attributes)?;
     let created = SessionCreated {
         tenant,
         subject,
