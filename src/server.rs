@@ -19,6 +19,7 @@ mod readiness;
 mod request;
 mod routes;
 mod sessions;
+mod subjects;
 mod travel;
 mod whole;
 
@@ -109,7 +110,11 @@ impl Server {
     ///
     /// # Errors
     /// See [`ServeError`].
-    pub async fn start(host: &Host, vault: &Arc<Vault>, config: &ServerConfig) -> Result<Self, ServeError> {
+    pub async fn start(
+        host: &Host,
+        vault: &Arc<Vault>,
+        config: &ServerConfig,
+    ) -> Result<Self, ServeError> {
         let listen = config.listen;
         if !listen.ip().is_loopback() {
             return Err(ServeError::Public(listen));

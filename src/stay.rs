@@ -53,7 +53,9 @@ impl Mainstay {
     /// # Errors
     /// See [`OpenError`].
     pub fn start(config: &Config, accept_clock: bool) -> Result<Self, OpenError> {
+        let vault = Vault::at(&config.server.data);
         let options = HostOptions {
+            keys: vault.clone(),
             dependencies: config.settings(),
             recover_after_ms: config.health.recover_after.as_ms(),
             accept_clock,
@@ -61,7 +63,6 @@ impl Mainstay {
             seed: u64::from(std::process::id()),
             limits: config.limits.host(),
         };
-        let vault = Vault::at(&config.server.data);
         let host = Host::open(open_local(config, vault.clone()), options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;

@@ -293,6 +293,12 @@ impl Vault {
     }
 }
 
+impl mainstay_actors::host::Keys for Vault {
+    fn destroy(&self, tenant: &str, subject: &str) -> Result<(), String> {
+        Self::destroy(self, tenant, subject).map_err(|error| error.to_string())
+    }
+}
+
 fn keyed(secret: &[u8; 32]) -> Result<Hmac<Sha256>, VaultError> {
     Hmac::new_from_slice(secret).map_err(|error| VaultError::Failed(error.to_string()))
 }

@@ -22,6 +22,7 @@
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
+//! | `erasure` | a subject is forgotten: its key, then its sessions |
 //! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
@@ -33,6 +34,7 @@ mod checkpoints;
 mod clock;
 mod due;
 mod entity;
+mod erasure;
 mod follow;
 mod gates;
 mod handle;
@@ -54,6 +56,7 @@ mod views;
 
 pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
+pub use erasure::{Keys, NoKeys};
 pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use limits::Limits;
@@ -123,6 +126,8 @@ pub struct HostOptions {
     pub seed: u64,
     /// Every bound.
     pub limits: Limits,
+    /// Where the keys of subjects lie.
+    pub keys: Arc<dyn Keys>,
 }
 
 impl Default for HostOptions {
@@ -134,6 +139,7 @@ impl Default for HostOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: 0,
             limits: Limits::default(),
+            keys: Arc::new(NoKeys),
         }
     }
 }

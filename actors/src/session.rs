@@ -117,6 +117,8 @@ pub enum SessionCommand {
     },
     /// End it.
     End,
+    /// Its subject was erased: end it, whether it has run out or not.
+    Forget,
     /// Show it.
     Show,
     /// A deadline has come.

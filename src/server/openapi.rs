@@ -18,7 +18,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::{Kind, ProblemBody, kind};
-use super::{batch, dependencies, docs, events, live, locks, problem, readiness, sessions, travel};
+use super::{
+    batch, dependencies, docs, events, live, locks, problem, readiness, sessions, subjects, travel,
+};
 
 /// Everything that is served.
 #[derive(OpenApi)]
@@ -32,6 +34,7 @@ use super::{batch, dependencies, docs, events, live, locks, problem, readiness, 
         (name = "health", description = "Is it alive, is it ready, how healthy is the service"),
         (name = "dependencies", description = "Circuit breakers: permits, outcomes, settings"),
         (name = "sessions", description = "Attributes with a revision, a TTL and an age"),
+        (name = "subjects", description = "Consents, holds and erasure of whom sessions are about"),
         (name = "locks", description = "Leases with fencing tokens"),
         (name = "batch", description = "Many commands in one request"),
         (name = "journal", description = "What happened"),
@@ -43,6 +46,7 @@ use super::{batch, dependencies, docs, events, live, locks, problem, readiness, 
         dependencies::ask_permit, dependencies::outcomes,
         sessions::list, sessions::create, sessions::show, sessions::change, sessions::end,
         sessions::touch,
+        subjects::erase, subjects::consents, subjects::record_consent, subjects::hold,
         locks::list, locks::show, locks::acquire, locks::renew, locks::release, locks::check,
         locks::force_release,
         batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,

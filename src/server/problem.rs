@@ -23,6 +23,7 @@ use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::Failure;
 use mainstay_actors::lock::LockReject;
 use mainstay_actors::session::SessionReject;
+use mainstay_actors::subject::SubjectReject;
 use mainstay_journal::Refusal;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -251,6 +252,19 @@ impl From<SessionReject> for Problem {
     }
 }
 
+impl From<SubjectReject> for Problem {
+    fn from(reject: SubjectReject) -> Self {
+        let detail = reject.to_string();
+        let conflict = |kind| Self::new(StatusCode::CONFLICT, kind, detail.clone());
+        match reject {
+            SubjectReject::Erased => Self::new(StatusCode::GONE, "subject-erased", detail),
+            SubjectReject::Held { why } => conflict("subject-held").with("reason", why),
+            SubjectReject::Exists => conflict("subject-exists"),
+            SubjectReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
+        }
+    }
+}
+
 impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         let detail = error.to_string();
@@ -262,10 +276,8 @@ impl From<VaultError> for Problem {
             },
             VaultError::Closed => unavailable("not-ready").retry_after_ms(SOON_MS),
             VaultError::Busy => unavailable("busy").retry_after_ms(SOON_MS),
-            VaultError::NoRoom => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", detail)
-                    .retry_after_ms(DISK_MS)
-            },
+            VaultError::NoRoom => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", detail)
+                .retry_after_ms(DISK_MS),
             VaultError::Failed(_) => Self::internal(detail),
         }
     }

@@ -65,9 +65,10 @@ impl Caller {
     /// The command's meta data; `body` is hashed, so that a retry is told from another request
     /// under the same key.
     pub(crate) fn meta(&self, body: &impl Serialize) -> Meta {
-        let request = self.key.as_ref().map(|key| {
-            (Arc::from(format!("{}:{key}", self.principal)), self.fingerprint(body))
-        });
+        let request = self
+            .key
+            .as_ref()
+            .map(|key| (Arc::from(format!("{}:{key}", self.principal)), self.fingerprint(body)));
         let (principal, correlation) = (self.principal.clone(), self.correlation.clone());
         Meta { principal, request, correlation, causation: None, fresh: false }
     }

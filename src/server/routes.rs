@@ -4,7 +4,8 @@ use actix_web::Route;
 use actix_web::web::{delete, get, patch, post, put};
 
 use super::{
-    batch, dependencies, docs, events, live, locks, openapi, problem, readiness, sessions, travel,
+    batch, dependencies, docs, events, live, locks, openapi, problem, readiness, sessions,
+    subjects, travel,
 };
 
 /// A path, and what it takes.
@@ -12,7 +13,8 @@ pub(super) type At = (&'static str, Vec<Route>);
 
 /// All of them; each is an operation of the OpenAPI document.
 pub(super) fn all() -> Vec<At> {
-    let groups = [outside(), of_dependencies(), of_sessions(), of_locks(), of_the_journal()];
+    let groups =
+        [outside(), of_dependencies(), of_sessions(), of_subjects(), of_locks(), of_the_journal()];
     groups.into_iter().flatten().collect()
 }
 
@@ -53,6 +55,17 @@ fn of_sessions() -> Vec<At> {
             ],
         ),
         ("/api/v1/sessions/{id}/touch", vec![post().to(sessions::touch)]),
+    ]
+}
+
+fn of_subjects() -> Vec<At> {
+    vec![
+        ("/api/v1/subjects/{id}", vec![delete().to(subjects::erase)]),
+        (
+            "/api/v1/subjects/{id}/consents",
+            vec![get().to(subjects::consents), post().to(subjects::record_consent)],
+        ),
+        ("/api/v1/subjects/{id}/hold", vec![post().to(subjects::hold)]),
     ]
 }
 

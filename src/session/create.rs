@@ -135,8 +135,7 @@ impl Create {
         let sealed = client.vault.seal_all(name, &session.full_id(), changes).await?;
         let attributes = some(sealed);
         let tenant = tenant.clone();
-        let create =
-            SessionCommand::Create { tenant, subject, ttl_ms, max_age_ms, attributes };
+        let create = SessionCommand::Create { tenant, subject, ttl_ms, max_age_ms, attributes };
         let meta = Meta { fresh: true, ..client.request() };
         let asked = client.host.ask::<Entity>(stream, create, meta).await;
         let created = asked.map_err(|failure| told(failure, CreateError::of))?;

@@ -101,7 +101,8 @@ struct Writer {
 impl Writer {
     fn work(mut self, queue: &Receiver<Ask>) {
         while let Ok(first) = queue.recv() {
-            let group: Vec<Ask> = std::iter::once(first).chain(queue.try_iter().take(GROUP)).collect();
+            let group: Vec<Ask> =
+                std::iter::once(first).chain(queue.try_iter().take(GROUP)).collect();
             self.write(group);
         }
     }
@@ -119,7 +120,9 @@ impl Writer {
         }
         if !written.is_empty() {
             match self.slots.sync() {
-                Ok(()) => self.slots.publish(written.into_iter().map(|(name, (place, _))| (name, place))),
+                Ok(()) => {
+                    self.slots.publish(written.into_iter().map(|(name, (place, _))| (name, place)))
+                },
                 Err(error) => {
                     let why = format!("sync keys/subjects: {error}; restart to go on");
                     tracing::error!(%why, "no more keys are made or destroyed");

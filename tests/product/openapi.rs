@@ -31,6 +31,8 @@ impl Document {
                 all.push(Operation { path, method, told });
             }
         }
+        // Nothing about a subject is taken after that.
+        all.sort_by_key(|operation| operation.told["operationId"] == "erase_subject");
         all
     }
 

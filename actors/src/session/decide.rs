@@ -6,6 +6,7 @@
 //! | `Touch` | `NotFound` | `SessionTouched`, or nothing within a tenth of the TTL | `NotFound` |
 //! | `Patch` | `NotFound` | `SessionPatched`, `Stale`; without changes a touch | `NotFound` |
 //! | `End` | `NotFound` | `SessionEnded` | `NotFound` |
+//! | `Forget` | done | `SessionEnded` | as `Due` |
 //! | `Show` | `NotFound` | the session | `NotFound` |
 //! | `Due` | done | done | `SessionEnded` once, with the moment it ran out |
 
@@ -47,8 +48,12 @@ pub(super) fn decide(
         (S::Live(live), C::Show) if runs(live) => {
             Ok(Decision::answer(SessionReply::Shown(Box::new(live.clone()))))
         },
-        (S::Live(live), C::Due) if !runs(live) => Ok(run_out(live)),
-        (S::Absent | S::Live(_) | S::Ended { .. }, C::Due) => {
+        (S::Live(live), C::Forget) if runs(live) => {
+            let event = SessionEnded { reason: EndReason::Erased, at: now };
+            Ok(Decision::of(vec![event.into()], SessionReply::Ended))
+        },
+        (S::Live(live), C::Due | C::Forget) if !runs(live) => Ok(run_out(live)),
+        (S::Absent | S::Live(_) | S::Ended { .. }, C::Due | C::Forget) => {
             Ok(Decision::answer(SessionReply::Done))
         },
         (

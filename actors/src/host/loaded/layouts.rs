@@ -8,11 +8,13 @@ use crate::host::ledger::Ledger;
 use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
 use crate::session::{Sealed, Session, SessionCreated};
+use crate::subject::{ConsentRecorded, HoldPlaced, Subject};
 use crate::system::{Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
-const PINNED: [(&str, usize, u64); 4] = [
+const PINNED: [(&str, usize, u64); 5] = [
+    ("subject", 90, 0x7c37_9d35_d7d0_610a),
     ("lock", 150, 0x10ab_f29b_4658_c9c0),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
@@ -66,8 +68,22 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     let dependency = bytes::<Dependency>([configured.into()]);
     let booted = Booted { boot: 1, version: "0.1.0".to_owned(), at: AT };
     let system = bytes::<System>([booted.into()]);
-    let found =
-        [("lock", lock), ("session", session), ("dependency", dependency), ("system", system)]
-            .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
+    let recorded = ConsentRecorded {
+        consent: "mail".to_owned(),
+        granted: true,
+        text_version: "v1".to_owned(),
+        by: "anna".to_owned(),
+        at: AT,
+    };
+    let held = HoldPlaced { reason: "case 7".to_owned(), at: AT };
+    let subject = bytes::<Subject>([recorded.into(), held.into()]);
+    let found = [
+        ("subject", subject),
+        ("lock", lock),
+        ("session", session),
+        ("dependency", dependency),
+        ("system", system),
+    ]
+    .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
     assert_eq!(found, PINNED, "raise the LAYOUT of what changed, then pin what is found here");
 }
