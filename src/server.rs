@@ -20,8 +20,8 @@ mod problem;
 mod readiness;
 mod request;
 mod routes;
-mod secret;
 mod sessions;
+mod subjects;
 mod travel;
 mod whole;
 
@@ -36,8 +36,7 @@ pub(crate) mod keyroom {
 
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Extensions, ServerHandle, ServiceRequest, ServiceResponse};
@@ -48,9 +47,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, resource};
 use actix_web::{App as WebApp, HttpServer, Resource, ResponseError};
-use hmac::{Hmac, Mac};
 use mainstay_actors::host::Host;
-use sha2::Sha256;
 use socket2::SockRef;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -59,6 +56,7 @@ use self::access::{Access, Door};
 use self::request::Caller;
 use self::travel::Folds;
 use crate::config::{AccessConfig, KeysNeeded, ServerConfig};
+use crate::vault::Vault;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -72,9 +70,8 @@ const SHUTDOWN_SECONDS: u64 = 5;
 /// What the handlers share beside the host.
 #[derive(Clone)]
 pub(crate) struct App {
-    data: Arc<Path>,
     access: Access,
-    secret: Arc<OnceLock<[u8; 32]>>,
+    vault: Arc<Vault>,
     live: Arc<live::Live>,
     folds: Folds,
 }
@@ -84,24 +81,7 @@ impl App {
     /// that a retry finds the same session and nobody can guess it.
     fn session_id(&self, tenant: &str, caller: &Caller) -> Result<Uuid, Problem> {
         let Some(key) = caller.key() else { return Ok(Uuid::now_v7()) };
-        let internal = |error: &dyn std::fmt::Display| {
-            Problem::internal(format!("the data directory's secret: {error}"))
-        };
-        let secret = if let Some(secret) = self.secret.get() {
-            secret
-        } else {
-            let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
-            self.secret.get_or_init(|| secret)
-        };
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|error| internal(&error))?;
-        for part in [tenant, key] {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        let mut bytes = [0; 16];
-        let hash = mac.finalize().into_bytes();
-        bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
-        Ok(Uuid::new_v8(bytes))
+        Ok(Uuid::new_v8(self.vault.hash(&[tenant, key])?))
     }
 }
 
@@ -136,13 +116,14 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Binds and serves `host` inside its System; answers from the first moment on, "not ready"
+    /// Binds and serves `host` inside its System, with values sealed by `vault`; answers from the first moment on, "not ready"
     /// while it recovers.
     ///
     /// # Errors
     /// See [`ServeError`].
     pub async fn start(
         host: &Host,
+        vault: &Arc<Vault>,
         config: &ServerConfig,
         access: AccessConfig,
     ) -> Result<Self, ServeError> {
@@ -156,14 +137,9 @@ impl Server {
         let (started, starting) = oneshot::channel();
         let inside = host.clone();
         let live = live::Live::new();
-        let data = Arc::from(&*config.data);
-        let app = App {
-            access: Access::new(&data, access.keys == KeysNeeded::Optional),
-            data,
-            secret: Arc::default(),
-            live: live.clone(),
-            folds: Folds::default(),
-        };
+        let vault = vault.clone();
+        let access = Access::new(vault.clone(), access.keys == KeysNeeded::Optional);
+        let app = App { access, vault, live: live.clone(), folds: Folds::default() };
         let run = move || {
             let server = HttpServer::new(move || {
                 WebApp::new()

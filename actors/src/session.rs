@@ -17,6 +17,7 @@ pub use attributes::Attributes;
 pub use events::{
     EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
 };
+pub use limits::{check_new, check_subject};
 pub use sealed::Sealed;
 
 use std::collections::BTreeMap;
@@ -119,6 +120,8 @@ pub enum SessionCommand {
     },
     /// End it.
     End,
+    /// Its subject was erased: end it, whether it has run out or not.
+    Forget,
     /// Show it.
     Show,
     /// A deadline has come.

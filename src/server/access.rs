@@ -18,8 +18,7 @@ pub(super) use identity::{Identity, Scope, WrongTenant};
 pub(super) use matrix::{Door, Need, door};
 pub(crate) use secret_text::{KEY_NAME, NewKey, check_key_name};
 
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -28,58 +27,35 @@ use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, ResponseError};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use mainstay_actors::host::{Host, Meta};
 use mainstay_actors::key::{Key, KeyCommand, KeyHash, RefusedBecause};
 use mainstay_actors::machine::Machine;
 use mainstay_journal::StreamId;
-use sha2::Sha256;
 
 use self::secret_text::Presented;
+use super::App;
 use super::problem::Problem;
-use super::{App, secret};
+use crate::vault::{Vault, VaultError};
 
 /// What lets requests in; clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     /// Whether everybody who reaches the server is an admin without a key.
     open: bool,
-    data: Arc<Path>,
-    pepper: Arc<OnceLock<Hmac<Sha256>>>,
+    vault: Arc<Vault>,
 }
 
 impl Access {
     /// `open` lets requests without a key in.
-    pub(crate) fn new(data: &Path, open: bool) -> Self {
-        Self { open, data: Arc::from(data), pepper: Arc::default() }
+    pub(crate) const fn new(vault: Arc<Vault>, open: bool) -> Self {
+        Self { open, vault }
     }
 
     /// The keyed hash of a key's secret, bound to its name.
-    pub(crate) fn hash(&self, name: &str, secret: &str) -> Result<KeyHash, Problem> {
-        let mac = self.mac(name, secret)?;
-        Ok(KeyHash(mac.finalize().into_bytes().into()))
-    }
-
-    fn mac(&self, name: &str, secret: &str) -> Result<Hmac<Sha256>, Problem> {
-        let mut mac = self.pepper()?.clone();
-        for part in ["access key", name, secret] {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        Ok(mac)
-    }
-
-    /// Keyed once: the clones of a key schedule are cheap.
-    fn pepper(&self) -> Result<&Hmac<Sha256>, Problem> {
-        if let Some(pepper) = self.pepper.get() {
-            return Ok(pepper);
-        }
-        let internal = |error: &dyn std::fmt::Display| {
-            Problem::internal(format!("the data directory's secret: {error}"))
-        };
-        let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
-        let pepper = Hmac::new_from_slice(&secret).map_err(|error| internal(&error))?;
-        Ok(self.pepper.get_or_init(|| pepper))
+    pub(crate) fn hash(&self, name: &str, secret: &str) -> Result<KeyHash, VaultError> {
+        let hashed = self.vault.mac(&["mainstay access", name, secret])?.finalize();
+        Ok(KeyHash(hashed.into_bytes().into()))
     }
 
     /// Who sends a request.
@@ -91,7 +67,8 @@ impl Access {
         let (Some(keys), Some(now)) = (host.keys(), host.now()) else {
             return Err(No::Problem(super::page::not_ready(host)));
         };
-        let mac = self.mac(presented.name, presented.secret).map_err(No::Problem)?;
+        let parts = ["mainstay access", presented.name, presented.secret];
+        let mac = self.vault.mac(&parts).map_err(|error| No::Problem(error.into()))?;
         let state = keys.get(presented.name);
         let Some(key) = state.as_ref().and_then(|state| state.key.as_ref()) else {
             // As long as for a name that exists.

@@ -218,10 +218,11 @@ pub fn stream_at(
 
 /// The one state of a world that was folded from one stream, without what is over.
 fn only_state(world: World, now: Timestamp) -> Value {
-    let World { system, dependencies, sessions, locks, keys } = world;
+    let World { system, dependencies, sessions, locks, subjects, keys } = world;
     let states = system.into_values().map(|state| json!(state));
     let states = states.chain(dependencies.into_values().map(|state| json!(state)));
     let states = states.chain(sessions.into_values().map(|state| json!(judged(state, now))));
+    let states = states.chain(subjects.into_values().map(|state| json!(state)));
     let states = states.chain(keys.into_values().map(|state| json!(state)));
     let mut states = states.chain(locks.into_values().map(|state| json!(without_over(state, now))));
     states.next().unwrap_or(Value::Null)

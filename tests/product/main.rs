@@ -14,6 +14,7 @@ mod configured;
 mod damage;
 mod demo;
 mod dependencies;
+mod erasure;
 mod events;
 mod idempotency;
 mod live;

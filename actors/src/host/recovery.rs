@@ -5,6 +5,7 @@
 //! | starts, levels, dependencies, keys | all: they are asked at once | their whole state |
 //! | locks | those with a lease or a waiter, for lists and deadlines | these |
 //! | sessions | when each live one ends | two moments each |
+//! | subjects | who was erased, and whether that is finished | these |
 //!
 //! It begins at the last checkpoint, if there is one. Everything else is folded when it is asked for.
 
@@ -17,6 +18,7 @@ use smol_str::SmolStr;
 use super::StartError;
 use super::checkpoint::{self, Kept};
 use super::due::{Changes, LiveSession};
+use super::erasure::ErasedFacts;
 use super::loaded::Loaded;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
@@ -24,6 +26,7 @@ use crate::key::Key;
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
+use crate::subject::{Subject, SubjectEvent};
 use crate::system::System;
 use crate::time::Timestamp;
 
@@ -48,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) keys: BTreeMap<String, Loaded<Key>>,
     /// Locks with a lease or a waiter.
     pub(crate) locks: BTreeMap<String, LockState>,
+    /// Who was erased.
+    pub(crate) erased: ErasedFacts,
     /// What happened to sessions since the checkpoint.
     pub(crate) sessions: Changes,
 }
@@ -81,7 +86,14 @@ impl Facts {
             Session::KIND => {
                 let event = SessionEvent::decode(record.type_id, record.schema, record.payload)
                     .map_err(|error| error.to_string())?;
+                self.erased.take_session(id, &event);
                 self.sessions.take(id, &event);
+                Ok(())
+            },
+            Subject::KIND => {
+                let event = SubjectEvent::decode(record.type_id, record.schema, record.payload)
+                    .map_err(|error| error.to_string())?;
+                self.erased.take_subject(id, &event);
                 Ok(())
             },
             other => Err(format!("streams of kind {other:?} are unknown here")),

@@ -17,6 +17,7 @@ use smallvec::smallvec;
 use smol_str::SmolStr;
 use tokio::sync::Notify;
 
+use super::erasure::Erasures;
 use super::follow::Followers;
 use super::gates::Gates;
 use super::keys::Keys;
@@ -25,6 +26,7 @@ use crate::key::{Key, KeyEvent, KeyState};
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
+use crate::subject::{Subject, SubjectEvent};
 use crate::system::{LevelChanged, System, SystemEvent, SystemState};
 
 /// Tag keys of records: what `find` can search for beside stream, type, principal, correlation.
@@ -72,6 +74,8 @@ pub struct Views {
     pub(crate) to_release: VecDeque<(Cursor, Release)>,
     /// The durable level, and since when.
     pub(crate) health: SystemState,
+    /// The erased subjects, and what is to be done about them.
+    pub(crate) erasures: Erasures,
     /// Who waits for the end of a lease.
     pub(crate) followers: Followers,
     /// Every access key.
@@ -96,6 +100,7 @@ impl Views {
             sessions_of_lock: HashMap::new(),
             to_release: VecDeque::new(),
             health: SystemState::default(),
+            erasures: Erasures::default(),
             followers: Followers::default(),
             keys: Keys::default(),
             gates,
@@ -115,6 +120,7 @@ impl Views {
         if !self.to_release.is_empty() {
             self.releases.notify_one();
         }
+        self.erasures.flush();
     }
 
     /// Takes a dependency's durable state, from an event or from recovery.
@@ -205,6 +211,7 @@ impl Hosted for Session {
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SessionEvent]) {
         views.position = at;
         for event in events {
+            views.erasures.see_session(stream.id(), at, event);
             if let SessionEvent::SessionEnded(_) = event
                 && views.locks_of_session.contains_key(stream.id())
             {
@@ -243,6 +250,15 @@ impl Hosted for Lock {
         // A session that ended before its lease was durable ends nothing by itself any more.
         for session in named {
             views.to_release.push_back((at, Release::IfEnded(session.to_owned())));
+        }
+    }
+}
+
+impl Hosted for Subject {
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SubjectEvent]) {
+        views.position = at;
+        for event in events {
+            views.erasures.see_subject(stream.id(), at, event);
         }
     }
 }

@@ -78,4 +78,6 @@ pub enum EndReason {
     Idle,
     /// It reached its absolute age.
     MaxAge,
+    /// Its subject was erased.
+    Erased,
 }

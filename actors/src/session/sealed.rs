@@ -1,4 +1,9 @@
 //! Attribute values as bytes: raw in payloads, a length in JSON.
+//!
+//! | scheme | behind it |
+//! |---:|---|
+//! | 0 | the plain value: of journals from before values were sealed |
+//! | 1 | nonce (24) ‖ XChaCha20-Poly1305 of the value, tag included; no machine can open it |
 
 use std::fmt;
 
@@ -6,7 +11,14 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
-/// An attribute's value: opaque bytes, the first of which names the scheme (0 = plain).
+/// The scheme of plain bytes.
+const PLAIN: u8 = 0;
+/// The scheme of bytes under the key of a subject.
+const UNDER_KEY: u8 = 1;
+/// What scheme 1 adds to a value: nonce and tag.
+const OVERHEAD_BYTES: usize = 24 + 16;
+
+/// An attribute's value: opaque bytes, the first of which names the scheme.
 ///
 /// In JSON only its length appears: events and feeds never show a value.
 #[derive(PartialEq, Eq)]
@@ -19,25 +31,54 @@ impl Sealed {
     /// Plain bytes, scheme 0.
     #[must_use]
     pub fn plain(value: &[u8]) -> Self {
-        let mut bytes = SmallVec::with_capacity(value.len() + 1);
-        bytes.push(0);
-        bytes.extend_from_slice(value);
-        Self(bytes)
+        Self::of(PLAIN, value)
+    }
+
+    /// Nonce and ciphertext with tag, scheme 1.
+    #[must_use]
+    pub fn under_key(bytes: &[u8]) -> Self {
+        Self::of(UNDER_KEY, bytes)
     }
 
     /// The bytes behind scheme 0; `None` under any other scheme.
     #[must_use]
     pub fn as_plain(&self) -> Option<&[u8]> {
+        self.behind(PLAIN)
+    }
+
+    /// The bytes behind scheme 1; `None` under any other scheme.
+    #[must_use]
+    pub fn as_under_key(&self) -> Option<&[u8]> {
+        self.behind(UNDER_KEY)
+    }
+
+    /// Length of the plain value, whatever the scheme adds to it.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let added = if self.0.first() == Some(&UNDER_KEY) { OVERHEAD_BYTES } else { 0 };
+        self.0.len().saturating_sub(1 + added)
+    }
+
+    /// Whether there is a scheme, and as much as it needs.
+    pub(super) fn is_whole(&self) -> bool {
         match self.0.split_first() {
-            Some((0, value)) => Some(value),
-            _ => None,
+            Some((&UNDER_KEY, bytes)) => bytes.len() >= OVERHEAD_BYTES,
+            first => first.is_some(),
         }
     }
 
-    /// Length of the stored bytes, the scheme byte included.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        self.0.len()
+    fn of(scheme: u8, behind: &[u8]) -> Self {
+        let mut bytes = SmallVec::with_capacity(behind.len() + 1);
+        bytes.push(scheme);
+        bytes.extend_from_slice(behind);
+        Self(bytes)
+    }
+
+    fn behind(&self, scheme: u8) -> Option<&[u8]> {
+        match self.0.split_first() {
+            Some((first, bytes)) if *first == scheme => Some(bytes),
+            _ => None,
+        }
     }
 }
 
@@ -55,7 +96,7 @@ impl Clone for Sealed {
 
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealed({} bytes)", self.0.len())
+        write!(f, "Sealed({} bytes)", self.size_bytes())
     }
 }
 
@@ -66,7 +107,7 @@ impl Serialize for Sealed {
             struct Length {
                 size_bytes: usize,
             }
-            Length { size_bytes: self.0.len() }.serialize(serializer)
+            Length { size_bytes: self.size_bytes() }.serialize(serializer)
         } else {
             serializer.serialize_bytes(&self.0)
         }

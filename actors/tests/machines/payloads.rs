@@ -16,6 +16,7 @@ use mainstay_actors::session::{
     Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched,
     SessionTouched,
 };
+use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
 use mainstay_actors::time::Timestamp;
 use proptest::prelude::*;
@@ -176,9 +177,16 @@ fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {
 
 #[test]
 fn the_layout_of_each_event_is_frozen() {
-    let bytes =
-        [lines(&system()), lines(&dependency()), lines(&session()), lines(&lock()), lines(&key())]
-            .concat();
+    let subject = lines(&crate::subject_table::events());
+    let bytes = [
+        lines(&system()),
+        lines(&dependency()),
+        lines(&session()),
+        lines(&lock()),
+        subject,
+        lines(&key()),
+    ]
+    .concat();
     assert_eq!(bytes, include_str!("payloads.txt"), "\n{bytes}");
 }
 
@@ -228,6 +236,9 @@ fn decode_all(bytes: &[u8]) {
     }
     for (_, id) in LockEvent::catalogue() {
         drop(LockEvent::decode(*id, 1, bytes));
+    }
+    for (_, id) in SubjectEvent::catalogue() {
+        drop(SubjectEvent::decode(*id, 1, bytes));
     }
     for (_, id) in DependencyEvent::catalogue() {
         if let Ok(event) = DependencyEvent::decode(*id, 1, bytes) {

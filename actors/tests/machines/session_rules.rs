@@ -85,12 +85,13 @@ fn every_state_and_command_has_one_ruling() {
             SessionCommand::End,
             SessionCommand::Show,
             SessionCommand::Due,
+            SessionCommand::Forget,
         ] {
             let then = session.clone().when(command);
             table.push_str(&format!("{name}: {}\n", ruling(&then)));
         }
     }
-    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due.
+    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due, Forget.
     let expected = "\
 absent: SessionCreated shown
 absent: - not found
@@ -100,6 +101,7 @@ absent: - not found
 absent: - not found
 absent: - not found
 absent: - done
+absent: - done
 live: - exists
 live: - kept
 live: SessionPatched kept
@@ -108,6 +110,7 @@ live: - kept
 live: SessionEnded ended
 live: - shown
 live: - done
+live: SessionEnded ended
 run out: - exists
 run out: - not found
 run out: - not found
@@ -116,6 +119,7 @@ run out: - not found
 run out: - not found
 run out: - not found
 run out: SessionEnded done
+run out: SessionEnded done
 ended: - exists
 ended: - not found
 ended: - not found
@@ -123,6 +127,7 @@ ended: - not found
 ended: - not found
 ended: - not found
 ended: - not found
+ended: - done
 ended: - done
 ";
     assert_eq!(table, expected, "\n{table}");

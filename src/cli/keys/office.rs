@@ -105,7 +105,8 @@ impl Inside {
             let way = "while a server runs on it, ask that one with --server";
             Failed::refused(format!("{error}; {way}"))
         })?;
-        Ok(Self { runtime, stay: Some(stay), access: Access::new(data, false) })
+        let access = Access::new(stay.vault().clone(), false);
+        Ok(Self { runtime, stay: Some(stay), access })
     }
 
     fn issue(
@@ -116,7 +117,7 @@ impl Inside {
         let new = NewKey::generate(name);
         let new = new.map_err(|error| Failed::work(format!("random bits: {error}")))?;
         let hash = self.access.hash(name, &new.secret);
-        let hash = hash.map_err(|problem| Failed::work(problem.to_string()))?;
+        let hash = hash.map_err(|error| Failed::work(error.to_string()))?;
         let mut made = self.ask(name, command(hash))?;
         if let Some(members) = made.as_object_mut() {
             members.insert("key".to_owned(), json!(new.text));

@@ -50,13 +50,14 @@ impl Sessions {
 
     /// One that had run out before the walk began is no news, whenever it was swept.
     fn ended(&mut self, id: &str, subject: String, reason: EndReason, at: Timestamp) {
-        if reason != EndReason::Ended && at <= self.from {
+        if matches!(reason, EndReason::Idle | EndReason::MaxAge) && at <= self.from {
             return;
         }
         match reason {
             EndReason::Ended => self.told.ended_by_caller += 1,
             EndReason::Idle => self.told.ran_out += 1,
             EndReason::MaxAge => self.told.reached_max_age += 1,
+            EndReason::Erased => self.told.erased += 1,
         }
         let tale = SessionTale { id: id.to_owned(), subject, at, reason: Some(reason) };
         self.told.ended.push(tale, ENTITIES);

@@ -24,6 +24,7 @@ pub(super) struct Walk {
     dependencies: Dependencies,
     locks: Locks,
     sessions: Sessions,
+    subjects: Few<Step>,
 }
 
 impl Walk {
@@ -38,6 +39,7 @@ impl Walk {
             dependencies: Dependencies::default(),
             locks: Locks::new(from.judged_at()),
             sessions: Sessions::new(from.judged_at(), world),
+            subjects: Few::default(),
         }
     }
 
@@ -58,6 +60,7 @@ impl Walk {
             AnyEvent::Key(_) => {},
             AnyEvent::Lock(told) => self.locks.see(world, id, record, told),
             AnyEvent::Session(told) => self.sessions.see(world, id, record, told),
+            AnyEvent::Subject(_) => self.subjects.push(step(record, event, None), STEPS),
         }
     }
 
@@ -79,6 +82,7 @@ impl Walk {
             dependencies: self.dependencies.end(world),
             locks: self.locks.end(log, world, now)?,
             sessions: self.sessions.end(world, now),
+            subjects: self.subjects,
         })
     }
 }

@@ -7,11 +7,13 @@ use crate::key::{Key, KeyCreated, KeyHash, Role};
 use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
 use crate::session::{Sealed, Session, SessionCreated};
+use crate::subject::{ConsentRecorded, HoldPlaced, Subject};
 use crate::system::{Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
-const PINNED: [(&str, usize, u64); 5] = [
+const PINNED: [(&str, usize, u64); 6] = [
+    ("subject", 90, 0x7c37_9d35_d7d0_610a),
     ("lock", 150, 0x10ab_f29b_4658_c9c0),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
@@ -70,7 +72,17 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     let tenant = Some("default".to_owned());
     let made = KeyCreated { role: Role::Operator, tenant, hash, at: AT, expires_at: None };
     let key = bytes::<Key>([made.into()]);
+    let recorded = ConsentRecorded {
+        consent: "mail".to_owned(),
+        granted: true,
+        text_version: "v1".to_owned(),
+        by: "anna".to_owned(),
+        at: AT,
+    };
+    let held = HoldPlaced { reason: "case 7".to_owned(), at: AT };
+    let subject = bytes::<Subject>([recorded.into(), held.into()]);
     let found = [
+        ("subject", subject),
         ("lock", lock),
         ("session", session),
         ("dependency", dependency),
