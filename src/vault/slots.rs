@@ -38,6 +38,8 @@ const ERASED: u8 = 2;
 const MAGIC: [u8; 4] = *b"MSK\x01";
 /// Slots that the file grows by: what lies within its length can be synced without its metadata.
 const GROWTH: u32 = 4_096;
+/// The lowest bits of a mode, for group and world.
+const OF_OTHERS: u32 = 6;
 /// Slots that are read at once.
 const READ_SLOTS: usize = 1_024;
 
@@ -268,7 +270,7 @@ fn check_header(header: &Slot, path: &Path, secret: &[u8; 16]) -> Result<(), Vau
 /// Keys are their owner's business.
 pub(super) fn check_private(path: &Path, mode: &str) -> Result<(), VaultError> {
     let found = fs::metadata(path)?.permissions().mode() & 0o777;
-    if found & 0o077 == 0 {
+    if found.trailing_zeros() >= OF_OTHERS {
         return Ok(());
     }
     let path = path.display();

@@ -155,7 +155,7 @@ fn what_a_rust_service_sets_is_sealed_as_well() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stay = Mainstay::open(config).await.unwrap();
-        let ttl = Duration::from_secs(600);
+        let ttl = Duration::from_mins(10);
         let created = stay.sessions().create("ann", ttl).attribute("json", CANARY).await.unwrap();
         let mut patch = created.session.patch();
         for (number, needle) in needles().iter().enumerate() {
