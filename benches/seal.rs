@@ -66,7 +66,7 @@ fn make(runtime: &Runtime, vault: &Arc<Vault>, subjects: usize) {
 
 /// One value of each of many subjects, sealed and opened.
 fn values(vault: &Vault, subjects: usize, size: usize) {
-    let count = subjects.min(20_000);
+    let count = subjects.min(20_000.min(16_000_000 / size));
     let plain = vec![7; size];
     let mut rounds = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
