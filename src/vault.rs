@@ -12,7 +12,7 @@
 //! | file | one thing |
 //! |---|---|
 //! | `secret` | what keys the names of slots, ids and fingerprints |
-//! | `slots` | the file of keys, slot by slot |
+//! | `slot`, `slots` | a key in 64 bytes, and the file of them |
 //! | `keeper` | the thread that makes and destroys keys, many with one sync |
 //! | `seal` | a value under a key |
 //! | `owners` | which subject a session is about |
@@ -26,6 +26,7 @@ mod keeper;
 mod owners;
 mod seal;
 mod secret;
+mod slot;
 mod slots;
 
 pub use error::VaultError;
@@ -41,14 +42,14 @@ use sha2::Sha256;
 
 use self::keeper::Keeper;
 use self::owners::Owners;
-use self::slots::{Found, Key, Slots};
+use self::slot::{Key, random_key};
+use self::slots::{Found, Slots};
 
 /// A subject of a tenant as the vault knows it: a keyed hash, which tells nobody who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name([u8; 16]);
 
 /// The vault of a data directory.
-#[derive(Debug)]
 pub struct Vault {
     place: Place,
     opened: RwLock<Option<Arc<Opened>>>,
@@ -67,9 +68,9 @@ struct Opened {
     keys: Keys,
 }
 
-impl std::fmt::Debug for Opened {
+impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Opened")
+        f.debug_struct("Vault").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -170,7 +171,7 @@ impl Vault {
         match &self.opened()?.keys {
             Keys::File(keeper) => keeper.make(name).await?,
             Keys::Memory(keys) => {
-                let key = slots::random_key()?;
+                let key = random_key()?;
                 lock(keys).entry(name).or_insert(Some(key));
             },
         }
@@ -191,7 +192,8 @@ impl Vault {
     }
 
     /// Destroys a subject's key for good: what was sealed under it stays sealed, and it never gets
-    /// another. Waits for the disk. Of one that is destroyed already nothing is asked.
+    /// another. Waits for the disk, so it is not for a thread that runs futures. Of one that is
+    /// destroyed already nothing is asked.
     ///
     /// # Errors
     /// The key may still be there: the disk says why.

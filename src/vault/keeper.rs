@@ -121,13 +121,15 @@ impl Writer {
         if !written.is_empty() {
             match self.slots.sync() {
                 Ok(()) => {
-                    self.slots.publish(written.into_iter().map(|(name, (place, _))| (name, place)))
+                    self.slots.publish(written.into_iter().map(|(name, (place, _))| (name, place)));
                 },
                 Err(error) => {
                     let why = format!("sync keys/subjects: {error}; restart to go on");
                     tracing::error!(%why, "no more keys are made or destroyed");
                     let failed = VaultError::Failed(why);
-                    answers.iter_mut().for_each(|(_, result)| *result = Err(failed.clone()));
+                    for (_, result) in &mut answers {
+                        *result = Err(failed.clone());
+                    }
                     self.failed = Some(failed);
                 },
             }

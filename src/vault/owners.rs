@@ -21,10 +21,10 @@ use super::{Name, Vault, VaultError, lock};
 const HALF: usize = 32 * 1024;
 
 /// The sessions that were used last.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Owners(Mutex<Halves>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Halves {
     young: HashMap<u128, Name>,
     old: HashMap<u128, Name>,

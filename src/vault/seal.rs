@@ -12,7 +12,7 @@ use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use mainstay_actors::session::Sealed;
 
 use super::VaultError;
-use super::slots::Key;
+use super::slot::{Key, fill};
 
 /// A nonce's length, in bytes.
 const NONCE_BYTES: usize = 24;
@@ -38,7 +38,7 @@ impl SubjectKey {
     /// The operating system gives no random bytes.
     pub fn seal(&self, session: &str, name: &str, plain: &[u8]) -> Result<Sealed, VaultError> {
         let mut nonce = [0; NONCE_BYTES];
-        super::slots::fill(&mut nonce)?;
+        fill(&mut nonce)?;
         let bound = bound_to(session, name);
         let payload = Payload { msg: plain, aad: &bound };
         let sealed = self.0.encrypt(&XNonce::from(nonce), payload);

@@ -1,12 +1,10 @@
-//! The file of keys: a header and slots of 64 bytes, each overwritten in place.
+//! The file of keys: a header and slots, each overwritten in place.
 //!
-//! | offset | size | header | slot |
-//! |---:|---:|---|---|
-//! | 0 | 1 | `M` | state: 0 free, 1 live, 2 erased |
-//! | 1 | 16 | `SK`, format (1), zeros | name of the subject: a keyed hash |
-//! | 17 | 32 | keyed hash that names the secret (16), zeros | the key; random bytes once it is erased |
-//! | 49 | 7 | zeros | zeros |
-//! | 56 | 8 | XXH3-64 of the 56 bytes before | the same |
+//! ```text
+//!   header │ live ann │ erased │ live ben │ free │ free …      grows by 4,096 free slots
+//!                ▲
+//!      by name: where it lies            the keys themselves stay in the file
+//! ```
 //!
 //! A slot that was cut short by a crash does not match its checksum: that subject's key is damaged,
 //! the others are not. An erased slot stays for ever: it is how `erased` is remembered.
@@ -22,22 +20,18 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use xxhash_rust::xxh3::xxh3_64;
 use zeroize::Zeroizing;
 
+use super::slot::{
+    ERASED, Key, LIVE, MAGIC, SLOT_BYTES, Slot, empty, filled, header, is_of, is_sound, key, name,
+    offset, random_key, state,
+};
 use super::{Name, VaultError};
 
-/// A key, wiped when it is dropped.
-pub(super) type Key = Zeroizing<[u8; 32]>;
-type Slot = Zeroizing<[u8; SLOT_BYTES]>;
-
-const SLOT_BYTES: usize = 64;
-const SUM_AT: usize = 56;
-const LIVE: u8 = 1;
-const ERASED: u8 = 2;
-const MAGIC: [u8; 4] = *b"MSK\x01";
 /// Slots that the file grows by: what lies within its length can be synced without its metadata.
 const GROWTH: u32 = 4_096;
+/// The lowest bits of a mode, for group and world.
+const OF_OTHERS: u32 = 6;
 /// Slots that are read at once.
 const READ_SLOTS: usize = 1_024;
 
@@ -87,11 +81,13 @@ impl Slots {
 
     /// Looks a subject up.
     pub(super) fn find(&self, name: Name) -> io::Result<Found> {
-        let place = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        let place = place.by_name.get(&name.0).copied();
+        // Held while the slot is read: nobody sees one half of an erasure.
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let place = places.by_name.get(&name.0).copied();
         let Some(place) = place else { return Ok(Found::Nothing) };
         let mut slot = empty();
         self.file.read_exact_at(&mut slot[..], offset(place))?;
+        drop(places);
         Ok(if !is_sound(&slot) {
             Found::Damaged
         } else if state(&slot) == ERASED {
@@ -108,6 +104,7 @@ impl Slots {
 
     /// Overwrites whatever lies in a slot by the mark that the subject was erased.
     pub(super) fn write_erased(&self, name: Name, place: u32) -> Result<(), VaultError> {
+        let _nobody_reads = self.places.write().unwrap_or_else(PoisonError::into_inner);
         self.write(place, ERASED, name)
     }
 
@@ -221,28 +218,12 @@ impl Hasher for OfName {
     fn write_usize(&mut self, _length: usize) {}
 }
 
-/// Fills bytes by chance.
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), VaultError> {
-    getrandom::fill(bytes).map_err(|error| VaultError::Failed(format!("random bytes: {error}")))
-}
-
-/// A new key.
-pub(super) fn random_key() -> Result<Key, VaultError> {
-    let mut key = Key::default();
-    fill(&mut key[..])?;
-    Ok(key)
-}
-
 /// Whole or not at all: a crash leaves a draft, which the next start replaces.
 fn make(directory: &Path, path: &Path, secret: &[u8; 16]) -> Result<(), VaultError> {
     let draft = directory.join("subjects.new");
-    let mut header = empty();
-    put(&mut header, 0, &MAGIC);
-    put(&mut header, 17, secret);
-    seal_sum(&mut header);
     drop(fs::remove_file(&draft));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all_at(&header[..], 0)?;
+    file.write_all_at(&header(secret)[..], 0)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
     Ok(File::open(directory)?.sync_all()?)
@@ -258,7 +239,7 @@ fn check_header(header: &Slot, path: &Path, secret: &[u8; 16]) -> Result<(), Vau
     if !header.starts_with(&MAGIC) {
         return Err(VaultError::Failed(format!("{path} is no file of keys of this version")));
     }
-    if header.get(17..33) != Some(&secret[..]) {
+    if !is_of(header, secret) {
         let way = "put the file `secret` back that lay beside it";
         return Err(VaultError::Failed(format!("{path} belongs to another secret; {way}")));
     }
@@ -268,7 +249,7 @@ fn check_header(header: &Slot, path: &Path, secret: &[u8; 16]) -> Result<(), Vau
 /// Keys are their owner's business.
 pub(super) fn check_private(path: &Path, mode: &str) -> Result<(), VaultError> {
     let found = fs::metadata(path)?.permissions().mode() & 0o777;
-    if found & 0o077 == 0 {
+    if found.trailing_zeros() >= OF_OTHERS {
         return Ok(());
     }
     let path = path.display();
@@ -286,52 +267,4 @@ fn take(file: &File, path: &Path) -> Result<(), VaultError> {
         }
     }
     Err(VaultError::Failed(format!("{} is in use by another process; stop it", path.display())))
-}
-
-fn empty() -> Slot {
-    Zeroizing::new([0; SLOT_BYTES])
-}
-
-fn offset(place: u32) -> u64 {
-    u64::from(place) * SLOT_BYTES as u64
-}
-
-fn filled(state: u8, name: Name, key: &Key) -> Slot {
-    let mut slot = empty();
-    put(&mut slot, 0, &[state]);
-    put(&mut slot, 1, &name.0);
-    put(&mut slot, 17, &key[..]);
-    seal_sum(&mut slot);
-    slot
-}
-
-fn put(slot: &mut Slot, at: usize, bytes: &[u8]) {
-    slot.iter_mut().skip(at).zip(bytes).for_each(|(byte, new)| *byte = *new);
-}
-
-fn seal_sum(slot: &mut Slot) {
-    let sum = sum(slot).to_le_bytes();
-    put(slot, SUM_AT, &sum);
-}
-
-fn sum(slot: &Slot) -> u64 {
-    slot.split_at_checked(SUM_AT).map_or(0, |(before, _)| xxh3_64(before))
-}
-
-fn is_sound(slot: &Slot) -> bool {
-    slot.ends_with(&sum(slot).to_le_bytes())
-}
-
-fn state(slot: &Slot) -> u8 {
-    slot.first().copied().unwrap_or_default()
-}
-
-fn name(slot: &Slot) -> [u8; 16] {
-    slot.get(1..17).and_then(|name| name.try_into().ok()).unwrap_or_default()
-}
-
-fn key(slot: &Slot) -> Key {
-    let mut key = Key::default();
-    key.iter_mut().zip(slot.iter().skip(17)).for_each(|(byte, stored)| *byte = *stored);
-    key
 }

@@ -118,7 +118,7 @@ fn no_value_and_no_key_of_an_erased_subject_is_left_in_any_byte() {
     assert_eq!(erase(&client, "ann")["sessions_ended"], 2);
     for id in &ids {
         client.get(&format!("/api/v1/sessions/{id}")).problem(404, "/problems/not-found");
-        assert_eq!(patch(&client, id, &json!(1)), 404);
+        assert!([404, 410].contains(&patch(&client, id, &json!(1))));
     }
     until(10, "the lock to be free", || {
         (client.get("/api/v1/locks").expect(200).body["locks"] == json!([])).then_some(())
@@ -155,7 +155,7 @@ fn what_a_rust_service_sets_is_sealed_as_well() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stay = Mainstay::open(config).await.unwrap();
-        let ttl = Duration::from_secs(600);
+        let ttl = Duration::from_mins(10);
         let created = stay.sessions().create("ann", ttl).attribute("json", CANARY).await.unwrap();
         let mut patch = created.session.patch();
         for (number, needle) in needles().iter().enumerate() {

@@ -32,7 +32,6 @@ pub(super) fn decide(
     let at = context.now;
     let by = || context.principal.to_owned();
     let events: Vec<SubjectEvent> = match (command, &state.erased, &state.hold) {
-        (C::Show, ..) | (C::FinishErasure { .. }, None, _) => Vec::new(),
         (C::FinishErasure { sessions_ended }, Some(erasure), _) => {
             let event = || ErasureFinished { sessions_ended, at }.into();
             erasure.sessions_ended.is_none().then(event).into_iter().collect()
@@ -49,7 +48,7 @@ pub(super) fn decide(
             check_text("reason", &reason)?;
             vec![HoldLifted { reason, at }.into()]
         },
-        (C::SetHold { .. }, None, _) => Vec::new(),
+        (C::Show, ..) | (C::SetHold { .. } | C::FinishErasure { .. }, None, _) => Vec::new(),
         (C::Export, None, _) => vec![SubjectExported { by: by(), at }.into()],
         (C::Rectify { names, sessions }, None, _) => {
             vec![SubjectRectified { names, sessions, at }.into()]

@@ -31,7 +31,6 @@ pub(super) fn fold(state: &mut SubjectState, event: &SubjectEvent) -> Result<(),
         (E::HoldPlaced(event), None) if state.hold.is_none() => {
             state.hold = Some(Hold { reason: event.reason.clone(), since: event.at });
         },
-        (E::HoldPlaced(_), None) => return illegal("the subject is held"),
         (E::HoldLifted(_), None) if state.hold.is_some() => state.hold = None,
         (E::HoldLifted(_), None) => return illegal("the subject is not held"),
         (E::SubjectExported(_) | E::SubjectRectified(_) | E::SubjectImported(_), None) => {},
@@ -39,7 +38,7 @@ pub(super) fn fold(state: &mut SubjectState, event: &SubjectEvent) -> Result<(),
             state.consents.clear();
             state.erased = Some(Erasure { at: event.at, sessions_ended: None });
         },
-        (E::SubjectErased(_), None) => return illegal("the subject is held"),
+        (E::HoldPlaced(_) | E::SubjectErased(_), None) => return illegal("the subject is held"),
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(in crate::server) struct RecordConsent {
 
 /// What somebody decided.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::server) struct Consents {
+pub(in crate::server) struct Decisions {
     tenant: String,
     subject: String,
     /// The last decision of each type.
@@ -43,7 +43,7 @@ pub(in crate::server) struct Consents {
     tag = "subjects",
     operation_id = "list_consents",
     params(SubjectId, Of),
-    responses((status = 200, description = "The last decision of each type", body = Placed<Consents>)),
+    responses((status = 200, description = "The last decision of each type", body = Placed<Decisions>)),
     extensions(("x-problems" = json!(["subject-erased"])))
 )]
 pub(in crate::server) async fn consents(
@@ -51,7 +51,7 @@ pub(in crate::server) async fn consents(
     caller: Caller,
     id: Path<String>,
     of: Query<Of>,
-) -> Result<Json<Placed<Consents>>, Problem> {
+) -> Result<Json<Placed<Decisions>>, Problem> {
     let tenant = caller.scope().tenant(of.tenant.as_deref())?;
     let meta = Meta { request: None, ..caller.meta(&()) };
     let shown = ask(&host, stream(&tenant, &id)?, SubjectCommand::Show, meta).await?;
@@ -66,7 +66,7 @@ pub(in crate::server) async fn consents(
     operation_id = "record_consent",
     params(CommandHeaders, SubjectId, Of),
     request_body(content = RecordConsent, example = json!({"consent": "newsletter", "granted": true, "text_version": "2026-11"})),
-    responses((status = 200, description = "The last decision of each type", body = Placed<Consents>)),
+    responses((status = 200, description = "The last decision of each type", body = Placed<Decisions>)),
     extensions(("x-problems" = json!(["subject-erased"])))
 )]
 pub(in crate::server) async fn record_consent(
@@ -75,7 +75,7 @@ pub(in crate::server) async fn record_consent(
     id: Path<String>,
     of: Query<Of>,
     body: Body<RecordConsent>,
-) -> Result<Json<Placed<Consents>>, Problem> {
+) -> Result<Json<Placed<Decisions>>, Problem> {
     let tenant = caller.scope().tenant(of.tenant.as_deref())?;
     let meta = caller.meta(&(&tenant, &*body));
     let RecordConsent { consent, granted, text_version } = body.into_inner();
@@ -84,8 +84,8 @@ pub(in crate::server) async fn record_consent(
     Ok(answer(&tenant, &id, recorded))
 }
 
-fn answer(tenant: &str, subject: &str, receipt: Receipt<SubjectReply>) -> Json<Placed<Consents>> {
+fn answer(tenant: &str, subject: &str, receipt: Receipt<SubjectReply>) -> Json<Placed<Decisions>> {
     let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
     let consents = receipt.reply.0.consents;
-    Json(Placed::new(Consents { tenant, subject, consents }, receipt.at))
+    Json(Placed::new(Decisions { tenant, subject, consents }, receipt.at))
 }
