@@ -86,8 +86,7 @@ fn every_term_is_found_where_it_is_and_few_where_it_is_not() {
         let (mut asked, mut wrong) = (0, 0);
         for segment in 0..COLUMNS {
             for nth in (0..full).step_by(7) {
-                let found =
-                    likely(&sieve, 0, COLUMNS - 1, &[vec![term(segment, nth)]], Way::Forth);
+                let found = likely(&sieve, 0, COLUMNS - 1, &[vec![term(segment, nth)]], Way::Forth);
                 assert!(found.contains(&segment));
                 wrong += found.len() - 1;
                 asked += COLUMNS - 1;
