@@ -13,6 +13,7 @@ mod audit;
 mod config;
 mod diff;
 mod exit;
+mod keys;
 mod online;
 mod pages;
 mod replay;
@@ -49,6 +50,7 @@ enum Verb {
     Diff(diff::Diff),
     Audit(audit::Audit),
     Verify(verify::Verify),
+    Keys(keys::Keys),
     Config(config::Config),
     Completions(pages::Completions),
     Man(pages::Man),
@@ -82,6 +84,7 @@ pub fn run() -> ExitCode {
         Verb::Diff(verb) => verb.run(),
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
+        Verb::Keys(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),

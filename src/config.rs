@@ -5,6 +5,7 @@
 //!   MAINSTAY__SERVER__LISTEN=… ──► overlays the file, one variable per key
 //! ```
 
+mod access;
 mod dependency;
 mod duration;
 mod error;
@@ -13,6 +14,7 @@ pub mod origin;
 #[cfg(feature = "cli")]
 mod schema;
 
+pub use access::{AccessConfig, KeysNeeded};
 pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
@@ -35,6 +37,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where the server listens and keeps its data.
     pub server: ServerConfig,
+    /// Whom the server lets in.
+    pub access: AccessConfig,
     /// Which journal.
     pub journal: JournalConfig,
     /// How global health follows from the dependencies.

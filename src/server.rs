@@ -1,15 +1,17 @@
 //! The HTTP server, in the host's own actix System.
 //!
 //! ```text
-//!   request ─► Host and Origin checked ─► route ─► Host::ask ─► durable ─► answer
-//!                                            └─ any error ─► problem+json
+//!   request ─► Host and Origin ─► route ─► who, which role ─► Host::ask ─► durable ─► answer
+//!                                             └─ any error ─► problem+json
 //! ```
 
+mod access;
 mod batch;
 mod body;
 mod dependencies;
 mod docs;
 mod events;
+mod keys;
 mod live;
 mod locks;
 mod openapi;
@@ -24,6 +26,13 @@ mod travel;
 mod whole;
 
 pub use problem::Problem;
+
+/// What makes keys, for the command line.
+#[cfg(feature = "cli")]
+pub(crate) mod keyroom {
+    pub(crate) use super::access::{Access, KEY_NAME, NewKey, check_key_name};
+    pub(crate) use super::keys::view;
+}
 
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
@@ -46,9 +55,10 @@ use socket2::SockRef;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use self::access::{Access, Door};
 use self::request::Caller;
 use self::travel::Folds;
-use crate::config::ServerConfig;
+use crate::config::{AccessConfig, KeysNeeded, ServerConfig};
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -63,6 +73,7 @@ const SHUTDOWN_SECONDS: u64 = 5;
 #[derive(Clone)]
 pub(crate) struct App {
     data: Arc<Path>,
+    access: Access,
     secret: Arc<OnceLock<[u8; 32]>>,
     live: Arc<live::Live>,
     folds: Folds,
@@ -130,7 +141,11 @@ impl Server {
     ///
     /// # Errors
     /// See [`ServeError`].
-    pub async fn start(host: &Host, config: &ServerConfig) -> Result<Self, ServeError> {
+    pub async fn start(
+        host: &Host,
+        config: &ServerConfig,
+        access: AccessConfig,
+    ) -> Result<Self, ServeError> {
         let listen = config.listen;
         if !listen.ip().is_loopback() {
             return Err(ServeError::Public(listen));
@@ -142,7 +157,13 @@ impl Server {
         let inside = host.clone();
         let live = live::Live::new();
         let data = Arc::from(&*config.data);
-        let app = App { data, secret: Arc::default(), live: live.clone(), folds: Folds::default() };
+        let app = App {
+            access: Access::new(&data, access.keys == KeysNeeded::Optional),
+            data,
+            secret: Arc::default(),
+            live: live.clone(),
+            folds: Folds::default(),
+        };
         let run = move || {
             let server = HttpServer::new(move || {
                 WebApp::new()
@@ -221,8 +242,9 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
         .app_data(json)
         .app_data(QueryConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
         .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()));
-    for (path, taken) in routes::all() {
-        config.service(taken.into_iter().fold(resource(path), Resource::route));
+    for (path, doors) in routes::all() {
+        let routes = doors.into_iter().map(|Door { route, .. }| route);
+        config.service(routes.fold(resource(path), Resource::route));
     }
 }
 

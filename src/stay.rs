@@ -36,7 +36,19 @@ impl Mainstay {
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let stay = Self::start(&config, false)?;
+        Self::start(&config, false)?.once_ready().await
+    }
+
+    /// As [`Mainstay::open`], and leaves the dependencies as they are: for who comes to change
+    /// something else.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn open_as_it_is(config: Config) -> Result<Self, OpenError> {
+        let options = HostOptions { retire: false, ..options(&config, false) };
+        Self::start_with(&config, options)?.once_ready().await
+    }
+
+    async fn once_ready(self) -> Result<Self, OpenError> {
+        let stay = self;
         match stay.ready().await {
             Ok(()) => Ok(stay),
             Err(error) => {
@@ -51,14 +63,10 @@ impl Mainstay {
     /// # Errors
     /// See [`OpenError`].
     pub fn start(config: &Config, accept_clock: bool) -> Result<Self, OpenError> {
-        let options = HostOptions {
-            dependencies: config.settings(),
-            recover_after_ms: config.health.recover_after.as_ms(),
-            accept_clock,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            seed: u64::from(std::process::id()),
-            limits: config.limits.host(),
-        };
+        Self::start_with(config, options(config, accept_clock))
+    }
+
+    fn start_with(config: &Config, options: HostOptions) -> Result<Self, OpenError> {
         let host = Host::open(open_local(config), options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
@@ -103,6 +111,18 @@ async fn end(probes: crate::probe::Probes) {
     // If there is no thread to be had, the probes end here.
     drop(std::thread::Builder::new().name("mainstay-closing".to_owned()).spawn(work));
     drop(end.await);
+}
+
+fn options(config: &Config, accept_clock: bool) -> HostOptions {
+    HostOptions {
+        dependencies: config.settings(),
+        retire: true,
+        recover_after_ms: config.health.recover_after.as_ms(),
+        accept_clock,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: u64::from(std::process::id()),
+        limits: config.limits.host(),
+    }
 }
 
 /// Opens the journal of a data directory.

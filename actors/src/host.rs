@@ -17,6 +17,7 @@
 //! | `entity`, `life`, `loaded`, `ledger` | one generic actor, its state, its fold, its memory of requests |
 //! | `handle` | the way in, from any thread |
 //! | `registry`, `residents`, `permits`, `seeds` | stream → actor: who is there, who goes, who may come |
+//! | `keys` | who may come in, for every thread |
 //! | `limits` | every bound |
 //! | `outbox` | appends in order, and what waits for each |
 //! | `timers` | one deadline queue |
@@ -36,6 +37,7 @@ mod entity;
 mod follow;
 mod gates;
 mod handle;
+mod keys;
 mod ledger;
 mod life;
 mod limits;
@@ -56,10 +58,11 @@ pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use follow::LeaseEnd;
 pub use handle::Host;
+pub use keys::Keys;
 pub use limits::Limits;
 pub use message::{Answered, Failure, Meta, Receipt};
 pub use supervisor::{DependencyView, HealthView, Occupancy};
-pub use views::{Hosted, Views, tags};
+pub use views::{Hosted, Views, tags, tenant_of_lock};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,6 +116,8 @@ impl From<ReadError> for StartError {
 pub struct HostOptions {
     /// The dependencies of the configuration, by name.
     pub dependencies: BTreeMap<String, Settings>,
+    /// Whether dependencies of an earlier configuration that are not named here are retired.
+    pub retire: bool,
     /// Health rises only after a better level has held this long, in milliseconds.
     pub recover_after_ms: u64,
     /// Continue a journal that is over an hour ahead of the wall clock.
@@ -129,6 +134,7 @@ impl Default for HostOptions {
     fn default() -> Self {
         Self {
             dependencies: BTreeMap::new(),
+            retire: true,
             recover_after_ms: 10_000,
             accept_clock: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -186,4 +192,5 @@ pub(crate) struct Doors {
     clock: Clock,
     limits: Limits,
     unreadable: u64,
+    keys: Keys,
 }

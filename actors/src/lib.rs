@@ -8,6 +8,7 @@ pub mod dependency;
 mod fast;
 pub mod gate;
 pub mod health;
+pub mod key;
 pub mod lock;
 pub mod machine;
 #[cfg(feature = "openapi")]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::codec::{CodecError, Payload};
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
+use crate::key::{Key, KeyEvent, KeyState};
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::{Illegal, Machine};
 use crate::session::{Session, SessionEvent, SessionState};
@@ -24,6 +25,8 @@ pub struct World {
     pub sessions: Entities<SessionState>,
     /// By name.
     pub locks: Entities<LockState>,
+    /// By name.
+    pub keys: Entities<KeyState>,
 }
 
 /// An event of any kind.
@@ -38,6 +41,8 @@ pub enum AnyEvent {
     Session(SessionEvent),
     /// See [`LockEvent`].
     Lock(LockEvent),
+    /// See [`KeyEvent`].
+    Key(KeyEvent),
 }
 
 /// Why a record cannot be folded.
@@ -72,6 +77,7 @@ impl AnyEvent {
             },
             Session::KIND => Self::Session(SessionEvent::decode(type_id, schema, payload)?),
             Lock::KIND => Self::Lock(LockEvent::decode(type_id, schema, payload)?),
+            Key::KIND => Self::Key(KeyEvent::decode(type_id, schema, payload)?),
             other => return Err(Meaningless::Kind(other.to_owned())),
         })
     }
@@ -84,6 +90,7 @@ impl AnyEvent {
             Self::Dependency(event) => event.name(),
             Self::Session(event) => event.name(),
             Self::Lock(event) => event.name(),
+            Self::Key(event) => event.name(),
         }
     }
 
@@ -95,6 +102,7 @@ impl AnyEvent {
             DependencyEvent::catalogue(),
             SessionEvent::catalogue(),
             LockEvent::catalogue(),
+            KeyEvent::catalogue(),
         ]
         .concat()
     }
@@ -111,6 +119,7 @@ impl World {
             AnyEvent::Dependency(event) => fold::<Dependency>(&mut self.dependencies, id, event),
             AnyEvent::Session(event) => fold::<Session>(&mut self.sessions, id, event),
             AnyEvent::Lock(event) => fold::<Lock>(&mut self.locks, id, event),
+            AnyEvent::Key(event) => fold::<Key>(&mut self.keys, id, event),
         }
     }
 }

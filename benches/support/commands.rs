@@ -75,7 +75,7 @@ async fn lock(host: &Host, number: usize) {
     let stream = StreamId::new("lock", &format!("bench-{number:04}")).unwrap();
     let owner = "bench".to_owned();
     let claim = Claim {
-        owner: owner.clone(),
+        owner: owner.as_str().into(),
         session: None,
         mode: Mode::Exclusive,
         range: None,

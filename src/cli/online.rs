@@ -3,9 +3,14 @@
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::Body;
+use ureq::http::Response;
 
 use super::exit::Failed;
 
@@ -16,7 +21,12 @@ pub(super) struct Online {
     /// What to do without a server.
     offline: &'static str,
     agent: ureq::Agent,
+    /// Sent with every request.
+    key: Option<String>,
 }
+
+/// Names the file with the key that goes with every request.
+const KEY_FILE: &str = "MAINSTAY_KEY_FILE";
 
 /// A fold of a large journal takes its time.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -35,12 +45,28 @@ impl Online {
             .http_status_as_error(false)
             .build()
             .into();
-        Ok(Self { server, offline, agent })
+        let key = key(&server)?;
+        Ok(Self { server, offline, agent, key })
     }
 
     /// The JSON of a GET, whatever its status; a problem other than "not ready" is a failure.
     pub(super) fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failed> {
         let (status, body) = self.ask(path, query)?;
+        self.good(status, body)
+    }
+
+    /// The JSON of a POST; a problem is a failure.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Failed> {
+        let mut request = self.agent.post(format!("{}{path}", self.server));
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        let answer = request.send_json(body).map_err(|error| self.unreachable(&error))?;
+        let (status, body) = self.read(answer)?;
+        self.good(status, body)
+    }
+
+    fn good(&self, status: u16, body: Value) -> Result<Value, Failed> {
         if status < 400 {
             return Ok(body);
         }
@@ -48,7 +74,9 @@ impl Online {
         Err(match status {
             503 => Failed::unreachable(format!("{}: {detail}", self.server)),
             400 | 410 => Failed::usage(detail),
-            404 => Failed::work(detail),
+            401 => Failed::refused(format!("{detail}; {KEY_FILE} names the file with it")),
+            403 => Failed::refused(detail),
+            404 | 409 => Failed::work(detail),
             _ => Failed::work(format!("{status}: {detail}")),
         })
     }
@@ -65,15 +93,23 @@ impl Online {
     /// Status and JSON of a GET.
     pub(super) fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<(u16, Value), Failed> {
         let query = query.iter().map(|(key, value)| (*key, value.as_str()));
-        let unreachable = |error: ureq::Error| {
-            Failed::unreachable(format!(
-                "no server answers at {} ({error}); start one with `mainstay serve`, name another \
-                 with --server, {}",
-                self.server, self.offline
-            ))
-        };
         let url = format!("{}{path}", self.server);
-        let mut response = self.agent.get(url).query_pairs(query).call().map_err(unreachable)?;
+        let mut request = self.agent.get(url).query_pairs(query);
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        self.read(request.call().map_err(|error| self.unreachable(&error))?)
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failed {
+        Failed::unreachable(format!(
+            "no server answers at {} ({error}); start one with `mainstay serve`, name another with \
+             --server, {}",
+            self.server, self.offline
+        ))
+    }
+
+    fn read(&self, mut response: Response<Body>) -> Result<(u16, Value), Failed> {
         let status = response.status().as_u16();
         let read = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_json();
         let body = read.map_err(|error| {
@@ -81,6 +117,35 @@ impl Online {
         })?;
         Ok((status, body))
     }
+}
+
+/// The key of the file that the environment names, if it names one.
+fn key(server: &str) -> Result<Option<String>, Failed> {
+    let Some(path) = std::env::var_os(KEY_FILE) else { return Ok(None) };
+    let path = Path::new(&path);
+    let told = |reason: String| Failed::usage(format!("{KEY_FILE} {}: {reason}", path.display()));
+    let mode = std::fs::metadata(path).map_err(|error| told(error.to_string()))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(told("others can read it; `chmod 600` it, and rotate the key".to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
+    let key = text.trim();
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(told("it must hold a key and nothing else".to_owned()));
+    }
+    if !server.starts_with("https://") && !is_here(server) {
+        return Err(told(format!("a key goes over https only, and not to {server}")));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// Whether a URL names this machine.
+fn is_here(server: &str) -> bool {
+    let authority = server.split_once("://").map_or(server, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A thousand of the largest sessions.

@@ -76,7 +76,7 @@ impl Serve {
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
-        let server = Server::start(stay.host(), &config.server).await;
+        let server = Server::start(stay.host(), &config.server, config.access).await;
         let server = match server {
             Ok(server) => server,
             Err(error) => {

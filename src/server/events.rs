@@ -10,6 +10,7 @@ use mainstay_journal::{Cursor, Query as Find};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::access::Scope;
 use super::page::{self, Limit};
 use super::problem::Problem;
 use crate::event::{Event, type_ids};
@@ -65,10 +66,14 @@ pub(super) struct Events {
     responses((status = 200, description = "A page of events", body = Events)),
     extensions(("x-problems" = json!(["other-epoch"])))
 )]
-pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    host: Data<Host>,
+    scope: Scope,
+    query: Query<List>,
+) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
-    let find = find(&query, head)?;
+    let find = find(&query, &scope, head)?;
     let limit = query.limit.get();
     let events = page::off_arbiter(move || {
         let mut events = Vec::new();
@@ -83,7 +88,7 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
     Ok(HttpResponse::Ok().json(Events { events, next }))
 }
 
-fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
+fn find(query: &List, scope: &Scope, head: Cursor) -> Result<Find, Problem> {
     let bad = |field: &str, reason: String| Problem::bad(reason).with("field", field);
     let time = |field: &str, text: &Option<String>| {
         let parse = |text: &String| Timestamp::parse(text).map(Timestamp::as_micros);
@@ -99,7 +104,7 @@ fn find(query: &List, head: Cursor) -> Result<Find, Problem> {
         types: types.map_err(|reason| bad("type", reason))?.unwrap_or_default(),
         principal: query.principal.clone(),
         correlation: query.correlation.clone(),
-        tags: Vec::new(),
+        tags: scope.tags(),
         since_us: time("since", &query.since)?,
         until_us: time("until", &query.until)?,
         after: query.after.as_deref().map_or(Ok(0), |text| page::position("after", text, head))?,

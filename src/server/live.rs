@@ -35,6 +35,7 @@ use utoipa::IntoParams;
 use self::filter::Filter;
 use self::reader::Reader;
 use super::App;
+use super::access::Scope;
 use super::page;
 use super::problem::Problem;
 
@@ -86,11 +87,12 @@ pub(super) struct Follow {
 pub(super) async fn follow(
     host: Data<Host>,
     app: Data<App>,
+    scope: Scope,
     request: HttpRequest,
     query: Query<Follow>,
 ) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
-    let filter = Filter::of(&query)?;
+    let filter = Filter::of(&query, scope)?;
     let last = request.headers().get("last-event-id");
     let after = match (last, &query.after) {
         (Some(last), _) => {

@@ -239,6 +239,7 @@ async fn send(
     command: LockCommand,
     body: &impl Serialize,
 ) -> Result<Receipt<LockReply>, Problem> {
+    caller.scope().reach_lock(name)?;
     Ok(host.ask::<Lock>(stream(name)?, command, caller.meta(body)).await?)
 }
 

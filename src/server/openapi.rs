@@ -17,8 +17,12 @@ use mainstay_actors::world::AnyEvent;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
-use super::{batch, dependencies, docs, events, live, locks, problem, readiness, sessions, travel};
+use super::{
+    batch, dependencies, docs, events, keys, live, locks, problem, readiness, routes, sessions,
+    travel,
+};
 
 /// Everything that is served.
 #[derive(OpenApi)]
@@ -35,6 +39,7 @@ use super::{batch, dependencies, docs, events, live, locks, problem, readiness, 
         (name = "locks", description = "Leases with fencing tokens"),
         (name = "batch", description = "Many commands in one request"),
         (name = "journal", description = "What happened"),
+        (name = "keys", description = "Who may come in"),
         (name = "documents", description = "This document, as JSON and as a page; the problems"),
     ),
     paths(
@@ -47,6 +52,7 @@ use super::{batch, dependencies, docs, events, live, locks, problem, readiness, 
         locks::force_release,
         batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,
         travel::show_diff,
+        keys::list, keys::create, keys::show, keys::rotate, keys::revoke,
         show, docs::redirect, docs::asset, problem::show,
     ),
     components(schemas(ProblemBody))
@@ -55,8 +61,9 @@ struct Api;
 
 /// Of every operation.
 const ALWAYS: [&str; 2] = ["foreign-host", "internal"];
-/// Of every operation below the prefix: it needs a host that is ready.
-const OF_THE_HOST: [&str; 3] = ["bad-request", "not-ready", "busy"];
+/// Of every operation below the prefix: it needs a host that is ready, and who asks.
+const OF_THE_HOST: [&str; 6] =
+    ["bad-request", "not-ready", "busy", "unauthorized", "wrong-role", "wrong-tenant"];
 /// Of every operation with a body.
 const WITH_BODY: [&str; 3] = ["bad-request", "too-large", "unsupported-media-type"];
 /// Of every operation that takes an `Idempotency-Key`: it may write.
@@ -112,11 +119,36 @@ pub(super) fn document() -> Value {
             }
         }
     }
+    secure(&mut document);
     let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
     for schema in schemas.into_iter().flatten() {
         close_variants(schema.1);
     }
     document
+}
+
+/// Says of each operation whether it needs a key, and of which role.
+fn secure(document: &mut Value) {
+    let schemes = json!({
+        "key": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+        "bearer": { "type": "http", "scheme": "bearer", "description": "The same key" },
+    });
+    if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
+        components.insert("securitySchemes".to_owned(), schemes);
+    }
+    for (path, doors) in routes::all() {
+        let path = path.replace(":.*}", "}");
+        for Door { method, need, .. } in doors {
+            let method = method.as_str().to_lowercase();
+            let operation = document["paths"].get_mut(&path).and_then(|it| it.get_mut(&method));
+            let operation = operation.and_then(Value::as_object_mut);
+            let (Some(operation), Need::Role { role, .. }) = (operation, need) else { continue };
+            // The empty one: from this machine no key is needed, unless the configuration says so.
+            let any_of = json!([{ "key": [] }, { "bearer": [] }, {}]);
+            operation.insert("security".to_owned(), any_of);
+            operation.insert("x-role".to_owned(), json!(role.name()));
+        }
+    }
 }
 
 /// The names that a filter by type takes are those of the code.

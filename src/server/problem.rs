@@ -3,7 +3,8 @@
 //! | status | when |
 //! |---|---|
 //! | 400 | malformed: JSON, types, names, ranges |
-//! | 403 | another host or origin |
+//! | 401 | no key that is known and good |
+//! | 403 | another host or origin, too low a role, another tenant |
 //! | 404 · 405 | no such thing or route · a method that the route does not take |
 //! | 409 | held, spent, used before, illegal transition |
 //! | 410 · 412 | another epoch · another revision |
@@ -21,11 +22,14 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::Failure;
+use mainstay_actors::key::KeyReject;
 use mainstay_actors::lock::LockReject;
 use mainstay_actors::session::SessionReject;
 use mainstay_journal::Refusal;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
+
+use super::access::WrongTenant;
 
 /// An error answer: `application/problem+json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,9 +125,13 @@ impl ResponseError for Problem {
             let seconds = ms.div_ceil(1_000).max(1);
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        response
+        let mut response = response
             .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))
-            .body(Value::Object(self.body()).to_string())
+            .body(Value::Object(self.body()).to_string());
+        if self.kind == "wrong-tenant" {
+            response.extensions_mut().insert(WrongTenant);
+        }
+        response
     }
 }
 
@@ -245,6 +253,20 @@ impl From<SessionReject> for Problem {
             },
             SessionReject::PersonalSubject { .. } => Self::bad(detail).with("field", "subject"),
             SessionReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
+        }
+    }
+}
+
+impl From<KeyReject> for Problem {
+    fn from(reject: KeyReject) -> Self {
+        let detail = reject.to_string();
+        let conflict = |kind| Self::new(StatusCode::CONFLICT, kind, detail.clone());
+        match reject {
+            KeyReject::NotFound => Self::not_found(detail),
+            KeyReject::Exists => conflict("key-exists"),
+            KeyReject::Revoked | KeyReject::Expired => conflict("key-over"),
+            KeyReject::TooManySecrets => conflict("key-secrets"),
+            KeyReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::access::{Identity, Scope};
 use super::problem::Problem;
 
 /// Longest `Idempotency-Key`, `X-Request-Id` or path id, in bytes.
@@ -30,6 +31,12 @@ pub(crate) struct Placed<T> {
 impl<T> Placed<T> {
     pub(crate) const fn new(body: T, at: Cursor) -> Self {
         Self { body, epoch: at.epoch, position: at.position }
+    }
+
+    /// Another answer at the same place.
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Placed<U> {
+        let Self { body, epoch, position } = self;
+        Placed { body: into(body), epoch, position }
     }
 }
 
@@ -52,7 +59,7 @@ pub(crate) struct CommandHeaders {
 /// The caller and its headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    principal: Arc<str>,
+    who: Identity,
     key: Option<String>,
     correlation: Option<Arc<str>>,
     target: String,
@@ -65,9 +72,9 @@ impl Caller {
         let request = self.key.as_ref().map(|key| {
             let body = serde_json::to_vec(body).unwrap_or_default();
             let fingerprint = xxh3_64(&[self.target.as_bytes(), b"\n", &body].concat());
-            (Arc::from(format!("{}:{key}", self.principal)), fingerprint)
+            (Arc::from(format!("{}:{key}", self.who.principal())), fingerprint)
         });
-        let (principal, correlation) = (self.principal.clone(), self.correlation.clone());
+        let (principal, correlation) = (self.who.principal().clone(), self.correlation.clone());
         Meta { principal, request, correlation, causation: None, fresh: false }
     }
 
@@ -76,6 +83,11 @@ impl Caller {
     pub(crate) fn part(&self, key: Option<&str>, target: String) -> Result<Self, Problem> {
         let key = key.map(|key| visible("key", key)).transpose()?;
         Ok(Self { key, target, ..self.clone() })
+    }
+
+    /// What of the tenants it may see.
+    pub(super) fn scope(&self) -> &Scope {
+        self.who.scope()
     }
 
     /// The `Idempotency-Key`, if one was sent.
@@ -89,11 +101,12 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(read(request))
+        let who = Identity::extract(request).into_inner();
+        ready(who.and_then(|who| read(request, who)))
     }
 }
 
-fn read(request: &HttpRequest) -> Result<Caller, Problem> {
+fn read(request: &HttpRequest, who: Identity) -> Result<Caller, Problem> {
     let key = header(request, "idempotency-key")?;
     let trace = header(request, "traceparent")?;
     // version-traceid-parentid-flags; source: W3C Trace Context.
@@ -103,7 +116,7 @@ fn read(request: &HttpRequest) -> Result<Caller, Problem> {
         None => header(request, "x-request-id")?,
     };
     Ok(Caller {
-        principal: Arc::from("local"),
+        who,
         key,
         correlation: correlation.map(Arc::from),
         target: format!("{} {}", request.method(), request.path()),

@@ -1,81 +1,124 @@
 //! Every route. One resource a path, so that a wrong method is 405 and not 404.
 
-use actix_web::Route;
-use actix_web::web::{delete, get, patch, post, put};
+use actix_web::Handler;
+use actix_web::http::Method;
+use actix_web::web::route;
+use actix_web::{FromRequest, Responder};
+use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
+use super::access::{Door, Need, door};
 use super::{
-    batch, dependencies, docs, events, live, locks, openapi, problem, readiness, sessions, travel,
+    batch, dependencies, docs, events, keys, live, locks, openapi, problem, readiness, sessions,
+    travel,
 };
 
 /// A path, and what it takes.
-pub(super) type At = (&'static str, Vec<Route>);
+pub(super) type At = (&'static str, Vec<Door>);
 
-/// All of them; each is an operation of the OpenAPI document.
+/// All of them; each is an operation of the OpenAPI document and a row of `docs/access.md`.
 pub(super) fn all() -> Vec<At> {
-    let groups = [outside(), of_dependencies(), of_sessions(), of_locks(), of_the_journal()];
+    let groups =
+        [outside(), of_dependencies(), of_sessions(), of_locks(), of_the_journal(), of_keys()];
     groups.into_iter().flatten().collect()
 }
 
 fn outside() -> Vec<At> {
+    let open = Need::Nothing;
     vec![
-        ("/livez", vec![get().to(readiness::livez)]),
-        ("/readyz", vec![get().to(readiness::readyz)]),
-        ("/openapi.json", vec![get().to(openapi::show)]),
-        ("/docs", vec![get().to(docs::redirect)]),
-        ("/docs/{file:.*}", vec![get().to(docs::asset)]),
-        ("/problems/{kind}", vec![get().to(problem::show)]),
+        ("/livez", vec![get(open, readiness::livez)]),
+        ("/readyz", vec![get(open, readiness::readyz)]),
+        ("/openapi.json", vec![get(open, openapi::show)]),
+        ("/docs", vec![get(open, docs::redirect)]),
+        ("/docs/{file:.*}", vec![get(open, docs::asset)]),
+        ("/problems/{kind}", vec![get(open, problem::show)]),
     ]
 }
 
 fn of_dependencies() -> Vec<At> {
+    // They are everybody's: a tenant sees them, and commands none.
+    let (reads, commands) = (Need::scoped(Viewer), Need::role(Operator));
     vec![
-        ("/api/v1/health", vec![get().to(dependencies::show_health)]),
-        ("/api/v1/dependencies", vec![get().to(dependencies::list)]),
+        ("/api/v1/health", vec![get(reads, dependencies::show_health)]),
+        ("/api/v1/dependencies", vec![get(reads, dependencies::list)]),
         (
             "/api/v1/dependencies/{name}",
-            vec![get().to(dependencies::show), put().to(dependencies::configure)],
+            vec![get(reads, dependencies::show), put(commands, dependencies::configure)],
         ),
-        ("/api/v1/dependencies/{name}/state", vec![post().to(dependencies::force)]),
-        ("/api/v1/dependencies/{name}/permits", vec![post().to(dependencies::ask_permit)]),
-        ("/api/v1/dependencies/{name}/outcomes", vec![post().to(dependencies::outcomes)]),
+        ("/api/v1/dependencies/{name}/state", vec![post(commands, dependencies::force)]),
+        ("/api/v1/dependencies/{name}/permits", vec![post(commands, dependencies::ask_permit)]),
+        ("/api/v1/dependencies/{name}/outcomes", vec![post(commands, dependencies::outcomes)]),
     ]
 }
 
 fn of_sessions() -> Vec<At> {
+    let (reads, commands) = (Need::scoped(Viewer), Need::scoped(Operator));
     vec![
-        ("/api/v1/sessions", vec![get().to(sessions::list), post().to(sessions::create)]),
+        ("/api/v1/sessions", vec![get(reads, sessions::list), post(commands, sessions::create)]),
         (
             "/api/v1/sessions/{id}",
             vec![
-                get().to(sessions::show),
-                patch().to(sessions::change),
-                delete().to(sessions::end),
+                get(reads, sessions::show),
+                patch(commands, sessions::change),
+                delete(commands, sessions::end),
             ],
         ),
-        ("/api/v1/sessions/{id}/touch", vec![post().to(sessions::touch)]),
+        ("/api/v1/sessions/{id}/touch", vec![post(commands, sessions::touch)]),
     ]
 }
 
 fn of_locks() -> Vec<At> {
+    let (reads, commands) = (Need::scoped(Viewer), Need::scoped(Operator));
     vec![
-        ("/api/v1/locks", vec![get().to(locks::list)]),
-        ("/api/v1/locks/{name}", vec![get().to(locks::show)]),
-        ("/api/v1/locks/{name}/acquire", vec![post().to(locks::acquire)]),
-        ("/api/v1/locks/{name}/renew", vec![post().to(locks::renew)]),
-        ("/api/v1/locks/{name}/release", vec![post().to(locks::release)]),
-        ("/api/v1/locks/{name}/check", vec![post().to(locks::check)]),
-        ("/api/v1/locks/{name}/force-release", vec![post().to(locks::force_release)]),
-        ("/api/v1/batch", vec![post().to(batch::run)]),
+        ("/api/v1/locks", vec![get(reads, locks::list)]),
+        ("/api/v1/locks/{name}", vec![get(reads, locks::show)]),
+        ("/api/v1/locks/{name}/acquire", vec![post(commands, locks::acquire)]),
+        ("/api/v1/locks/{name}/renew", vec![post(commands, locks::renew)]),
+        ("/api/v1/locks/{name}/release", vec![post(commands, locks::release)]),
+        // For the resource that is written: it asks, and changes nothing.
+        ("/api/v1/locks/{name}/check", vec![post(reads, locks::check)]),
+        (
+            "/api/v1/locks/{name}/force-release",
+            vec![post(Need::scoped(Supervisor), locks::force_release)],
+        ),
+        ("/api/v1/batch", vec![post(commands, batch::run)]),
     ]
 }
 
 fn of_the_journal() -> Vec<At> {
+    let reads = Need::scoped(Viewer);
     vec![
-        ("/api/v1/events", vec![get().to(events::list)]),
-        ("/api/v1/events/live", vec![get().to(live::follow)]),
-        ("/api/v1/events/{position}/why", vec![get().to(travel::show_why)]),
-        ("/api/v1/state", vec![get().to(travel::show_state)]),
-        ("/api/v1/streams/{kind}/{id:.*}", vec![get().to(travel::show_stream)]),
-        ("/api/v1/diff", vec![get().to(travel::show_diff)]),
+        ("/api/v1/events", vec![get(reads, events::list)]),
+        ("/api/v1/events/live", vec![get(reads, live::follow)]),
+        ("/api/v1/events/{position}/why", vec![get(reads, travel::show_why)]),
+        ("/api/v1/state", vec![get(reads, travel::show_state)]),
+        ("/api/v1/streams/{kind}/{id:.*}", vec![get(reads, travel::show_stream)]),
+        ("/api/v1/diff", vec![get(reads, travel::show_diff)]),
     ]
 }
+
+fn of_keys() -> Vec<At> {
+    let admin = Need::role(Admin);
+    vec![
+        ("/api/v1/keys", vec![get(admin, keys::list), post(admin, keys::create)]),
+        ("/api/v1/keys/{name}", vec![get(admin, keys::show)]),
+        ("/api/v1/keys/{name}/rotate", vec![post(admin, keys::rotate)]),
+        ("/api/v1/keys/{name}/revoke", vec![post(admin, keys::revoke)]),
+    ]
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident,)+) => {
+        $(
+            fn $name<F, Args>(need: Need, handler: F) -> Door
+            where
+                F: Handler<Args>,
+                Args: FromRequest + 'static,
+                F::Output: Responder + 'static,
+            {
+                door(Method::$method, need, route().method(Method::$method).to(handler))
+            }
+        )+
+    };
+}
+
+methods! { get GET, put PUT, post POST, patch PATCH, delete DELETE, }

@@ -28,22 +28,14 @@ use super::problem::Problem;
 use super::request::{Caller, CommandHeaders, Placed};
 use super::whole;
 
-/// The tenant when none is named.
-const DEFAULT_TENANT: &str = "default";
-
-pub(super) fn default_tenant() -> String {
-    DEFAULT_TENANT.to_owned()
-}
-
 /// A session to begin.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CreateSession)]
 pub(super) struct Create {
-    /// Whose it is; `default` if absent.
-    #[serde(default = "default_tenant")]
+    /// Whose it is; the key's own tenant, or `default`, if absent.
     #[schema(pattern = "^[A-Za-z0-9._-]{1,200}$")]
-    tenant: String,
+    tenant: Option<String>,
     /// Whom it is about: an opaque id. What looks like an e-mail address or telephone number is
     /// refused.
     #[schema(min_length = 1, max_length = 200)]
@@ -92,22 +84,25 @@ pub(super) async fn create(
     caller: Caller,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, command, meta) = creation(&app, &caller, &body)?;
-    let stream = stream(&body.tenant, &id)?;
-    let receipt = host.ask::<Session>(stream, command, meta).await?;
-    Ok(answer(StatusCode::CREATED, &body.tenant, &id, &receipt))
+    let Creation { tenant, id, command, meta } = creation(&app, &caller, &body)?;
+    let receipt = host.ask::<Session>(stream(&tenant, &id)?, command, meta).await?;
+    Ok(answer(StatusCode::CREATED, &tenant, &id, &receipt))
 }
 
-/// The new session's id, its first command, and what goes with it.
-pub(super) fn creation(
-    app: &App,
-    caller: &Caller,
-    body: &Create,
-) -> Result<(String, SessionCommand, Meta), Problem> {
-    let id = app.session_id(&body.tenant, caller)?.to_string();
+/// A new session: whose, its id, its first command, and what goes with it.
+pub(super) struct Creation {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    pub(super) command: SessionCommand,
+    pub(super) meta: Meta,
+}
+
+pub(super) fn creation(app: &App, caller: &Caller, body: &Create) -> Result<Creation, Problem> {
+    let tenant = caller.scope().tenant(body.tenant.as_deref())?;
+    let id = app.session_id(&tenant, caller)?.to_string();
     let attributes = body.attributes.iter().map(|(key, value)| (key.clone(), seal(value)));
     let command = SessionCommand::Create {
-        tenant: body.tenant.clone(),
+        tenant: tenant.clone(),
         subject: body.subject.clone(),
         ttl_ms: body.ttl_ms,
         max_age_ms: body.max_age_ms,
@@ -115,13 +110,7 @@ pub(super) fn creation(
     };
     // Without a key the id was made here and now.
     let meta = Meta { fresh: caller.key().is_none(), ..caller.meta(body) };
-    Ok((id, command, meta))
-}
-
-impl Create {
-    pub(super) fn tenant(&self) -> &str {
-        &self.tenant
-    }
+    Ok(Creation { tenant, id, command, meta })
 }
 
 /// Which session.
@@ -139,10 +128,9 @@ pub(super) struct SessionId {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Of {
-    /// Whose it is; `default` if absent.
-    #[serde(default = "default_tenant")]
-    #[param(pattern = "^[A-Za-z0-9._-]{1,200}$")]
-    tenant: String,
+    /// Whose it is; the key's own tenant, or `default`, if absent.
+    #[param(nullable = false, pattern = "^[A-Za-z0-9._-]{1,200}$")]
+    tenant: Option<String>,
 }
 
 /// A live session.
@@ -166,7 +154,7 @@ pub(super) async fn show(
     id: Path<String>,
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
-    send(&host, &caller, &of.tenant, &id, SessionCommand::Show, &()).await
+    send(&host, &caller, of.tenant.as_deref(), &id, SessionCommand::Show, &()).await
 }
 
 /// Prolong a session.
@@ -192,7 +180,7 @@ pub(super) async fn touch(
     id: Path<String>,
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
-    send(&host, &caller, &of.tenant, &id, SessionCommand::Touch, &()).await
+    send(&host, &caller, of.tenant.as_deref(), &id, SessionCommand::Touch, &()).await
 }
 
 /// A JSON merge patch of the attributes; null removes.
@@ -236,7 +224,7 @@ pub(super) async fn change(
 ) -> Result<HttpResponse, Problem> {
     let etag = request.headers().get(IF_MATCH).map(|etag| etag.to_str().unwrap_or_default());
     let command = body.command(etag)?;
-    send(&host, &caller, &of.tenant, &id, command, &*body).await
+    send(&host, &caller, of.tenant.as_deref(), &id, command, &*body).await
 }
 
 impl Patch {
@@ -272,7 +260,7 @@ pub(super) async fn end(
     id: Path<String>,
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
-    send(&host, &caller, &of.tenant, &id, SessionCommand::End, &()).await
+    send(&host, &caller, of.tenant.as_deref(), &id, SessionCommand::End, &()).await
 }
 
 pub(super) fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {
@@ -290,13 +278,14 @@ pub(super) fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {
 async fn send(
     host: &Host,
     caller: &Caller,
-    tenant: &str,
+    tenant: Option<&str>,
     id: &str,
     command: SessionCommand,
     body: &impl Serialize,
 ) -> Result<HttpResponse, Problem> {
-    let receipt = host.ask::<Session>(stream(tenant, id)?, command, caller.meta(body)).await?;
-    Ok(answer(StatusCode::OK, tenant, id, &receipt))
+    let tenant = caller.scope().tenant(tenant)?;
+    let receipt = host.ask::<Session>(stream(&tenant, id)?, command, caller.meta(body)).await?;
+    Ok(answer(StatusCode::OK, &tenant, id, &receipt))
 }
 
 /// A JSON value as the opaque bytes that the machines keep.

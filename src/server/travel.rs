@@ -21,10 +21,11 @@ use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
 use super::App;
+use super::access::Scope;
 use super::page::{self, Limit};
 use super::problem::Problem;
 use crate::travel::diff::{Diff, DiffError, diff};
-use crate::travel::why::{Why, why};
+use crate::travel::why::{Why, why_seen};
 use crate::travel::{
     Fold, Moment, MomentError, Place, StateAt, StatePage, StreamAt, StreamError, Unfoldable,
     state_at, stream_at,
@@ -53,6 +54,7 @@ impl Folds {
     /// Works on a fold that has not passed `until`, one at a time.
     async fn fold<T: Send + 'static>(
         &self,
+        scope: &Scope,
         until: Place,
         work: impl FnOnce(&mut Fold) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -60,6 +62,15 @@ impl Folds {
         let Ok(Ok(turn)) = turn else {
             return Err(Failure::<DependencyReject>::Busy("folds of the journal").into());
         };
+        if let Some(tenant) = scope.only() {
+            // It is small beside the whole, and nobody else's to go on from.
+            let mut fold = Fold::of_tenant(tenant);
+            return page::off_arbiter(move || {
+                let _turn = turn;
+                work(&mut fold)
+            })
+            .await;
+        }
         let kept = self.kept.clone();
         let done = page::off_arbiter(move || {
             // Given back by the fold itself: it goes on when its caller leaves.
@@ -126,6 +137,7 @@ pub(super) struct AskState {
 pub(super) async fn show_state(
     host: Data<Host>,
     app: Data<App>,
+    scope: Scope,
     query: Query<AskState>,
 ) -> Result<Json<StateAt>, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
@@ -137,7 +149,7 @@ pub(super) async fn show_state(
         let limit = limit.get();
         Ok(state_at(fold, place, StatePage { after_session, after_lock, limit }))
     };
-    app.folds.fold(place, work).await.map(Json)
+    app.folds.fold(&scope, place, work).await.map(Json)
 }
 
 /// Which stream.
@@ -178,12 +190,14 @@ pub(super) struct AskStream {
 )]
 pub(super) async fn show_stream(
     host: Data<Host>,
+    scope: Scope,
     path: Path<(String, String)>,
     query: Query<AskStream>,
 ) -> Result<Json<StreamAt>, Problem> {
     let (kind, id) = path.into_inner();
     let unknown = || Problem::not_found(format!("there is no stream {kind}/{id}"));
-    let stream = StreamId::new(&kind, &id).ok_or_else(unknown)?;
+    let stream = StreamId::new(&kind, &id).filter(|it| scope.sees(it.as_str()));
+    let stream = stream.ok_or_else(unknown)?;
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let place = place(&host, &log, "at", query.at.as_deref()).await?;
     page::off_arbiter(move || Ok(stream_at(&*log, &stream, &place)?)).await.map(Json)
@@ -224,10 +238,14 @@ pub(super) struct AskDiff {
 pub(super) async fn show_diff(
     host: Data<Host>,
     app: Data<App>,
+    scope: Scope,
     query: Query<AskDiff>,
 ) -> Result<Json<Diff>, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let stream = query.stream.as_deref().map(page::stream).transpose()?;
+    if let Some(stream) = stream.as_ref().filter(|it| !scope.sees(it.as_str())) {
+        return Err(Problem::not_found(format!("there is no stream {stream}")));
+    }
     let from = place(&host, &log, "from", Some(&query.from)).await?;
     let to = place(&host, &log, "to", query.to.as_deref()).await?;
     let host = (**host).clone();
@@ -235,7 +253,7 @@ pub(super) async fn show_diff(
         let work = move |fold: &mut Fold| {
             Ok(diff(&*log, fold, (from, to), None, &mut |_| is_serving(&host))?)
         };
-        return app.folds.fold(from, work).await.map(Json);
+        return app.folds.fold(&scope, from, work).await.map(Json);
     };
     let work = move || {
         let mut fold = Fold::default();
@@ -266,11 +284,13 @@ struct EventPlace {
 )]
 pub(super) async fn show_why(
     host: Data<Host>,
+    scope: Scope,
     position: Path<String>,
 ) -> Result<Json<Why>, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let position = page::position("position", &position, log.head())?;
-    let story = page::off_arbiter(move || Ok(why(&*log, position)?)).await?;
+    let work = move || Ok(why_seen(&*log, position, &|stream| scope.sees(stream))?);
+    let story = page::off_arbiter(work).await?;
     let none = || Problem::not_found(format!("there is no event at position {position}"));
     story.map(Json).ok_or_else(none)
 }
@@ -364,7 +384,7 @@ mod tests {
         let folds = Folds::default();
         let turn = folds.turn.clone().acquire_owned().await.unwrap();
         let place = Place { epoch: 1, position: 0, at: None };
-        let problem = folds.fold(place, |_| Ok(())).await.unwrap_err();
+        let problem = folds.fold(&Scope::ALL, place, |_| Ok(())).await.unwrap_err();
         assert_eq!(problem.status_code(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(problem.to_string().contains("busy"), "{problem}");
         drop(turn);

@@ -62,7 +62,7 @@ impl SessionView {
 
     /// The names of its attributes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.live.attributes.keys().map(String::as_str)
+        self.live.attributes.names()
     }
 
     /// An attribute's bytes; a value that was set as JSON is its text.

@@ -4,14 +4,20 @@
 //!   Fold ── advance(log, place) ──► every entity as it was there
 //!            │ sessions that have ended are counted and forgotten: no event can follow them
 //!            └ a stop asked for ends it between two events
+//!
+//! Of one tenant: what is everybody's first, then its own; each entity's events keep their order.
 //! ```
 
 use std::ops::ControlFlow;
 
+use mainstay_actors::codec::Payload;
+use mainstay_actors::dependency::DependencyEvent;
+use mainstay_actors::host::tags;
 use mainstay_actors::session::{SessionEvent, SessionState};
+use mainstay_actors::system::SystemEvent;
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::{AnyEvent, Meaningless, World};
-use mainstay_journal::{ReadError, ReadLog, RecordRef};
+use mainstay_journal::{Query, ReadError, ReadLog, RecordRef};
 
 use super::Place;
 
@@ -24,6 +30,8 @@ pub struct Fold {
     pub ended_sessions: u64,
     /// The last event that is in it.
     pub position: u64,
+    /// Whose sessions and locks are folded, and nobody else's.
+    tenant: Option<String>,
 }
 
 /// Why a journal cannot be folded.
@@ -49,6 +57,12 @@ pub enum Unfoldable {
 const STRIDE: u64 = 4_096;
 
 impl Fold {
+    /// Of one tenant: its sessions and locks, beside starts, health and dependencies.
+    #[must_use]
+    pub fn of_tenant(tenant: &str) -> Self {
+        Self { tenant: Some(tenant.to_owned()), ..Self::default() }
+    }
+
     /// Folds on from where it is up to a place, which must not lie before. `go_on` is told the
     /// position now and then; if it says no, the fold stops there.
     ///
@@ -75,7 +89,12 @@ impl Fold {
         visit: &mut dyn FnMut(&World, &RecordRef<'_>, &AnyEvent),
     ) -> Result<(), Unfoldable> {
         let mut trouble = None;
-        log.scan(self.position + 1, place.position, &mut |record| {
+        let (after, upto) = (self.position, place.position);
+        let queries = self.tenant.as_deref().map(|tenant| queries(tenant, after));
+        let mut take = |record: RecordRef<'_>| {
+            if record.position > upto {
+                return ControlFlow::Break(());
+            }
             if record.position.is_multiple_of(STRIDE) && !go_on(record.position) {
                 trouble = Some(Unfoldable::Stopped);
                 return ControlFlow::Break(());
@@ -88,8 +107,20 @@ impl Fold {
                     ControlFlow::Break(())
                 },
             }
-        })?;
-        trouble.map_or(Ok(()), Err)
+        };
+        match queries {
+            None => log.scan(after + 1, upto, &mut take)?,
+            Some(queries) => {
+                for query in queries {
+                    log.find(&query, &mut take)?;
+                }
+            },
+        }
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        self.position = upto.max(after);
+        Ok(())
     }
 
     pub(crate) fn take(
@@ -120,4 +151,12 @@ impl Fold {
             _ => None,
         })
     }
+}
+
+/// What is everybody's, and what is one tenant's.
+fn queries(tenant: &str, after: u64) -> [Query; 2] {
+    let everybodys = [SystemEvent::catalogue(), DependencyEvent::catalogue()].concat();
+    let types = everybodys.into_iter().map(|(_, id)| id).collect();
+    let tags = vec![(tags::TENANT, tenant.to_owned())];
+    [Query { types, after, ..Query::default() }, Query { tags, after, ..Query::default() }]
 }

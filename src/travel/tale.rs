@@ -3,6 +3,7 @@
 use mainstay_actors::dependency::{
     BreakerForced, Cause, DependencyEvent, Evidence, Mode, ObservationWindow,
 };
+use mainstay_actors::key::{KeyEvent, RefusedBecause};
 use mainstay_actors::lock::{LeftBecause, LockEvent};
 use mainstay_actors::rate::Rate;
 use mainstay_actors::session::{EndReason, SessionEvent};
@@ -19,6 +20,7 @@ pub fn tell(id: &str, event: &AnyEvent, at: Timestamp, owner: Option<&str>) -> S
         AnyEvent::Dependency(event) => dependency(id, event, at),
         AnyEvent::Session(event) => session(id, event, at),
         AnyEvent::Lock(event) => lock(id, event, at, owner),
+        AnyEvent::Key(event) => key(id, event, at),
     }
 }
 
@@ -166,7 +168,7 @@ fn session(id: &str, event: &SessionEvent, at: Timestamp) -> String {
             format!("session {id} was used and lasts until {}", clock(event.idle_until, at))
         },
         SessionEvent::SessionPatched(event) => {
-            let names: Vec<&str> = event.changes.keys().map(String::as_str).collect();
+            let names: Vec<&str> = event.changes.names().collect();
             format!("session {id} changed (revision {}): {}", event.revision, names.join(", "))
         },
         SessionEvent::SessionEnded(event) => format!("session {id} {}", ended(event.reason)),
@@ -231,6 +233,34 @@ fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> Stri
         LockEvent::RefusalRecorded(event) => {
             let (by, what, whose) = (&event.owner, &event.command, holder(event.token));
             format!("{by} was refused to {what} {id}: the lease is of {whose}")
+        },
+    }
+}
+
+fn key(name: &str, event: &KeyEvent, at: Timestamp) -> String {
+    match event {
+        KeyEvent::KeyCreated(event) => {
+            let role = event.role.name();
+            let whose =
+                event.tenant.as_ref().map_or("all tenants".to_owned(), |it| format!("tenant {it}"));
+            let until =
+                event.expires_at.map_or(String::new(), |it| format!(", until {}", clock(it, at)));
+            format!("the key {name} was made: {role} for {whose}{until}")
+        },
+        KeyEvent::KeyRotated(event) => {
+            let until = clock(event.older_until, at);
+            format!("the key {name} got another secret; the older ones are taken until {until}")
+        },
+        KeyEvent::KeyRevoked(event) => format!("the key {name} was revoked: {}", event.reason),
+        KeyEvent::AccessRefused(event) => {
+            let why = match event.because {
+                RefusedBecause::Secret => "its secret is not the key's",
+                RefusedBecause::Expired => "the key has expired",
+                RefusedBecause::Revoked => "the key was revoked",
+                RefusedBecause::Role => "its role is too low",
+                RefusedBecause::Tenant => "it is of another tenant",
+            };
+            format!("{} was refused to the key {name}: {why}", event.operation)
         },
     }
 }

@@ -9,7 +9,8 @@
 //! Causes are followed by position. Effects have no index: they are looked for in the
 //! [`LOOK_AHEAD`] events that follow, and the answer says how far that was.
 
-use std::collections::BTreeMap;
+mod effects;
+
 use std::ops::ControlFlow;
 
 use mainstay_actors::lock::LockEvent;
@@ -18,6 +19,7 @@ use mainstay_actors::world::AnyEvent;
 use mainstay_journal::{Cursor, Query, ReadError, ReadLog, RecordRef, StreamId};
 use serde::{Deserialize, Serialize};
 
+use self::effects::effects;
 use super::diff::Few;
 use super::tell;
 use crate::event::Event;
@@ -71,24 +73,42 @@ pub struct Effect {
     pub told: Told,
 }
 
+/// Whether a stream is seen.
+pub type Sees<'s> = &'s dyn Fn(&str) -> bool;
+
 /// Tells the story of the event at a position; `None` if there is none.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub fn why(log: &dyn ReadLog, position: u64) -> Result<Option<Why>, ReadError> {
-    let Some(event) = told_at(log, position)? else { return Ok(None) };
+    why_seen(log, position, &|_| true)
+}
+
+/// As [`why`], for one who sees some streams only: the others are as if they were not.
+///
+/// # Errors
+/// See [`why`].
+pub fn why_seen(
+    log: &dyn ReadLog,
+    position: u64,
+    sees: Sees<'_>,
+) -> Result<Option<Why>, ReadError> {
+    let event = told_at(log, position)?.filter(|it| sees(&it.event.stream));
+    let Some(event) = event else { return Ok(None) };
     let together = together(log, &event.event)?;
-    let causes = causes(log, &event.event)?;
+    let causes = causes(log, &event.event, sees)?;
     let mut tree: Vec<u64> = vec![position];
     tree.extend(together.shown.iter().map(|it| it.event.position));
-    let (effects, looked_until) = effects(log, event.event.epoch, &tree)?;
+    let (effects, looked_until) = effects(log, event.event.epoch, &tree, sees)?;
     let known = |position: u64| {
         tree.contains(&position)
             || effects.shown.iter().any(|it| it.told.event.position == position)
             || causes.shown.iter().any(|it| it.event.position == position)
     };
     let correlated = match &event.event.correlation {
-        Some(correlation) => correlated(log, correlation, known)?,
+        Some(correlation) => {
+            correlated(log, correlation, &|record| !known(record.position) && sees(record.stream))?
+        },
         None => Few::default(),
     };
     let complete = looked_until >= log.head().position;
@@ -122,11 +142,12 @@ fn together(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
     Ok(few)
 }
 
-fn causes(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
+fn causes(log: &dyn ReadLog, event: &Event, sees: Sees<'_>) -> Result<Few<Told>, ReadError> {
     let mut few = Few::default();
     let mut next = cause_of(event);
     while let Some(position) = next {
-        let Some(told) = told_at(log, position)? else { break };
+        let told = told_at(log, position)?.filter(|it| sees(&it.event.stream));
+        let Some(told) = told else { break };
         next = cause_of(&told.event);
         few.push(told, TOLD);
         if few.more > 0 {
@@ -142,56 +163,15 @@ fn cause_of(event: &Event) -> Option<u64> {
     (cause.epoch == event.epoch && cause.position < event.position).then_some(cause.position)
 }
 
-/// What the tree led to, each behind its cause, and how far was looked.
-fn effects(log: &dyn ReadLog, epoch: u32, tree: &[u64]) -> Result<(Few<Effect>, u64), ReadError> {
-    let first = tree.iter().min().copied().unwrap_or_default();
-    let until = first.saturating_add(LOOK_AHEAD).min(log.head().position);
-    // Position → its cause; the roots have none.
-    let mut found: BTreeMap<u64, Option<u64>> = tree.iter().map(|it| (*it, None)).collect();
-    let mut more = 0;
-    log.scan(first + 1, until, &mut |record| {
-        let cause = record.causation.filter(|cause| cause.epoch == epoch);
-        if let Some(cause) = cause.filter(|cause| found.contains_key(&cause.position)) {
-            if found.len() < TOLD + tree.len() {
-                found.entry(record.position).or_insert(Some(cause.position));
-            } else {
-                more += 1;
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    let mut effects = Few { shown: Vec::new(), more };
-    for root in tree {
-        below(log, &found, *root, 1, &mut effects.shown)?;
-    }
-    Ok((effects, until))
-}
-
-fn below(
-    log: &dyn ReadLog,
-    found: &BTreeMap<u64, Option<u64>>,
-    cause: u64,
-    depth: u32,
-    into: &mut Vec<Effect>,
-) -> Result<(), ReadError> {
-    for (position, _) in found.iter().filter(|(_, of)| **of == Some(cause)) {
-        if let Some(told) = told_at(log, *position)? {
-            into.push(Effect { depth, told });
-        }
-        below(log, found, *position, depth + 1, into)?;
-    }
-    Ok(())
-}
-
 fn correlated(
     log: &dyn ReadLog,
     correlation: &str,
-    known: impl Fn(u64) -> bool,
+    wanted: &dyn Fn(&RecordRef<'_>) -> bool,
 ) -> Result<Few<Told>, ReadError> {
     let query = Query { correlation: Some(correlation.to_owned()), ..Query::default() };
     let mut positions = Few::default();
     log.find(&query, &mut |record| {
-        if !known(record.position) {
+        if wanted(&record) {
             positions.push(record.position, TOLD);
         }
         if positions.len() < COUNTED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -255,7 +235,9 @@ pub(super) fn granted(
     until: Timestamp,
 ) -> Result<Option<(String, Timestamp)>, ReadError> {
     newest(log, (lock, "LeaseGranted", until), |event, at| match event {
-        LockEvent::LeaseGranted(event) if event.token == token => Some((event.claim.owner, at)),
+        LockEvent::LeaseGranted(event) if event.token == token => {
+            Some((event.claim.owner.into(), at))
+        },
         _ => None,
     })
 }

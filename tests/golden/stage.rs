@@ -100,17 +100,22 @@ impl Stage {
         let after =
             decision.events.iter().fold(state, |state, event| M::apply(state, event).unwrap());
         let name = format!("{}/{id}", M::KIND);
+        let stream = StreamId::parse(&name).unwrap();
         let version = self.entities.get(&name).map_or(0, |(_, version)| *version);
-        let drafts = decision.events.iter().map(|event| {
-            let mut payload = Vec::new();
-            event.encode(&mut payload).unwrap();
-            let (type_id, schema) = Payload::type_id(event);
-            Draft { type_id, schema, tags: M::tags(event), payload }
-        });
+        let drafts: Vec<_> = decision
+            .events
+            .iter()
+            .map(|event| {
+                let mut payload = Vec::new();
+                event.encode(&mut payload).unwrap();
+                let (type_id, schema) = Payload::type_id(event);
+                Draft { type_id, schema, tags: M::tags(&stream, event), payload }
+            })
+            .collect();
         let append = Append {
             activation: 1,
             seen: None,
-            stream: StreamId::parse(&name).unwrap(),
+            stream,
             expected_version: version,
             envelope: Envelope {
                 at_us: at(ms).as_micros(),
@@ -119,7 +124,7 @@ impl Stage {
                 correlation: who.correlation.map(Arc::from),
                 causation: who.cause,
             },
-            drafts: drafts.collect(),
+            drafts,
         };
         let count = decision.events.len() as u64;
         self.log.submit(append).unwrap();

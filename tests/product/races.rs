@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
-use mainstay::config::ServerConfig;
+use mainstay::config::{AccessConfig, ServerConfig};
 use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
 use mainstay::server::Server;
 use serde_json::json;
@@ -41,7 +41,7 @@ fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
     let server = runtime
         .block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &config).await
+            Server::start(&host, &config, AccessConfig::default()).await
         })
         .unwrap();
     let client = Client::of(server.address());

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainstay_journal::{Cursor, EventLog, Sink, StreamId};
+use smol_str::SmolStr;
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoints::Checkpoints;
@@ -56,6 +57,7 @@ pub(crate) async fn boot(
     let last_boot = facts.systems.get(BOOT).map_or(0, |loaded| loaded.state.boot);
     let gates = Gates::new(clock, last_boot + 1);
     let views = Views::new(gates.clone());
+    let keys = views.borrow().keys.clone();
     fill(&mut views.borrow_mut(), &facts, orphaned);
     outbox.open(log.clone(), views.clone(), Checkpoints::new(limits.checkpoint_events, kept));
 
@@ -71,7 +73,8 @@ pub(crate) async fn boot(
     let booted = system.send::<System>(BOOT, SystemCommand::Boot { version }).await?;
     shared.boot.set(booted.0.boot);
     system.extend_leases(work.leases).await?;
-    system.configure(work.vanished, options.dependencies).await?;
+    let vanished = if options.retire { work.vanished } else { Vec::new() };
+    system.configure(vanished, options.dependencies).await?;
     views.borrow_mut().flush();
 
     actix::spawn(timers.clone().run(clock, registry.clone()));
@@ -93,6 +96,7 @@ pub(crate) async fn boot(
         clock,
         limits,
         unreadable,
+        keys,
     })
 }
 
@@ -119,7 +123,7 @@ async fn open(
         .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}").into()))
 }
 
-fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
+fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<SmolStr>) {
     views.position = facts.head;
     if let Some(health) = facts.systems.get(HEALTH) {
         views.health = health.state.clone();
@@ -129,12 +133,15 @@ fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
         let at = Cursor { epoch: loaded.epoch, position: loaded.head.position };
         views.dependency_at = views.dependency_at.max(at);
     }
+    for (name, loaded) in &facts.keys {
+        views.keys.put(name, &loaded.state);
+    }
     for (name, state) in &facts.locks {
         if let Some(stream) = StreamId::new(Lock::KIND, name) {
             views.recover_lock(&stream, state.clone());
         }
     }
-    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session)));
+    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session.into())));
     views.to_release.extend(ended);
 }
 
@@ -165,6 +172,7 @@ fn hand_over(shared: &Shared, facts: Facts, configured: &BTreeMap<String, Settin
     shared.timers.fill::<Dependency>(Facts::deadlines::<Dependency>(states));
     seed(shared, facts.systems);
     seed(shared, facts.dependencies);
+    seed(shared, facts.keys);
     Work { leases, vanished }
 }
 

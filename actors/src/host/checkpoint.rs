@@ -1,7 +1,7 @@
 //! What a start needs, kept beside the journal, so that it folds only what came after.
 //!
 //! ```text
-//!   head of it ‖ starts, levels, dependencies ‖ held locks ‖ live sessions by id … ‖ end
+//!   head of it ‖ starts, levels, dependencies, keys ‖ held locks ‖ live sessions by id … ‖ end
 //! ```
 //!
 //! It is made from the last one and the records since, off the arbiter, and holds durable facts only.
@@ -20,6 +20,7 @@ use super::due::{Due, LiveSession};
 use super::loaded::{Loaded, freeze, thaw};
 use super::recovery::{Facts, follow};
 use crate::dependency::Dependency;
+use crate::key::Key;
 use crate::lock::{Lock, LockState};
 use crate::machine::Machine;
 use crate::system::System;
@@ -28,7 +29,7 @@ use crate::time::Timestamp;
 /// The name it is kept under.
 const NAME: &str = "checkpoint";
 /// Checkpoints of another number are not read.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Front {
@@ -47,6 +48,7 @@ struct Front {
 enum Entry {
     System(Whole),
     Dependency(Whole),
+    Key(Whole),
     Lock(String, LockState),
     Session(Box<str>, Due),
     /// Everything is there: so many entries.
@@ -111,6 +113,10 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
             Entry::Dependency(whole) => {
                 let loaded = thawed::<Dependency>(&whole, front.epoch)?;
                 facts.dependencies.insert(whole.id, loaded);
+            },
+            Entry::Key(whole) => {
+                let loaded = thawed::<Key>(&whole, front.epoch)?;
+                facts.keys.insert(whole.id, loaded);
             },
             Entry::Lock(name, state) => drop(facts.locks.insert(name, state)),
             other => {
@@ -268,6 +274,9 @@ impl<W: Write> Writing<'_, W> {
         }
         for (id, loaded) in &facts.dependencies {
             self.put(&Entry::Dependency(frozen::<Dependency>(id, loaded)?))?;
+        }
+        for (id, loaded) in &facts.keys {
+            self.put(&Entry::Key(frozen::<Key>(id, loaded)?))?;
         }
         for (name, state) in &facts.locks {
             self.put(&Entry::Lock(name.clone(), state.clone()))?;

@@ -174,7 +174,7 @@ impl<M: Hosted> EntityActor<M> {
             let mut payload = Vec::with_capacity(128);
             event.encode(&mut payload).map_err(|error| Failure::Unreadable(error.to_string()))?;
             let (type_id, schema) = event.type_id();
-            drafts.push(Draft { type_id, schema, tags: M::tags(event), payload });
+            drafts.push(Draft { type_id, schema, tags: M::tags(&self.stream, event), payload });
         }
         let append = Append {
             activation: entity.activation,

@@ -12,7 +12,9 @@ use super::follow::{Follow, LeaseEnd};
 use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
-use super::{Doors, HostOptions, Hosted, Limits, OpenLog, Readiness, StartError, boot, gates};
+use super::{
+    Doors, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot, gates,
+};
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::{Admission, Report};
 use crate::lock::{LockReject, LockState};
@@ -293,6 +295,12 @@ impl Host {
     #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
         self.inside.doors.get().map(|doors| doors.clock.now())
+    }
+
+    /// Every access key; `None` before it is ready.
+    #[must_use]
+    pub fn keys(&self) -> Option<&Keys> {
+        self.inside.doors.get().map(|doors| &doors.keys)
     }
 
     /// Events that recovery could not fold.

@@ -2,7 +2,7 @@
 //!
 //! | of | a start needs | and folds |
 //! |---|---|---|
-//! | starts, levels, dependencies | all: they are asked at once | their whole state |
+//! | starts, levels, dependencies, keys | all: they are asked at once | their whole state |
 //! | locks | those with a lease or a waiter, for lists and deadlines | these |
 //! | sessions | when each live one ends | two moments each |
 //!
@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use mainstay_journal::{Cursor, EventLog, RecordRef, StreamId};
+use smol_str::SmolStr;
 
 use super::StartError;
 use super::checkpoint::{self, Kept};
@@ -19,6 +20,7 @@ use super::due::{Changes, LiveSession};
 use super::loaded::Loaded;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
+use crate::key::Key;
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
@@ -43,6 +45,7 @@ pub(crate) struct Facts {
     pub(crate) unreadable: u64,
     pub(crate) systems: BTreeMap<String, Loaded<System>>,
     pub(crate) dependencies: BTreeMap<String, Loaded<Dependency>>,
+    pub(crate) keys: BTreeMap<String, Loaded<Key>>,
     /// Locks with a lease or a waiter.
     pub(crate) locks: BTreeMap<String, LockState>,
     /// What happened to sessions since the checkpoint.
@@ -73,6 +76,7 @@ impl Facts {
         match kind {
             System::KIND => take(&mut self.systems, id, record),
             Dependency::KIND => take(&mut self.dependencies, id, record),
+            Key::KIND => take(&mut self.keys, id, record),
             Lock::KIND => take_lock(&mut self.locks, id, record),
             Session::KIND => {
                 let event = SessionEvent::decode(record.type_id, record.schema, record.payload)
@@ -141,7 +145,7 @@ pub(crate) struct Recovered {
     pub(crate) sessions: Vec<(Timestamp, StreamId)>,
     /// Sessions that own or wait for a lock and are over: their locks were not released before
     /// the crash.
-    pub(crate) orphaned: BTreeSet<String>,
+    pub(crate) orphaned: BTreeSet<SmolStr>,
     /// How far the checkpoint was.
     pub(crate) kept: u64,
 }
@@ -200,7 +204,8 @@ fn from(
         let grants = lock.grants.iter().map(|grant| &grant.claim);
         grants.chain(lock.waiters.iter().map(|waiter| &waiter.claim))
     });
-    let mut orphaned: BTreeSet<String> = claims.filter_map(|claim| claim.session.clone()).collect();
+    let mut orphaned: BTreeSet<SmolStr> =
+        claims.filter_map(|claim| claim.session.clone()).collect();
     let mut live = Vec::new();
     for session in std::mem::take(&mut facts.sessions).merge(sessions) {
         let (id, due) = session.map_err(|error| Trouble::Kept(error.to_string()))?;

@@ -14,11 +14,14 @@ use std::rc::Rc;
 
 use mainstay_journal::{Cursor, StreamId, Tag, Tags};
 use smallvec::smallvec;
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::follow::Followers;
 use super::gates::Gates;
+use super::keys::Keys;
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
+use crate::key::{Key, KeyEvent, KeyState};
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
@@ -26,7 +29,7 @@ use crate::system::{LevelChanged, System, SystemEvent, SystemState};
 
 /// Tag keys of records: what `find` can search for beside stream, type, principal, correlation.
 pub mod tags {
-    /// The tenant of a session.
+    /// The tenant of a session, or of a lock named `{tenant}:…`; on every event of them.
     pub const TENANT: u8 = 1;
     /// The subject of a session.
     pub const SUBJECT: u8 = 2;
@@ -37,7 +40,7 @@ pub mod tags {
 /// A machine that the host can run.
 pub trait Hosted: Machine {
     /// The labels of an event's record.
-    fn tags(_event: &Self::Event) -> Tags {
+    fn tags(_stream: &StreamId, _event: &Self::Event) -> Tags {
         Tags::new()
     }
 
@@ -62,15 +65,17 @@ pub struct Views {
     /// Durable state of every lock with a lease or a waiter.
     pub(crate) locks: HashMap<StreamId, LockState>,
     /// Locks that a session may own or wait for.
-    pub(crate) locks_of_session: HashMap<String, BTreeSet<StreamId>>,
+    pub(crate) locks_of_session: HashMap<SmolStr, BTreeSet<StreamId>>,
     /// The other way round.
-    sessions_of_lock: HashMap<StreamId, BTreeSet<String>>,
+    sessions_of_lock: HashMap<StreamId, BTreeSet<SmolStr>>,
     /// Sessions whose locks are to be released, with the record that says so.
     pub(crate) to_release: VecDeque<(Cursor, Release)>,
     /// The durable level, and since when.
     pub(crate) health: SystemState,
     /// Who waits for the end of a lease.
     pub(crate) followers: Followers,
+    /// Every access key.
+    pub(crate) keys: Keys,
     /// The gates, which follow the breakers.
     pub(crate) gates: Rc<RefCell<Gates>>,
     /// The newest durable position that was published.
@@ -92,6 +97,7 @@ impl Views {
             to_release: VecDeque::new(),
             health: SystemState::default(),
             followers: Followers::default(),
+            keys: Keys::default(),
             gates,
             position: Cursor::default(),
             dependency_at: Cursor::default(),
@@ -128,7 +134,7 @@ impl Views {
 
     /// Follows which sessions a lock's leases and waiters belong to.
     fn index_sessions(&mut self, stream: &StreamId) {
-        let now: BTreeSet<String> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
+        let now: BTreeSet<SmolStr> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
         let before = if now.is_empty() {
             self.sessions_of_lock.remove(stream)
         } else {
@@ -148,7 +154,7 @@ impl Views {
     }
 }
 
-fn sessions_of(state: &LockState) -> BTreeSet<String> {
+fn sessions_of(state: &LockState) -> BTreeSet<SmolStr> {
     let grants = state.grants.iter().map(|grant| &grant.claim);
     let claims = grants.chain(state.waiters.iter().map(|waiter| &waiter.claim));
     claims.filter_map(|claim| claim.session.clone()).collect()
@@ -187,13 +193,13 @@ impl Hosted for Dependency {
 }
 
 impl Hosted for Session {
-    fn tags(event: &SessionEvent) -> Tags {
-        match event {
-            SessionEvent::SessionCreated(event) => {
-                smallvec![tag(tags::TENANT, &event.tenant), tag(tags::SUBJECT, &event.subject)]
-            },
-            _ => Tags::new(),
+    fn tags(stream: &StreamId, event: &SessionEvent) -> Tags {
+        let tenant = stream.id().split_once('/').map_or("", |(tenant, _)| tenant);
+        let mut tags: Tags = smallvec![tag(tags::TENANT, tenant)];
+        if let SessionEvent::SessionCreated(event) = event {
+            tags.push(tag(tags::SUBJECT, &event.subject));
         }
+        tags
     }
 
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SessionEvent]) {
@@ -210,13 +216,16 @@ impl Hosted for Session {
 }
 
 impl Hosted for Lock {
-    fn tags(event: &LockEvent) -> Tags {
+    fn tags(stream: &StreamId, event: &LockEvent) -> Tags {
+        let mut tags = Tags::new();
         match event {
-            LockEvent::LeaseGranted(event) => smallvec![tag(tags::OWNER, &event.claim.owner)],
-            LockEvent::WaiterQueued(event) => smallvec![tag(tags::OWNER, &event.claim.owner)],
-            LockEvent::RefusalRecorded(event) => smallvec![tag(tags::OWNER, &event.owner)],
-            _ => Tags::new(),
+            LockEvent::LeaseGranted(event) => tags.push(tag(tags::OWNER, &event.claim.owner)),
+            LockEvent::WaiterQueued(event) => tags.push(tag(tags::OWNER, &event.claim.owner)),
+            LockEvent::RefusalRecorded(event) => tags.push(tag(tags::OWNER, &event.owner)),
+            _ => {},
         }
+        tags.extend(tenant_of_lock(stream.id()).map(|tenant| tag(tags::TENANT, tenant)));
+        tags
     }
 
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[LockEvent]) {
@@ -238,12 +247,28 @@ impl Hosted for Lock {
     }
 }
 
+/// The tenant that a lock's name begins with: `acme:room-101` is of `acme`.
+#[must_use]
+pub fn tenant_of_lock(name: &str) -> Option<&str> {
+    name.split_once(':').map(|(tenant, _)| tenant)
+}
+
 /// The session that a new lease or waiter belongs to.
 fn session_of(event: &LockEvent) -> Option<&str> {
     match event {
         LockEvent::LeaseGranted(event) => event.claim.session.as_deref(),
         LockEvent::WaiterQueued(event) => event.claim.session.as_deref(),
         _ => None,
+    }
+}
+
+impl Hosted for Key {
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[KeyEvent]) {
+        views.position = at;
+        let mut state =
+            views.keys.get(stream.id()).map_or_else(KeyState::default, |it| (*it).clone());
+        fold::<Self>(&mut state, stream, events);
+        views.keys.put(stream.id(), &state);
     }
 }
 

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use super::limits::{self, check_attributes, check_change, check_create};
 use super::{
-    EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded, SessionEvent,
-    SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched, fold,
+    Attributes, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded,
+    SessionEvent, SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched, fold,
 };
 use crate::machine::{Again, Context, Decision};
 use crate::time::Timestamp;
@@ -69,10 +69,11 @@ struct NewSession {
 fn create(new: NewSession, now: Timestamp) -> Ruling {
     let NewSession { tenant, subject, ttl_ms, max_age_ms, attributes } = new;
     check_create(&tenant, &subject, ttl_ms, max_age_ms)?;
+    let attributes = attributes.into_iter().collect();
     check_attributes(&attributes)?;
     let created = SessionCreated {
-        tenant,
-        subject,
+        tenant: tenant.into(),
+        subject: subject.into(),
         ttl_ms,
         at: now,
         idle_until: now.plus_ms(ttl_ms),
@@ -106,7 +107,8 @@ fn patch(
     if changes.is_empty() {
         return Ok(touch(live, now));
     }
-    for (name, value) in &changes {
+    let changes: Attributes<_> = changes.into_iter().collect();
+    for (name, value) in changes.iter() {
         check_change(name, value.as_ref())?;
     }
     limits::check_patched(&live.attributes, &changes)?;

@@ -1,10 +1,8 @@
 //! What a session may hold, and what a subject must not look like.
 
-use std::collections::BTreeMap;
-
 use super::{
-    MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES, Sealed,
-    SessionReject, TTL_MS,
+    Attributes, MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES,
+    Sealed, SessionReject, TTL_MS,
 };
 
 /// Shortest absolute age, in milliseconds.
@@ -29,8 +27,8 @@ pub(super) fn check_create(
     }
 }
 
-pub(super) fn check_attributes(attributes: &BTreeMap<String, Sealed>) -> Result<(), SessionReject> {
-    for (name, value) in attributes {
+pub(super) fn check_attributes(attributes: &Attributes) -> Result<(), SessionReject> {
+    for (name, value) in attributes.iter() {
         check_change(name, Some(value))?;
     }
     check_sums(attributes.len(), size_bytes(attributes))
@@ -46,12 +44,12 @@ pub(super) fn check_change(name: &str, value: Option<&Sealed>) -> Result<(), Ses
 /// The attributes as they would be after the changes, and the changes themselves: a record is
 /// bounded too.
 pub(super) fn check_patched(
-    attributes: &BTreeMap<String, Sealed>,
-    changes: &BTreeMap<String, Option<Sealed>>,
+    attributes: &Attributes,
+    changes: &Attributes<Option<Sealed>>,
 ) -> Result<(), SessionReject> {
     let mut count = attributes.len();
     let mut bytes = size_bytes(attributes);
-    for (name, value) in changes {
+    for (name, value) in changes.iter() {
         if let Some(old) = attributes.get(name) {
             count -= 1;
             bytes -= name.len() + old.size_bytes();
@@ -74,7 +72,7 @@ fn check_sums(count: usize, bytes: usize) -> Result<(), SessionReject> {
     check(bytes <= MAX_ATTRIBUTE_BYTES, "attributes", "at most 16384 bytes, names included")
 }
 
-fn size_bytes(attributes: &BTreeMap<String, Sealed>) -> usize {
+fn size_bytes(attributes: &Attributes) -> usize {
     attributes.iter().map(|(name, value)| name.len() + value.size_bytes()).sum()
 }
 

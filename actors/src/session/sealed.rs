@@ -4,18 +4,22 @@ use std::fmt;
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// An attribute's value: opaque bytes, the first of which names the scheme (0 = plain).
 ///
 /// In JSON only its length appears: events and feeds never show a value.
 #[derive(PartialEq, Eq)]
-pub struct Sealed(Vec<u8>);
+pub struct Sealed(SmallVec<[u8; INLINE_BYTES]>);
+
+/// Longer values have an allocation of their own.
+const INLINE_BYTES: usize = 32;
 
 impl Sealed {
     /// Plain bytes, scheme 0.
     #[must_use]
     pub fn plain(value: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(value.len() + 1);
+        let mut bytes = SmallVec::with_capacity(value.len() + 1);
         bytes.push(0);
         bytes.extend_from_slice(value);
         Self(bytes)
@@ -39,12 +43,13 @@ impl Sealed {
 
 impl Clone for Sealed {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self(SmallVec::from_slice(&self.0))
     }
 
     /// Keeps the allocation: a patch of a hot session replaces values of the same size.
     fn clone_from(&mut self, source: &Self) {
-        self.0.clone_from(&source.0);
+        self.0.clear();
+        self.0.extend_from_slice(&source.0);
     }
 }
 
@@ -73,25 +78,20 @@ impl<'de> Deserialize<'de> for Sealed {
         if deserializer.is_human_readable() {
             return Err(D::Error::custom("a sealed value cannot be read from text"));
         }
-        deserializer.deserialize_byte_buf(Bytes("a sealed value")).map(Self)
+        deserializer.deserialize_bytes(Bytes)
     }
 }
 
-/// Takes bytes whole, not one by one.
-pub(crate) struct Bytes(pub(crate) &'static str);
+struct Bytes;
 
 impl Visitor<'_> for Bytes {
-    type Value = Vec<u8>;
+    type Value = Sealed;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str("a sealed value")
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(bytes.to_vec())
-    }
-
-    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-        Ok(bytes)
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Sealed, E> {
+        Ok(Sealed(SmallVec::from_slice(bytes)))
     }
 }

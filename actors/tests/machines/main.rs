@@ -22,6 +22,7 @@ mod gate_window;
 mod health_combinations;
 mod health_rules;
 mod hysteresis;
+mod key_rules;
 mod lock_again;
 mod lock_leases;
 mod lock_model;

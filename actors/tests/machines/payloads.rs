@@ -1,10 +1,11 @@
 //! The payload layouts are frozen: one event of each type as bytes, and what any bytes may do.
 
-use std::collections::BTreeMap;
-
 use mainstay_actors::codec::{CodecError, Payload};
 use mainstay_actors::dependency::*;
 use mainstay_actors::health::Level;
+use mainstay_actors::key::{
+    AccessRefused, KeyCreated, KeyEvent, KeyHash, KeyRevoked, KeyRotated, RefusedBecause, Role,
+};
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
     LeaseRevoked, LeftBecause, LockEvent, Mode as LockMode, Range, RangeUnit, RefusalRecorded,
@@ -12,7 +13,8 @@ use mainstay_actors::lock::{
 };
 use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
-    EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
+    Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched,
+    SessionTouched,
 };
 use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
 use mainstay_actors::time::Timestamp;
@@ -103,12 +105,12 @@ fn dependency() -> Vec<DependencyEvent> {
 }
 
 fn session() -> Vec<SessionEvent> {
-    let attributes = BTreeMap::from([(text("cart"), Sealed::plain(b"3"))]);
-    let changes = BTreeMap::from([(text("a"), None), (text("b"), Some(Sealed::plain(b"4")))]);
+    let attributes = Attributes::from([("cart", Sealed::plain(b"3"))]);
+    let changes = Attributes::from([("a", None), ("b", Some(Sealed::plain(b"4")))]);
     vec![
         SessionCreated {
-            tenant: text("t"),
-            subject: text("s"),
+            tenant: "t".into(),
+            subject: "s".into(),
             ttl_ms: 60_000,
             at: T,
             idle_until: U,
@@ -124,13 +126,13 @@ fn session() -> Vec<SessionEvent> {
 
 fn lock() -> Vec<LockEvent> {
     let claim = Claim {
-        owner: text("ann"),
-        session: Some(text("t/1")),
+        owner: "ann".into(),
+        session: Some("t/1".into()),
         mode: LockMode::Shared,
         range: Some(Range { unit: RangeUnit::Dates, from: -1, to: 300 }),
         ttl_ms: 10_000,
         delay_ms: 0,
-        request: Some(text("r1")),
+        request: Some("r1".into()),
     };
     vec![
         LeaseGranted { token: 5, claim: claim.clone(), expires_at: U, claim_by: Some(T) }.into(),
@@ -143,6 +145,17 @@ fn lock() -> Vec<LockEvent> {
         WaiterQueued { claim, deadline: U }.into(),
         WaiterLeft { request: text("r1"), why: LeftBecause::SessionEnded }.into(),
         RefusalRecorded { token: 5, owner: text("eve"), command: text("renew"), at: T }.into(),
+    ]
+}
+
+fn key() -> Vec<KeyEvent> {
+    let (hash, tenant) = (KeyHash([7; 32]), Some(text("t")));
+    vec![
+        KeyCreated { role: Role::Operator, tenant, hash, at: T, expires_at: Some(U) }.into(),
+        KeyRotated { hash: KeyHash([8; 32]), at: T, older_until: U }.into(),
+        KeyRevoked { reason: text("lost"), at: T }.into(),
+        AccessRefused { because: RefusedBecause::Role, operation: text("POST /keys"), at: T }
+            .into(),
     ]
 }
 
@@ -163,7 +176,9 @@ fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {
 
 #[test]
 fn the_layout_of_each_event_is_frozen() {
-    let bytes = lines(&system()) + &lines(&dependency()) + &lines(&session()) + &lines(&lock());
+    let bytes =
+        [lines(&system()), lines(&dependency()), lines(&session()), lines(&lock()), lines(&key())]
+            .concat();
     assert_eq!(bytes, include_str!("payloads.txt"), "\n{bytes}");
 }
 

@@ -1,12 +1,10 @@
 //! Sessions: tables, ends, revisions, coalesced touches.
 
-use std::collections::BTreeMap;
-
 use mainstay_actors::codec::Payload;
 use mainstay_actors::machine::{Again, Machine};
 use mainstay_actors::session::{
-    EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded, SessionEvent,
-    SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched,
+    Attributes, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded,
+    SessionEvent, SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched,
 };
 
 use crate::support::{Entity, Then, at};
@@ -132,16 +130,16 @@ ended: - done
 
 #[test]
 fn every_state_and_event_has_one_ruling() {
-    let changes = BTreeMap::new();
+    let changes = Attributes::default();
     let events: [SessionEvent; 5] = [
         SessionCreated {
-            tenant: "default".to_owned(),
-            subject: "guest-7".to_owned(),
+            tenant: "default".into(),
+            subject: "guest-7".into(),
             ttl_ms: 1_000,
             at: at(0),
             idle_until: at(1_000),
             ends_at: None,
-            attributes: BTreeMap::new(),
+            attributes: Attributes::default(),
         }
         .into(),
         SessionTouched { at: at(0), idle_until: at(1_000) }.into(),
@@ -223,9 +221,9 @@ fn a_patch_counts_as_a_touch_and_raises_the_revision() {
     session.wait_ms(1_000);
     let kept = session.when(patch(None, &[("cart", None), ("room", Some("12"))])).ok();
     assert_eq!(kept, SessionReply::Kept { revision: 2, expires_at: at(61_000) });
-    let names: Vec<_> = live(&session).attributes.keys().collect();
+    let names: Vec<_> = live(&session).attributes.names().collect();
     assert_eq!(names, ["room"]);
-    assert_eq!(live(&session).attributes["room"].as_plain(), Some(b"12".as_slice()));
+    assert_eq!(live(&session).attributes.get("room").unwrap().as_plain(), Some(b"12".as_slice()));
 }
 
 #[test]

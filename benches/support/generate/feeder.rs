@@ -105,7 +105,7 @@ impl Feeder {
             let mut payload = Vec::with_capacity(128);
             event.encode(&mut payload).unwrap();
             let (type_id, schema) = event.type_id();
-            drafts.push(Draft { type_id, schema, tags: M::tags(event), payload });
+            drafts.push(Draft { type_id, schema, tags: M::tags(&entity.stream, event), payload });
             let state = std::mem::take(&mut entity.state);
             entity.state = M::apply(state, event).unwrap();
         }

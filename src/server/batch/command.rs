@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::server::body::{Object, object};
 use crate::server::dependencies::{Force, OutcomeBody};
 use crate::server::locks::{Acquire, Check, Release, Renew};
-use crate::server::sessions::{Create, Patch, default_tenant};
+use crate::server::sessions::{Create, Patch};
 use crate::server::whole;
 
 /// A command; `key` is its `Idempotency-Key`.
@@ -29,9 +29,8 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         id: String,
-        /// `default` if absent.
-        #[serde(default = "default_tenant")]
-        tenant: String,
+        /// The key's own tenant, or `default`, if absent.
+        tenant: Option<String>,
     },
     /// `PATCH /sessions/{id}`
     #[serde(rename = "sessions.patch")]
@@ -39,9 +38,8 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         id: String,
-        /// `default` if absent.
-        #[serde(default = "default_tenant")]
-        tenant: String,
+        /// The key's own tenant, or `default`, if absent.
+        tenant: Option<String>,
         /// Only if this is still its `ETag`, a revision in quotes.
         if_match: Option<String>,
         #[serde(deserialize_with = "object")]
@@ -53,9 +51,8 @@ pub(in crate::server) enum Command {
         #[schema(pattern = "^[!-~]{1,200}$")]
         key: Option<String>,
         id: String,
-        /// `default` if absent.
-        #[serde(default = "default_tenant")]
-        tenant: String,
+        /// The key's own tenant, or `default`, if absent.
+        tenant: Option<String>,
     },
     /// `POST /locks/{name}/acquire`, without waiting
     #[serde(rename = "locks.acquire")]

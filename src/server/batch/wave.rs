@@ -14,6 +14,7 @@ use super::{Answer, Command};
 use crate::server::locks::Acquire;
 use crate::server::problem::Problem;
 use crate::server::request::Caller;
+use crate::server::sessions::Creation;
 use crate::server::{App, dependencies, locks, sessions};
 
 /// An answer that is under way.
@@ -92,6 +93,7 @@ impl<'r> Waves<'r> {
                 self.place_lock(&name, body.command(), meta, locks::checked).await
             },
             Command::ForceState { key, name, body } => {
+                self.caller.scope().reach_all()?;
                 let target = format!("POST /api/v1/dependencies/{name}/state");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&body);
                 let stream = dependencies::stream(&name)?;
@@ -100,6 +102,7 @@ impl<'r> Waves<'r> {
                 Ok(())
             },
             Command::ReportOutcomes { name, body } => {
+                self.caller.scope().reach_all()?;
                 let host = self.host.clone();
                 self.coming.push(Box::pin(async move {
                     Answer::of(202, dependencies::count(&host, &name, body).await)
@@ -114,23 +117,24 @@ impl<'r> Waves<'r> {
             Command::CreateSession { key, body } => {
                 let caller =
                     self.caller.part(key.as_deref(), "POST /api/v1/sessions".to_owned())?;
-                let (id, command, meta) = sessions::creation(self.app, &caller, &body)?;
-                (201, body.tenant().to_owned(), id, command, meta)
+                let Creation { tenant, id, command, meta } =
+                    sessions::creation(self.app, &caller, &body)?;
+                (201, tenant, id, command, meta)
             },
             Command::TouchSession { key, id, tenant } => {
                 let target = format!("POST /api/v1/sessions/{id}/touch");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&());
-                (200, tenant, id, SessionCommand::Touch, meta)
+                (200, self.tenant(tenant)?, id, SessionCommand::Touch, meta)
             },
             Command::PatchSession { key, id, tenant, if_match, body } => {
                 let target = format!("PATCH /api/v1/sessions/{id}");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&body);
-                (200, tenant, id, body.command(if_match.as_deref())?, meta)
+                (200, self.tenant(tenant)?, id, body.command(if_match.as_deref())?, meta)
             },
             Command::EndSession { key, id, tenant } => {
                 let target = format!("DELETE /api/v1/sessions/{id}");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&());
-                (200, tenant, id, SessionCommand::End, meta)
+                (200, self.tenant(tenant)?, id, SessionCommand::End, meta)
             },
             _ => return Err(Problem::internal("no command of a session")),
         };
@@ -149,7 +153,7 @@ impl<'r> Waves<'r> {
     ) -> Result<(), Problem> {
         let caller = self.lock_caller(key, &name, "acquire")?;
         if body.session.is_none() {
-            let (command, meta) = locks::claim(&caller, &body);
+            let (command, meta) = locks::claim(&caller, &body)?;
             return self.place_lock(&name, command, meta, locks::lease).await;
         }
         self.send().await;
@@ -158,7 +162,12 @@ impl<'r> Waves<'r> {
         Ok(())
     }
 
+    fn tenant(&self, asked: Option<String>) -> Result<String, Problem> {
+        self.caller.scope().tenant(asked.as_deref())
+    }
+
     fn lock_caller(&self, key: Option<&str>, name: &str, verb: &str) -> Result<Caller, Problem> {
+        self.caller.scope().reach_lock(name)?;
         self.caller.part(key, format!("POST /api/v1/locks/{name}/{verb}"))
     }
 

@@ -71,18 +71,21 @@ pub(in crate::server) async fn acquire(
 }
 
 /// The command of a request, and its meta data.
-pub(in crate::server) fn claim(caller: &Caller, body: &Acquire) -> (LockCommand, Meta) {
+pub(in crate::server) fn claim(
+    caller: &Caller,
+    body: &Acquire,
+) -> Result<(LockCommand, Meta), Problem> {
     let meta = caller.meta(body);
     let claim = Claim {
-        owner: body.owner.clone(),
-        session: body.session.as_deref().map(full_session),
+        owner: body.owner.as_str().into(),
+        session: full_session(caller, body)?.map(Into::into),
         mode: body.mode,
         range: body.range,
         ttl_ms: body.ttl_ms,
         delay_ms: body.lock_delay_ms,
-        request: meta.request.as_ref().map(|(id, _)| id.to_string()),
+        request: meta.request.as_ref().map(|(id, _)| id.clone().into()),
     };
-    (LockCommand::Acquire { claim, wait_ms: body.wait_ms }, meta)
+    Ok((LockCommand::Acquire { claim, wait_ms: body.wait_ms }, meta))
 }
 
 /// Asks the session, if there is one, before and after the grant.
@@ -92,12 +95,13 @@ pub(in crate::server) async fn take(
     name: &str,
     body: &Acquire,
 ) -> Result<Placed<Lease>, Problem> {
+    caller.scope().reach_lock(name)?;
     let stream = stream(name)?;
-    let session = body.session.as_deref().map(full_session);
+    let session = full_session(caller, body)?;
     if let Some(session) = &session {
         alive(host, caller, session).await?;
     }
-    let (acquire, meta) = claim(caller, body);
+    let (acquire, meta) = claim(caller, body)?;
     let granted = host.ask::<Lock>(stream.clone(), acquire, meta).await?;
     if let Some(session) = session
         && has_ended(host, caller, &session).await
@@ -112,8 +116,14 @@ pub(in crate::server) async fn take(
     lease(granted)
 }
 
-fn full_session(session: &str) -> String {
-    if session.contains('/') { session.to_owned() } else { format!("default/{session}") }
+/// `{tenant}/{id}` of the session that is to own the lease.
+fn full_session(caller: &Caller, body: &Acquire) -> Result<Option<String>, Problem> {
+    let Some(session) = &body.session else { return Ok(None) };
+    let (tenant, id) = match session.split_once('/') {
+        Some((tenant, id)) => (Some(tenant), id),
+        None => (None, session.as_str()),
+    };
+    Ok(Some(format!("{}/{id}", caller.scope().tenant(tenant)?)))
 }
 
 /// Refuses a session that has ended, and one that cannot be asked.

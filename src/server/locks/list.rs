@@ -6,6 +6,7 @@ use mainstay_actors::lock::LockView;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::server::access::Scope;
 use crate::server::page::{self, Limit};
 use crate::server::problem::Problem;
 
@@ -66,13 +67,17 @@ pub(in crate::server) struct Locks {
 )]
 pub(in crate::server) async fn list(
     host: Data<Host>,
+    scope: Scope,
     query: Query<List>,
 ) -> Result<Json<Locks>, Problem> {
     if query.active == Some(false) {
         return Err(Problem::bad("only active locks are listed; ask /events for released ones"));
     }
     let limit = query.limit.get();
-    let held = host.held_locks(&query.prefix, &query.after, limit + 1).await?;
+    let held = match scope.lock_prefix(&query.prefix) {
+        Some(prefix) => host.held_locks(&prefix, &query.after, limit + 1).await?,
+        None => Vec::new(),
+    };
     let (held, next) = page::cut(held, limit, |(name, _)| name.clone());
     let now = host.now().unwrap_or_default();
     let shown = held.into_iter().map(|(name, state)| {

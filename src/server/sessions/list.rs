@@ -17,7 +17,7 @@ use mainstay_journal::{Cursor, EventLog, Query as Find, StreamId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{SessionView, default_tenant};
+use super::SessionView;
 use crate::server::page::{self, Limit};
 use crate::server::problem::Problem;
 use crate::server::request::Caller;
@@ -30,9 +30,9 @@ pub(in crate::server) struct List {
     /// Whom they are about.
     #[param(example = "customer-7")]
     subject: String,
-    /// Whose they are; `default` if absent.
-    #[serde(default = "default_tenant")]
-    tenant: String,
+    /// Whose they are; the key's own tenant, or `default`, if absent.
+    #[param(nullable = false)]
+    tenant: Option<String>,
     /// Only sessions created before: `next` of the last page.
     #[param(nullable = false, pattern = "^([0-9]{1,9}-)?[0-9]{1,18}$")]
     before: Option<String>,
@@ -85,7 +85,8 @@ pub(in crate::server) async fn list(
     let before = query.before.as_deref().map(|text| page::position("before", text, head));
     let mut before = before.transpose()?.unwrap_or(u64::MAX);
     let meta = Meta { request: None, ..caller.meta(&()) };
-    let mut find = find(&query);
+    let tenant = caller.scope().tenant(query.tenant.as_deref())?;
+    let mut find = find(&tenant, &query.subject);
     let mut live = Vec::new();
     let next = 'page: loop {
         let batch = created(log.clone(), find.clone(), before).await?;
@@ -113,16 +114,16 @@ pub(in crate::server) async fn list(
     live.sort_by_key(|(_, session)| Reverse(session.active_at));
     let shown = live.iter().map(|(stream, session)| {
         let id = stream.id().split_once('/').map_or("", |(_, id)| id);
-        SessionView::of(&query.tenant, id, session)
+        SessionView::of(&tenant, id, session)
     });
     Ok(Json(Sessions { sessions: shown.collect(), next: next.map(|at| at.to_string()) }))
 }
 
-fn find(query: &List) -> Find {
+fn find(tenant: &str, subject: &str) -> Find {
     let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
     Find {
         types: created.map(|(_, id)| *id).into_iter().collect(),
-        tags: vec![(tags::TENANT, query.tenant.clone()), (tags::SUBJECT, query.subject.clone())],
+        tags: vec![(tags::TENANT, tenant.to_owned()), (tags::SUBJECT, subject.to_owned())],
         ..Find::default()
     }
 }

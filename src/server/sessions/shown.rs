@@ -68,9 +68,9 @@ impl SessionView {
         Self {
             id: id.to_owned(),
             tenant: tenant.to_owned(),
-            subject: live.subject.clone(),
+            subject: live.subject.to_string(),
             revision: live.revision,
-            attributes: attributes.map(|(name, value)| (name.clone(), unseal(value))).collect(),
+            attributes: attributes.map(|(name, value)| (name.to_owned(), unseal(value))).collect(),
             created_at: live.created_at,
             active_at: live.active_at,
             expires_at: live.expires_at(),

@@ -30,7 +30,7 @@ impl Sessions {
     ) {
         match event {
             SessionEvent::SessionCreated(event) => {
-                let (id, subject) = (id.to_owned(), event.subject.clone());
+                let (id, subject) = (id.to_owned(), event.subject.to_string());
                 let at = Timestamp::from_micros(record.at_us);
                 let tale = SessionTale { id, subject, at, reason: None };
                 self.told.created.push(tale, ENTITIES);
@@ -40,7 +40,7 @@ impl Sessions {
             },
             SessionEvent::SessionEnded(event) => {
                 let subject = match world.sessions.get(id) {
-                    Some(SessionState::Live(live)) => live.subject.clone(),
+                    Some(SessionState::Live(live)) => live.subject.to_string(),
                     _ => String::new(),
                 };
                 self.ended(id, subject, event.reason, event.at);
@@ -71,7 +71,7 @@ impl Sessions {
                 let at = it.expires_at();
                 let aged = it.ends_at == Some(at);
                 let reason = if aged { EndReason::MaxAge } else { EndReason::Idle };
-                self.ended(id, it.subject.clone(), reason, at);
+                self.ended(id, it.subject.to_string(), reason, at);
             }
         }
         self.told.live_after = live(world, now);

@@ -54,6 +54,8 @@ impl Walk {
                 self.health.changes.push(step(record, event, None), STEPS);
             },
             AnyEvent::Dependency(_) => self.dependencies.see(world, id, record, event),
+            // Counted; the audit trail has them.
+            AnyEvent::Key(_) => {},
             AnyEvent::Lock(told) => self.locks.see(world, id, record, told),
             AnyEvent::Session(told) => self.sessions.see(world, id, record, told),
         }

@@ -12,6 +12,8 @@ use ureq::http::{HeaderMap, Request};
 pub(crate) struct Client {
     address: SocketAddr,
     agent: ureq::Agent,
+    /// Sent with every request.
+    headers: Vec<(String, String)>,
 }
 
 /// An answer of any status.
@@ -29,7 +31,7 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(30)))
             .http_status_as_error(false)
             .build();
-        Self { address, agent: config.into() }
+        Self { address, agent: config.into(), headers: Vec::new() }
     }
 
     /// Sends a request; `None` when the server is gone.
@@ -42,8 +44,9 @@ impl Client {
     ) -> Option<Answer> {
         let url = format!("http://{}{path}", self.address);
         let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.chain(headers.iter().copied()) {
+            request = request.header(name, value);
         }
         let answered = match body {
             Some(body) => self.agent.run(request.body(body).unwrap()),
@@ -85,6 +88,32 @@ impl Client {
         let mut answer = self.agent.get(format!("http://{}{path}", self.address)).call().unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         answer.body_mut().read_to_vec().unwrap()
+    }
+
+    /// The same client, which sends a header with every request.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name.to_owned(), value.to_owned()));
+        client
+    }
+
+    /// The status of a request whose answer may never end; its body is an empty object.
+    pub(crate) fn status_of(&self, method: &str, path: &str) -> u16 {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        for (name, value) in &self.headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("content-type: application/json\r\ncontent-length: 2\r\n\r\n{}");
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        std::str::from_utf8(&line[9..]).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.try_json("PATCH", path, &[], body).unwrap()
     }
 
     pub(crate) fn delete(&self, path: &str) -> Answer {

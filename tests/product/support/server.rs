@@ -40,7 +40,17 @@ impl Server {
 
     /// As [`Server::start`], with more arguments.
     pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
+        Self::start_program(program(), data, more)
+    }
+
+    /// As [`Server::start`], with variables in the environment.
+    pub(crate) fn start_under(data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = program();
+        command.envs(variables.iter().copied());
+        Self::start_program(command, data, &[])
+    }
+
+    fn start_program(mut command: Command, data: &Path, more: &[&str]) -> Self {
         command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).args(more);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();

@@ -1,10 +1,9 @@
 //! The layout of every state in a snapshot, pinned: one that changes needs another number.
 
-use std::collections::BTreeMap;
-
 use super::freeze;
 use crate::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
 use crate::host::ledger::Ledger;
+use crate::key::{Key, KeyCreated, KeyHash, Role};
 use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
 use crate::session::{Sealed, Session, SessionCreated};
@@ -12,11 +11,12 @@ use crate::system::{Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
-const PINNED: [(&str, usize, u64); 4] = [
+const PINNED: [(&str, usize, u64); 5] = [
     ("lock", 150, 0x10ab_f29b_4658_c9c0),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
     ("system", 33, 0x49ac_77f9_fd79_6f2c),
+    ("key", 126, 0x1961_8b36_db1c_82ba),
 ];
 
 const AT: Timestamp = Timestamp::from_micros(1_000_000);
@@ -33,13 +33,13 @@ fn bytes<M: Machine>(events: impl IntoIterator<Item = M::Event>) -> Vec<u8> {
 
 fn claim(owner: &str, request: Option<&str>) -> Claim {
     Claim {
-        owner: owner.to_owned(),
-        session: Some("default/s".to_owned()),
+        owner: owner.into(),
+        session: Some("default/s".into()),
         mode: Mode::Exclusive,
         range: None,
         ttl_ms: 5_000,
         delay_ms: 10,
-        request: request.map(str::to_owned),
+        request: request.map(Into::into),
     }
 }
 
@@ -51,13 +51,13 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
         WaiterQueued { claim: claim("ben", Some("r")), deadline: AT }.into(),
     ]);
     let created = SessionCreated {
-        tenant: "default".to_owned(),
-        subject: "someone".to_owned(),
+        tenant: "default".into(),
+        subject: "someone".into(),
         ttl_ms: 5_000,
         at: AT,
         idle_until: AT.plus_ms(5_000),
         ends_at: Some(AT.plus_ms(60_000)),
-        attributes: BTreeMap::from([("a".to_owned(), Sealed::plain(b"1"))]),
+        attributes: [("a", Sealed::plain(b"1"))].into(),
     };
     let session = bytes::<Session>([created.into()]);
     let breaker = BreakerSettings::default();
@@ -66,8 +66,17 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     let dependency = bytes::<Dependency>([configured.into()]);
     let booted = Booted { boot: 1, version: "0.1.0".to_owned(), at: AT };
     let system = bytes::<System>([booted.into()]);
-    let found =
-        [("lock", lock), ("session", session), ("dependency", dependency), ("system", system)]
-            .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
+    let hash = KeyHash([7; 32]);
+    let tenant = Some("default".to_owned());
+    let made = KeyCreated { role: Role::Operator, tenant, hash, at: AT, expires_at: None };
+    let key = bytes::<Key>([made.into()]);
+    let found = [
+        ("lock", lock),
+        ("session", session),
+        ("dependency", dependency),
+        ("system", system),
+        ("key", key),
+    ]
+    .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
     assert_eq!(found, PINNED, "raise the LAYOUT of what changed, then pin what is found here");
 }
