@@ -31,9 +31,9 @@ use crate::system::{LevelChanged, System, SystemEvent, SystemState};
 
 /// Tag keys of records: what `find` can search for beside stream, type, principal, correlation.
 pub mod tags {
-    /// The tenant of a session, or of a lock named `{tenant}:…`; on every event of them.
+    /// The tenant of a session or subject, or of a lock named `{tenant}:…`; on every event of them.
     pub const TENANT: u8 = 1;
-    /// The subject of a session.
+    /// The subject of a session's beginning, and of what is recorded about it.
     pub const SUBJECT: u8 = 2;
     /// The owner of a lease.
     pub const OWNER: u8 = 3;
@@ -255,6 +255,11 @@ impl Hosted for Lock {
 }
 
 impl Hosted for Subject {
+    fn tags(stream: &StreamId, _event: &SubjectEvent) -> Tags {
+        let (tenant, subject) = stream.id().split_once('/').unwrap_or_default();
+        smallvec![tag(tags::TENANT, tenant), tag(tags::SUBJECT, subject)]
+    }
+
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SubjectEvent]) {
         views.position = at;
         for event in events {

@@ -73,7 +73,7 @@ async fn sessions(host: &Host) {
     let other = SessionCommand::Create { tenant, subject, ttl_ms, max_age_ms, attributes };
     host.ask::<Session>(session("default/other"), other, meta()).await.unwrap();
     let mut claim = claim("anna", 600_000);
-    claim.session = Some("default/a".to_owned());
+    claim.session = Some("default/a".into());
     let acquire = LockCommand::Acquire { claim, wait_ms: 0 };
     host.ask::<mainstay_actors::lock::Lock>(lock("room"), acquire, meta()).await.unwrap();
 }
