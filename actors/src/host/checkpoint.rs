@@ -47,7 +47,7 @@ struct Front {
 enum Entry {
     System(Whole),
     Dependency(Whole),
-    Lock(String, LockState),
+    Lock(String, Box<LockState>),
     Session(Box<str>, Due),
     /// Everything is there: so many entries.
     End(u64),
@@ -112,7 +112,7 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
                 let loaded = thawed::<Dependency>(&whole, front.epoch)?;
                 facts.dependencies.insert(whole.id, loaded);
             },
-            Entry::Lock(name, state) => drop(facts.locks.insert(name, state)),
+            Entry::Lock(name, state) => drop(facts.locks.insert(name, *state)),
             other => {
                 entries.next = Some(other);
                 return Ok(Kept { facts, sessions: Box::new(entries) });
@@ -270,7 +270,7 @@ impl<W: Write> Writing<'_, W> {
             self.put(&Entry::Dependency(frozen::<Dependency>(id, loaded)?))?;
         }
         for (name, state) in &facts.locks {
-            self.put(&Entry::Lock(name.clone(), state.clone()))?;
+            self.put(&Entry::Lock(name.clone(), Box::new(state.clone())))?;
         }
         Ok(())
     }
