@@ -204,7 +204,7 @@ fn told_at(log: &dyn ReadLog, position: u64) -> Result<Option<Told>, ReadError> 
 }
 
 fn decode(record: &RecordRef<'_>) -> Option<AnyEvent> {
-    let kind = record.stream.split_once('/').map_or("", |(kind, _)| kind);
+    let (kind, _) = record.kind_and_id();
     AnyEvent::decode(kind, record.type_id, record.schema, record.payload).ok()
 }
 

@@ -50,7 +50,7 @@ enum Entry {
     System(Whole),
     Dependency(Whole),
     Key(Whole),
-    Lock(String, LockState),
+    Lock(String, Box<LockState>),
     Session(Box<str>, Due),
     /// Everything is there: so many entries.
     End(u64),
@@ -123,7 +123,7 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
                 let loaded = thawed::<Key>(&whole, front.epoch)?;
                 facts.keys.insert(whole.id, loaded);
             },
-            Entry::Lock(name, state) => drop(facts.locks.insert(name, state)),
+            Entry::Lock(name, state) => drop(facts.locks.insert(name, *state)),
             Entry::Erased(id, finished) => drop(facts.erased.subjects.insert(id, finished)),
             Entry::Revived(id) => drop(facts.erased.sessions.insert(id)),
             other => {
@@ -286,7 +286,7 @@ impl<W: Write> Writing<'_, W> {
             self.put(&Entry::Key(frozen::<Key>(id, loaded)?))?;
         }
         for (name, state) in &facts.locks {
-            self.put(&Entry::Lock(name.clone(), state.clone()))?;
+            self.put(&Entry::Lock(name.clone(), Box::new(state.clone())))?;
         }
         for (id, finished) in &facts.erased.subjects {
             self.put(&Entry::Erased(id.clone(), *finished))?;

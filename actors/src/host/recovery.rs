@@ -77,7 +77,7 @@ impl Facts {
     }
 
     fn fold(&mut self, record: &RecordRef<'_>) -> Result<(), String> {
-        let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
+        let (kind, id) = record.kind_and_id();
         match kind {
             System::KIND => take(&mut self.systems, id, record),
             Dependency::KIND => take(&mut self.dependencies, id, record),

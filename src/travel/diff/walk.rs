@@ -46,7 +46,7 @@ impl Walk {
     /// Takes one event and the world before it.
     pub(super) fn see(&mut self, world: &World, record: &RecordRef<'_>, event: &AnyEvent) {
         self.events += 1;
-        let id = record.stream.split_once('/').map_or("", |(_, id)| id);
+        let (_, id) = record.kind_and_id();
         match event {
             AnyEvent::System(SystemEvent::Booted(_)) => {
                 self.starts.push(step(record, event, None), STEPS);
@@ -89,7 +89,7 @@ impl Walk {
 
 /// An event as a step.
 pub(super) fn step(record: &RecordRef<'_>, event: &AnyEvent, owner: Option<&str>) -> Step {
-    let id = record.stream.split_once('/').map_or("", |(_, id)| id);
+    let (_, id) = record.kind_and_id();
     let at = Timestamp::from_micros(record.at_us);
     Step {
         at,
