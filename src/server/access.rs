@@ -20,7 +20,7 @@ pub(crate) use secret_text::{KEY_NAME, NewKey, check_key_name};
 
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
@@ -125,7 +125,7 @@ pub(super) async fn let_in(
     let app = request.app_data::<Data<App>>().cloned();
     let host = request.app_data::<Data<Host>>().cloned();
     let (Some(app), Some(host)) = (app, host) else {
-        return refuse(request, &Problem::internal("the server is not wired"));
+        return Ok(refuse(request, &Problem::internal("the server is not wired")));
     };
     let identity = app.access.identify(&host, request.request());
     let Need::Role { role, by_tenants } = need else {
@@ -137,23 +137,24 @@ pub(super) async fn let_in(
     };
     let identity = match identity {
         Ok(identity) => identity,
-        Err(No::Problem(problem)) => return refuse(request, &problem),
+        Err(No::Problem(problem)) => return Ok(refuse(request, &problem)),
         Err(no) => {
             if let No::Known(name, because) = no {
                 note(&host, name, because, &request);
             }
-            return refuse(request, &unauthorized());
+            return Ok(refuse(request, &unauthorized()));
         },
     };
     if identity.role() < role {
         let problem = wrong_role(&identity, role);
         note_of(&host, &identity, RefusedBecause::Role, &request);
-        return refuse(request, &problem);
+        return Ok(refuse(request, &problem));
     }
     if identity.tenant().is_some() && !by_tenants {
         note_of(&host, &identity, RefusedBecause::Tenant, &request);
         let detail = "this route is for keys of all tenants, and this key is of one";
-        return refuse(request, &Problem::new(StatusCode::FORBIDDEN, "wrong-tenant", detail));
+        let problem = Problem::new(StatusCode::FORBIDDEN, "wrong-tenant", detail);
+        return Ok(refuse(request, &problem));
     }
     request.extensions_mut().insert(identity.clone());
     let response = next.call(request).await?;
@@ -167,16 +168,13 @@ pub(super) async fn let_in(
 }
 
 /// The answer in the handler's place.
-fn refuse<B>(
-    request: ServiceRequest,
-    problem: &Problem,
-) -> Result<ServiceResponse<actix_web::body::EitherBody<B>>, actix_web::Error> {
+fn refuse<B>(request: ServiceRequest, problem: &Problem) -> ServiceResponse<EitherBody<B>> {
     let mut response = problem.error_response();
     if problem.status() == StatusCode::UNAUTHORIZED.as_u16() {
         let scheme = HeaderValue::from_static("Bearer realm=\"mainstay\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
     }
-    Ok(request.into_response(response).map_into_right_body())
+    request.into_response(response).map_into_right_body()
 }
 
 /// One answer for every key that is not taken: who guesses learns nothing.

@@ -124,19 +124,19 @@ impl<'r> Waves<'r> {
             Command::TouchSession { key, id, tenant } => {
                 let target = format!("POST /api/v1/sessions/{id}/touch");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&());
-                (200, self.tenant(tenant)?, id, SessionCommand::Touch, meta)
+                (200, self.tenant(tenant.as_deref())?, id, SessionCommand::Touch, meta)
             },
             Command::PatchSession { key, id, tenant, if_match, body } => {
                 let target = format!("PATCH /api/v1/sessions/{id}");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&body);
-                let tenant = self.tenant(tenant)?;
+                let tenant = self.tenant(tenant.as_deref())?;
                 let command = self.patch(&tenant, &id, if_match.as_deref(), &body, &meta).await?;
                 (200, tenant, id, command, meta)
             },
             Command::EndSession { key, id, tenant } => {
                 let target = format!("DELETE /api/v1/sessions/{id}");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&());
-                (200, self.tenant(tenant)?, id, SessionCommand::End, meta)
+                (200, self.tenant(tenant.as_deref())?, id, SessionCommand::End, meta)
             },
             _ => return Err(Problem::internal("no command of a session")),
         };
@@ -181,8 +181,8 @@ impl<'r> Waves<'r> {
         Ok(())
     }
 
-    fn tenant(&self, asked: Option<String>) -> Result<String, Problem> {
-        self.caller.scope().tenant(asked.as_deref())
+    fn tenant(&self, asked: Option<&str>) -> Result<String, Problem> {
+        self.caller.scope().tenant(asked)
     }
 
     fn lock_caller(&self, key: Option<&str>, name: &str, verb: &str) -> Result<Caller, Problem> {
