@@ -19,7 +19,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mainstay::actors::session::Sealed;
 use mainstay::vault::Vault;
@@ -87,7 +87,7 @@ fn values(vault: &Vault, subjects: usize, size: usize) {
     }
     let [key, seal, open] = rounds.map(|mut rounds| {
         rounds.sort_unstable();
-        rounds[ROUNDS / 2].as_secs_f64() * 1e6 / count as f64
+        rounds.get(ROUNDS / 2).map_or(0.0, Duration::as_secs_f64) * 1e6 / count as f64
     });
     println!("{size:>6} B   key read {key:.2} µs, sealed {seal:.2} µs, opened {open:.2} µs");
 }

@@ -24,7 +24,7 @@ struct Guarded {
 impl Guarded {
     fn start() -> Self {
         let data = tempdir().unwrap();
-        let made = run(&["keys", "create", "root", "--role", "admin", "--data", text(data.path())]);
+        let made = run(["keys", "create", "root", "--role", "admin", "--data", text(data.path())]);
         assert_eq!(made.code, 0, "{}", made.stderr);
         let server = serve(data.path());
         Self { data, server, admin: made.stdout.trim().to_owned() }
