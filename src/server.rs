@@ -16,6 +16,7 @@ mod live;
 mod locks;
 mod openapi;
 mod page;
+mod plain;
 mod problem;
 mod readiness;
 mod request;
@@ -53,6 +54,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::access::{Access, Door};
+use self::plain::without_value;
 use self::request::Caller;
 use self::travel::Folds;
 use crate::config::{AccessConfig, KeysNeeded, ServerConfig};
@@ -206,7 +208,7 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
             other => other.status_code(),
         };
         let problem = if status == StatusCode::BAD_REQUEST {
-            Problem::bad(error.to_string())
+            Problem::bad(without_value(&error.to_string()))
         } else {
             Problem::of_status(status)
         };
@@ -216,8 +218,14 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
         .app_data(Data::new(host.clone()))
         .app_data(Data::new(app.clone()))
         .app_data(json)
-        .app_data(QueryConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
-        .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()));
+        .app_data(
+            QueryConfig::default()
+                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
+        )
+        .app_data(
+            PathConfig::default()
+                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
+        );
     for (path, doors) in routes::all() {
         let routes = doors.into_iter().map(|Door { route, .. }| route);
         config.service(routes.fold(resource(path), Resource::route));

@@ -26,6 +26,7 @@ mod problems;
 mod races;
 mod scale;
 mod sessions;
+mod silence;
 mod survival;
 mod travel;
 mod verbs;
