@@ -7,8 +7,8 @@
 //!           …                     ┘
 //! ```
 //!
-//! A column whose filter was not read yet says nothing, and its segment counts. A column only gains
-//! bits, so a reader beside a writer never misses one. Tables grow in rows and columns by a copy.
+//! A column whose filter was not read yet says nothing, and its segment counts. A sealed segment does
+//! not change, so its column is set once. Tables grow in rows and columns by a copy.
 
 mod filter;
 mod table;
@@ -62,11 +62,14 @@ impl Sieve {
         })
     }
 
-    /// Takes a segment's filter in, in addition to what is known of the segment.
+    /// Takes a segment's filter in, unless it is known: several readers may bring the same one.
     pub(crate) fn set(&self, segment: usize, filter: &Filter) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (group, column) = (segment / COLUMNS, segment % COLUMNS);
         let table = self.group(group);
+        if table.as_ref().is_some_and(|table| table.knows(column)) {
+            return;
+        }
         if let Some(table) = table.as_ref().filter(|table| table.fits(column, filter)) {
             return table.set(column, filter);
         }

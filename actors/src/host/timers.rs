@@ -119,8 +119,12 @@ impl Timers {
         heap.extend(entries.filter_map(|(at, stream)| {
             match valid.entry(stream.clone()) {
                 Occupied(known) if *known.get() <= at => return None,
-                Occupied(mut known) => drop(known.insert(at)),
-                Vacant(none) => drop(none.insert(at)),
+                Occupied(mut known) => {
+                    known.insert(at);
+                },
+                Vacant(none) => {
+                    none.insert(at);
+                },
             }
             Some(Reverse(Entry { at, stream, wake: Registry::wake::<M> }))
         }));

@@ -53,6 +53,10 @@ impl Table {
         filter.size() <= self.rows && column < 1 << self.width
     }
 
+    pub(super) fn knows(&self, column: usize) -> bool {
+        self.known.load(Ordering::Acquire) >> column & 1 == 1
+    }
+
     /// Sets a column; one thread at a time.
     pub(super) fn set(&self, column: usize, filter: &Filter) {
         for row in filter.set_rows() {

@@ -41,11 +41,11 @@ proptest! {
     ) {
         let (low, high) = (one.min(other), one.max(other));
         let sieve = Sieve::default();
-        let mut model: BTreeMap<usize, Vec<Filter>> = BTreeMap::new();
+        let mut model: BTreeMap<usize, Filter> = BTreeMap::new();
         for (segment, terms) in set {
             let filter = filter(segment, terms);
             sieve.set(segment, &filter);
-            model.entry(segment).or_default().push(filter);
+            model.entry(segment).or_insert(filter);
         }
         let terms: Vec<Vec<u64>> = asked
             .into_iter()
@@ -53,19 +53,14 @@ proptest! {
             .collect();
         let mut wanted = Vec::new();
         for segment in low..=high {
-            let filters = model.get(&segment).map_or(&[][..], Vec::as_slice);
+            let filter = model.get(&segment);
             let known = sieve.likely(segment..=segment, &[], Way::Back).next();
-            prop_assert_eq!(known, Some((segment, !filters.is_empty())));
-            let holds = |filter: &Filter| {
+            prop_assert_eq!(known, Some((segment, filter.is_some())));
+            let holds = filter.is_none_or(|filter| {
                 terms.iter().all(|any| any.iter().any(|term| filter.may_hold(*term)))
-            };
+            });
             let found = likely(&sieve, segment, segment, &terms, Way::Forth);
-            match filters {
-                [] => prop_assert_eq!(&found, &[segment]),
-                [filter] => prop_assert_eq!(!found.is_empty(), holds(filter)),
-                // Bits of several add up: more may be let through, nothing is missed.
-                several => prop_assert!(!found.is_empty() || !several.iter().any(holds)),
-            }
+            prop_assert_eq!(!found.is_empty(), holds);
             wanted.extend(found);
         }
         prop_assert_eq!(&likely(&sieve, low, high, &terms, Way::Forth), &wanted);
@@ -79,17 +74,17 @@ fn every_term_is_found_where_it_is_and_few_where_it_is_not() {
     let sieve = Sieve::default();
     // So many that a size of 2^15 is as full as it gets, then one so large that all are repeated.
     let full = (1 << 15) / 12;
-    for segment in 0..COLUMNS {
+    for segment in 0..COLUMNS - 1 {
         sieve.set(segment, &filter(segment, full));
     }
     for round in 0..2 {
         let (mut asked, mut wrong) = (0, 0);
-        for segment in 0..COLUMNS {
+        for segment in 0..COLUMNS - 1 {
             for nth in (0..full).step_by(7) {
-                let found = likely(&sieve, 0, COLUMNS - 1, &[vec![term(segment, nth)]], Way::Forth);
+                let found = likely(&sieve, 0, COLUMNS - 2, &[vec![term(segment, nth)]], Way::Forth);
                 assert!(found.contains(&segment));
                 wrong += found.len() - 1;
-                asked += COLUMNS - 1;
+                asked += COLUMNS - 2;
             }
         }
         // One in two hundred; the goal is one in fifty.
@@ -99,13 +94,16 @@ fn every_term_is_found_where_it_is_and_few_where_it_is_not() {
 }
 
 #[test]
-fn a_segment_that_is_set_again_keeps_what_it_had() {
+fn a_segment_whose_run_is_made_again_is_found_by_the_same_terms() {
     let sieve = Sieve::default();
-    for (segment, terms) in [(3, 200), (70, 10), (3, 5_000), (3, 200)] {
+    for (segment, terms) in [(3, 200), (70, 10), (5, 5_000), (3, 200), (9, 40)] {
         sieve.set(segment, &filter(segment, terms));
-        for nth in 0..terms {
-            assert_eq!(likely(&sieve, 3, 3, &[vec![term(3, nth % 200)]], Way::Back), [3]);
+        for nth in 0..200 {
+            assert_eq!(likely(&sieve, 3, 3, &[vec![term(3, nth)]], Way::Back), [3]);
         }
+        let absent = (0..1_000)
+            .filter(|nth| !likely(&sieve, 3, 3, &[vec![term(4, *nth)]], Way::Back).is_empty());
+        assert!(absent.count() < 20);
     }
 }
 
