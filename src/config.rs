@@ -10,22 +10,25 @@ mod dependency;
 mod duration;
 mod error;
 mod limits;
+mod list;
 pub mod origin;
 #[cfg(feature = "cli")]
 mod schema;
+mod server;
 
 pub use access::{AccessConfig, KeysNeeded};
 pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
 pub use limits::{Count, LimitsConfig};
+pub use list::List;
 #[cfg(feature = "cli")]
 pub use schema::schema;
+pub use server::{DEFAULT_PORT, ServerConfig, TlsConfig, is_host, parts};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mainstay_actors::dependency::Settings;
 use serde::{Deserialize, Serialize};
@@ -48,28 +51,6 @@ pub struct Config {
     /// The dependencies: `[[dependency]]`.
     pub dependency: Vec<DependencyConfig>,
 }
-
-/// `[server]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerConfig {
-    /// Address and port; loopback only, until keys and TLS exist.
-    #[cfg_attr(feature = "cli", schemars(with = "String"))]
-    pub listen: SocketAddr,
-    /// The data directory.
-    pub data: PathBuf,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT));
-        Self { listen, data: PathBuf::from("./mainstay-data") }
-    }
-}
-
-/// The port when none is configured.
-pub const DEFAULT_PORT: u16 = 7070;
 
 /// `[journal]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, Default)]
@@ -152,6 +133,8 @@ impl Config {
 
     fn check(&self, name: &str) -> Result<(), ConfigError> {
         let says = |reason: String| ConfigError::Value { place: name.to_owned(), reason };
+        self.server.check().map_err(says)?;
+        self.access.check().map_err(says)?;
         self.limits.check().map_err(says)?;
         let mut seen = std::collections::BTreeSet::new();
         for dependency in &self.dependency {
@@ -194,13 +177,11 @@ fn overlay(
         toml::from_str(text).map_err(|error| ConfigError::from_toml(name, text, &error))?;
     for (key, value) in variables {
         let variable = format!("{PREFIX}{}", key.to_uppercase());
-        let Some((section, field)) = key.split_once("__") else {
+        let Some((sections, field)) = key.rsplit_once("__") else {
             let reason = "needs a section and a key: MAINSTAY__SERVER__LISTEN".to_owned();
             return Err(ConfigError::Value { place: variable, reason });
         };
-        let section =
-            table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let Some(section) = section.as_table_mut() else {
+        let Some(section) = sections.split("__").try_fold(&mut table, section) else {
             let reason = "only keys of a plain section can be set by a variable".to_owned();
             return Err(ConfigError::Value { place: variable, reason });
         };
@@ -212,4 +193,10 @@ fn overlay(
             .map_err(|error| ConfigError::from_toml(&variable, "", &error))?;
     }
     table.try_into().map_err(|error| ConfigError::from_toml(name, "", &error))
+}
+
+/// The section of a name, made if there is none.
+fn section<'t>(table: &'t mut toml::Table, name: &str) -> Option<&'t mut toml::Table> {
+    let section = table.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    section.as_table_mut()
 }

@@ -1,8 +1,8 @@
 //! The HTTP server, in the host's own actix System.
 //!
 //! ```text
-//!   request ─► Host and Origin ─► route ─► who, which role ─► Host::ask ─► durable ─► answer
-//!                                             └─ any error ─► problem+json
+//!   request ─► front: limits, Host, Origin ─► route ─► who, which role ─► Host::ask ─► durable ─► answer
+//!                                                         └─ any error ─► problem+json
 //! ```
 
 mod access;
@@ -11,6 +11,7 @@ mod body;
 mod dependencies;
 mod docs;
 mod events;
+mod front;
 mod keys;
 mod live;
 mod locks;
@@ -23,10 +24,12 @@ mod request;
 mod routes;
 mod sessions;
 mod subjects;
+mod tls;
 mod travel;
 mod whole;
 
 pub use problem::Problem;
+pub use tls::{TlsError, check as check_tls};
 
 /// What makes keys, for the command line.
 #[cfg(feature = "cli")]
@@ -35,29 +38,26 @@ pub(crate) mod keyroom {
     pub(crate) use super::keys::view;
 }
 
-use std::any::Any;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Extensions, ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::dev::ServerHandle;
 use actix_web::error::JsonPayloadError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HOST, ORIGIN};
-use actix_web::middleware::{Next, from_fn};
-use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, resource};
-use actix_web::{App as WebApp, HttpServer, Resource, ResponseError};
+use actix_web::{HttpServer, Resource, ResponseError};
 use mainstay_actors::host::Host;
-use socket2::SockRef;
+use mainstay_actors::key::KeyFacts;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use self::access::{Access, Door};
+use self::access::{Access, Door, Rates};
+use self::front::Front;
 use self::plain::without_value;
 use self::request::Caller;
+use self::tls::Tls;
 use self::travel::Folds;
-use crate::config::{AccessConfig, KeysNeeded, ServerConfig};
+use crate::config::{Config, KeysNeeded};
 use crate::vault::Vault;
 
 /// Largest request body, in bytes.
@@ -73,12 +73,27 @@ const SHUTDOWN_SECONDS: u64 = 5;
 #[derive(Clone)]
 pub(crate) struct App {
     access: Access,
+    rates: Arc<Rates>,
     vault: Arc<Vault>,
     live: Arc<live::Live>,
     folds: Folds,
 }
 
 impl App {
+    fn of(config: &Config, vault: &Arc<Vault>, live: &Arc<live::Live>) -> Self {
+        // Who comes from elsewhere is nobody without a key, and TLS is for who does.
+        let open = config.access.keys == KeysNeeded::Optional
+            && config.server.tls.is_none()
+            && !config.server.is_public();
+        Self {
+            access: Access::new(vault.clone(), open),
+            rates: Arc::new(Rates::new(&config.access)),
+            vault: vault.clone(),
+            live: live.clone(),
+            folds: Folds::default(),
+        }
+    }
+
     /// A new session's id: a uuid v7; under an `Idempotency-Key` a uuid v8 from a keyed hash, so
     /// that a retry finds the same session and nobody can guess it.
     fn session_id(&self, tenant: &str, caller: &Caller) -> Result<Uuid, Problem> {
@@ -90,20 +105,31 @@ impl App {
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    handle: ServerHandle,
+    handles: Vec<ServerHandle>,
     address: SocketAddr,
+    tls: Option<Tls>,
+    redirect: Option<SocketAddr>,
     live: Arc<live::Live>,
 }
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Without keys and TLS only loopback is safe.
+    /// Without TLS only loopback is safe.
     #[error(
-        "listen on {0}: only loopback addresses are served, for there are no keys and no TLS yet; \
-         use 127.0.0.1 and a proxy in front of it"
+        "listen on {0}: an address that is not loopback is served over TLS only: name a certificate in \
+         [server.tls], or use 127.0.0.1"
     )]
     Public(SocketAddr),
+    /// Without a key nobody could be let in.
+    #[error(
+        "listen on {0}: an address that is not loopback needs a key, and the journal has no good one: \
+         make it with `mainstay keys create ops --role admin --out FILE --data DIR`, or use 127.0.0.1"
+    )]
+    Keyless(SocketAddr),
+    /// The certificate cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] TlsError),
     /// The address cannot be bound.
     #[error("listen on {address}: {error}; choose another with --listen")]
     Bind {
@@ -118,58 +144,88 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Binds and serves `host` inside its System, with values sealed by `vault`; answers from the first moment on, "not ready"
-    /// while it recovers.
+    /// Binds and serves `host` inside its System, with values sealed by `vault`; answers from the
+    /// first moment on, "not ready" while it recovers. Over TLS, and on an address that is not
+    /// loopback, it asks for keys.
     ///
     /// # Errors
     /// See [`ServeError`].
     pub async fn start(
         host: &Host,
         vault: &Arc<Vault>,
-        config: &ServerConfig,
-        access: AccessConfig,
+        config: &Config,
     ) -> Result<Self, ServeError> {
-        let listen = config.listen;
-        if !listen.ip().is_loopback() {
+        let (server, listen) = (&config.server, config.server.listen);
+        if server.is_public() && server.tls.is_none() {
             return Err(ServeError::Public(listen));
         }
-        let bind = |error| ServeError::Bind { address: listen, error };
-        let listener = TcpListener::bind(listen).map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-        let (started, starting) = oneshot::channel();
-        let inside = host.clone();
+        let tls = server.tls.as_ref().map(Tls::start).transpose()?;
+        let bind = |address| move |error| ServeError::Bind { address, error };
+        let listener = front::listener(listen).map_err(bind(listen))?;
+        let address = listener.local_addr().map_err(bind(listen))?;
+        let redirect = server.redirect.map(|it| front::listener(it).map_err(bind(it)));
+        let redirect = redirect.transpose()?;
+        let redirect_address = redirect.as_ref().and_then(|it| it.local_addr().ok());
+        let connections = config.limits.connections.size();
+        front::raise_file_limit(connections);
         let live = live::Live::new();
-        let vault = vault.clone();
-        let access = Access::new(vault.clone(), access.keys == KeysNeeded::Optional);
-        let app = App { access, vault, live: live.clone(), folds: Folds::default() };
-        let run = move || {
+        let app = App::of(config, vault, &live);
+        let (inside, front) = (host.clone(), Front::new(server));
+        let (secure, names) = (tls.as_ref().map(Tls::config), server.names.clone());
+        let run = move || -> std::io::Result<Vec<ServerHandle>> {
             let server = HttpServer::new(move || {
-                WebApp::new()
-                    .wrap(from_fn(as_problem))
-                    .wrap(from_fn(from_here))
-                    .configure(|config| configure(config, &inside, &app))
+                front.clone().app().configure(|config| configure(config, &inside, &app))
             });
             let server = server
                 .workers(WORKERS)
                 .worker_max_blocking_threads(BLOCKING_THREADS)
+                .max_connections(connections.div_ceil(WORKERS))
+                // Handshakes are bounded by the connections that they are part of.
+                .max_connection_rate(connections.div_ceil(WORKERS))
+                .client_request_timeout(front::HEAD_WITHIN)
+                .tls_handshake_timeout(front::HEAD_WITHIN)
+                .keep_alive(front::KEEP_ALIVE)
                 .shutdown_timeout(SHUTDOWN_SECONDS)
                 .disable_signals()
-                .on_connect(bound_sending)
-                .listen(listener);
-            let handle = server.map(|server| {
-                let server = server.run();
-                let handle = server.handle();
+                .on_connect(front::accepted);
+            let server = match secure {
+                Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+                None => server.listen(listener)?,
+            };
+            let mut servers = vec![server.run()];
+            if let Some(redirect) = redirect {
+                servers.push(front::redirecting(redirect, &names, address.port())?);
+            }
+            let handles = servers.iter().map(actix_web::dev::Server::handle).collect();
+            for server in servers {
                 actix::spawn(server);
-                handle
-            });
-            drop(started.send(handle));
+            }
+            Ok(handles)
         };
-        host.run_inside(run).map_err(ServeError::Host)?;
+        let (started, starting) = oneshot::channel();
+        host.run_inside(move || drop(started.send(run()))).map_err(ServeError::Host)?;
         match starting.await {
-            Ok(Ok(handle)) => Ok(Self { handle, address, live }),
-            Ok(Err(error)) => Err(bind(error)),
+            Ok(Ok(handles)) => Ok(Self { handles, address, tls, redirect: redirect_address, live }),
+            Ok(Err(error)) => Err(bind(listen)(error)),
             Err(_) => Err(ServeError::Host("the host has ended".to_owned())),
         }
+    }
+
+    /// Whether somebody can be let in. Ask when the host is ready: until then nobody knows.
+    ///
+    /// # Errors
+    /// The address is not loopback and no key is good.
+    pub fn check_keys(&self, host: &Host) -> Result<(), ServeError> {
+        let any = || {
+            let (keys, now) = (host.keys()?.all(), host.now()?);
+            let good =
+                |key: &KeyFacts| key.refusal(now).is_none() && key.good_secrets(now).count() > 0;
+            Some(keys.iter().filter_map(|(_, state)| state.key.as_ref()).any(good))
+        };
+        if self.address.ip().is_loopback() || any().unwrap_or_default() {
+            return Ok(());
+        }
+        Err(ServeError::Keyless(self.address))
     }
 
     /// Where it listens: the port that was chosen, if the configured one was 0.
@@ -178,25 +234,38 @@ impl Server {
         self.address
     }
 
+    /// Where it leads plain HTTP to https.
+    #[must_use]
+    pub fn redirect(&self) -> Option<SocketAddr> {
+        self.redirect
+    }
+
+    /// `https://192.0.2.1:7070`
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.has_tls() { "https" } else { "http" }, self.address)
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Looks at the certificate's files at once, and not only when they have changed.
+    pub fn reload(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload();
+        }
+    }
+
     /// Takes no more connections and waits for the requests under way.
     pub async fn stop(self) {
         // A stream of events is a request that never ends by itself.
         self.live.end();
-        self.handle.stop(true).await;
-    }
-}
-
-/// Most bytes that the operating system holds for a connection that does not read; it doubles them.
-const SEND_BUFFER_BYTES: usize = 128 * 1024;
-
-/// Who takes nothing of what is sent is closed by the operating system, which holds a bounded part
-/// of it till then: no stream of events waits for its reader for ever.
-fn bound_sending(connection: &dyn Any, _extensions: &mut Extensions) {
-    if let Some(connection) = connection.downcast_ref::<TcpStream>() {
-        let socket = SockRef::from(connection);
-        // Where this cannot be set, a reader that reads nothing only holds its seat.
-        drop(socket.set_tcp_user_timeout(Some(live::STALLED)));
-        drop(socket.set_send_buffer_size(SEND_BUFFER_BYTES));
+        for handle in self.handles {
+            handle.stop(true).await;
+        }
     }
 }
 
@@ -230,55 +299,4 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
         let routes = doors.into_iter().map(|Door { route, .. }| route);
         config.service(routes.fold(resource(path), Resource::route));
     }
-}
-
-/// Gives what the framework answers by itself (no route, wrong method) the shape of a problem.
-async fn as_problem(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let response = next.call(request).await?;
-    let status = response.status();
-    let is_problem =
-        response.headers().get(CONTENT_TYPE).is_some_and(|it| *it == problem::PROBLEM_JSON);
-    if status.as_u16() < 400 || is_problem {
-        return Ok(response.map_into_left_body());
-    }
-    let allow = response.headers().get(actix_web::http::header::ALLOW).cloned();
-    let mut answer = Problem::of_status(status).error_response();
-    if let Some(allow) = allow {
-        answer.headers_mut().insert(actix_web::http::header::ALLOW, allow);
-    }
-    Ok(response.into_response(answer).map_into_right_body())
-}
-
-/// A page in a browser on this machine must not reach the server by another name, nor from
-/// another origin.
-async fn from_here(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let text = |name| request.headers().get(name).map(|it| it.to_str().unwrap_or_default());
-    let host_is_local = text(HOST).is_none_or(is_local);
-    let origin_is_local =
-        text(ORIGIN).is_none_or(|origin| origin.split_once("://").is_some_and(|it| is_local(it.1)));
-    if host_is_local && origin_is_local {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
-    }
-    let refused = Problem::new(
-        StatusCode::FORBIDDEN,
-        "foreign-host",
-        "Host and Origin must name this machine: localhost, 127.0.0.1 or [::1]",
-    );
-    Ok(request.into_response(refused.error_response()).map_into_right_body())
-}
-
-fn is_local(authority: &str) -> bool {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -15,9 +15,9 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit::Failed;
-use crate::config::Config;
+use crate::config::{Config, KeysNeeded, ServerConfig};
 use crate::demo::{self, Demo};
-use crate::server::{ServeError, Server};
+use crate::server::{ServeError, Server, check_tls};
 use crate::{Mainstay, OpenError};
 
 /// Run the server
@@ -57,7 +57,14 @@ impl Serve {
         if self.demo {
             demo::add_dependencies(&mut config);
         }
+        if self.demo && (config.server.tls.is_some() || config.access.keys == KeysNeeded::Required)
+        {
+            let text = "the demo's customers have no key and speak plain HTTP: leave out --demo, or \
+                        [server.tls] and access.keys";
+            return Err(Failed::usage(text));
+        }
         if self.dry_run {
+            check(&config.server)?;
             let dependencies = config.dependency.len();
             let data = config.server.data.display();
             writeln!(
@@ -76,15 +83,11 @@ impl Serve {
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
-        let server = Server::start(stay.host(), stay.vault(), &config.server, config.access).await;
-        let server = match server {
+        let server = match Server::start(stay.host(), stay.vault(), config).await {
             Ok(server) => server,
             Err(error) => {
                 stay.close().await;
-                return Err(match error {
-                    ServeError::Public(_) => Failed::refused(error.to_string()),
-                    _ => Failed::work(error.to_string()),
-                });
+                return Err(error.into());
             },
         };
         let address = server.address();
@@ -92,18 +95,25 @@ impl Serve {
             ready = recover(&stay) => ready,
             () = asked_to_stop() => Err(Failed::refused("stopped during recovery")),
         };
+        let ready = ready.and_then(|()| Ok(server.check_keys(stay.host())?));
         if let Err(failed) = ready {
             server.stop().await;
             stay.close().await;
             return Err(failed);
         }
-        tracing::info!("ready on http://{address}");
+        if let Some(redirect) = server.redirect() {
+            tracing::info!("leading http://{redirect} to https");
+        }
+        tracing::info!("ready on {}", server.url());
         let demo = self.demo.then(|| Demo::start(address)).transpose()?;
         if demo.is_some() {
             // A server runs on when nobody reads what it says.
             drop(hints(address));
         }
-        asked_to_stop().await;
+        tokio::select! {
+            () = asked_to_stop() => {},
+            () = reloads(&server) => {},
+        }
         tracing::info!("draining");
         stay.host().drain();
         // Its customers wait for answers: they leave while the server still gives them.
@@ -114,6 +124,26 @@ impl Serve {
         stay.close().await;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What can be known of the network before anything is opened.
+fn check(server: &ServerConfig) -> Result<(), Failed> {
+    match &server.tls {
+        Some(tls) => Ok(check_tls(tls).map_err(ServeError::from)?),
+        None if server.is_public() => Err(ServeError::Public(server.listen).into()),
+        None => Ok(()),
+    }
+}
+
+impl From<ServeError> for Failed {
+    fn from(error: ServeError) -> Self {
+        let text = error.to_string();
+        match error {
+            ServeError::Public(_) | ServeError::Keyless(_) => Self::refused(text),
+            ServeError::Tls(_) => Self::usage(text),
+            ServeError::Bind { .. } | ServeError::Host(_) => Self::work(text),
+        }
     }
 }
 
@@ -152,6 +182,18 @@ async fn asked_to_stop() {
         _ = terminate.recv() => {},
         _ = tokio::signal::ctrl_c() => {},
     }
+}
+
+/// Takes a new certificate in at each SIGHUP. Without one the signal ends the program, as ever.
+async fn reloads(server: &Server) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = server.has_tls().then(|| signal(SignalKind::hangup())).and_then(Result::ok);
+    while let Some(hangups) = &mut hangups
+        && hangups.recv().await.is_some()
+    {
+        server.reload();
+    }
+    std::future::pending::<()>().await;
 }
 
 fn hints(address: SocketAddr) -> io::Result<()> {

@@ -29,6 +29,8 @@ pub struct LimitsConfig {
     pub stream_heads: Count,
     /// Events that the store may be behind before the writer waits for it.
     pub store_lag: Count,
+    /// Open connections to the server; more wait until one of them ends.
+    pub connections: Count,
 }
 
 impl Default for LimitsConfig {
@@ -45,6 +47,7 @@ impl Default for LimitsConfig {
             leases_at_start: Count::of(host.leases_at_start),
             stream_heads: Count::of(journal.heads),
             store_lag: Count(journal.store_lag),
+            connections: Count(16_384),
         }
     }
 }
@@ -77,7 +80,7 @@ impl LimitsConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        for (name, Count(value), from, to) in [
+        for (name, count, from, to) in [
             ("residents", self.residents, 16, 100_000_000),
             ("recovery_permits", self.recovery_permits, 1, 4_096),
             ("mailbox", self.mailbox, 2, 65_536),
@@ -87,11 +90,10 @@ impl LimitsConfig {
             ("checkpoint_events", self.checkpoint_events, 0, 1_000_000_000),
             ("leases_at_start", self.leases_at_start, 0, 1_000_000),
             ("stream_heads", self.stream_heads, 1_024, 100_000_000),
+            ("connections", self.connections, 64, 1_000_000),
             ("store_lag", self.store_lag, 4_096, 1_000_000_000),
         ] {
-            if !(from..=to).contains(&value) {
-                return Err(format!("limits.{name} must be {from} to {to}"));
-            }
+            count.check(&format!("limits.{name}"), from, to)?;
         }
         Ok(())
     }
@@ -104,12 +106,20 @@ impl LimitsConfig {
 pub struct Count(u64);
 
 impl Count {
-    fn of(size: usize) -> Self {
+    pub(super) fn of(size: usize) -> Self {
         Self(u64::try_from(size).unwrap_or(u64::MAX))
     }
 
-    fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it is in its range.
+    pub(super) fn check(self, name: &str, from: u64, to: u64) -> Result<(), String> {
+        if (from..=to).contains(&self.0) {
+            return Ok(());
+        }
+        Err(format!("{name} must be {from} to {to}"))
     }
 }
 

@@ -10,12 +10,16 @@
 //! A key is a line of text: `mainstay_{name}_{secret}`, the secret 256 random bits in hexadecimal.
 //! The journal holds an HMAC of it under the data directory's secret, and the text is shown once.
 
+#[cfg(test)]
+mod cost;
 mod identity;
 mod matrix;
+mod rate;
 mod secret_text;
 
 pub(super) use identity::{Identity, Scope, WrongTenant};
 pub(super) use matrix::{Door, Need, door};
+pub(super) use rate::Rates;
 pub(crate) use secret_text::{KEY_NAME, NewKey, check_key_name};
 
 use std::sync::Arc;
@@ -29,10 +33,11 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, ResponseError};
 use hmac::Mac;
 use mainstay_actors::host::{Host, Meta};
-use mainstay_actors::key::{Key, KeyCommand, KeyHash, RefusedBecause};
+use mainstay_actors::key::{Key, KeyCommand, KeyHash, RefusedBecause, Role};
 use mainstay_actors::machine::Machine;
 use mainstay_journal::StreamId;
 
+use self::rate::Share;
 use self::secret_text::Presented;
 use super::App;
 use super::problem::Problem;
@@ -121,7 +126,7 @@ pub(super) async fn let_in(
     need: Need,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     let app = request.app_data::<Data<App>>().cloned();
     let host = request.app_data::<Data<Host>>().cloned();
     let (Some(app), Some(host)) = (app, host) else {
@@ -138,20 +143,45 @@ pub(super) async fn let_in(
     let identity = match identity {
         Ok(identity) => identity,
         Err(No::Problem(problem)) => return Ok(refuse(request, &problem)),
+        // Costs nothing, and tries nothing.
+        Err(No::Keyless) => return Ok(refuse(request, &unauthorized())),
         Err(no) => {
+            // Beyond this nobody writes down who tries.
+            if let Err(problem) = app.rates.of_failure(request.peer_addr().map(|it| it.ip())) {
+                return Ok(refuse(request, &problem));
+            }
             if let No::Known(name, because) = no {
                 note(&host, name, because, &request);
             }
             return Ok(refuse(request, &unauthorized()));
         },
     };
+    let share = identity.key_name().and_then(|_| app.rates.of_key(identity.principal()));
+    let mut response = match share.as_ref().map_or(Ok(()), Share::check) {
+        Ok(()) => let_known_in(&host, identity, (role, by_tenants), request, next).await?,
+        Err(problem) => refuse(request, &problem),
+    };
+    if let Some(share) = share {
+        share.write(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Lets somebody through whom the server knows, as far as role and tenant reach.
+async fn let_known_in<B: MessageBody + 'static>(
+    host: &Host,
+    identity: Identity,
+    (role, by_tenants): (Role, bool),
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     if identity.role() < role {
         let problem = wrong_role(&identity, role);
-        note_of(&host, &identity, RefusedBecause::Role, &request);
+        note_of(host, &identity, RefusedBecause::Role, &request);
         return Ok(refuse(request, &problem));
     }
     if identity.tenant().is_some() && !by_tenants {
-        note_of(&host, &identity, RefusedBecause::Tenant, &request);
+        note_of(host, &identity, RefusedBecause::Tenant, &request);
         let detail = "this route is for keys of all tenants, and this key is of one";
         let problem = Problem::new(StatusCode::FORBIDDEN, "wrong-tenant", detail);
         return Ok(refuse(request, &problem));
@@ -162,7 +192,7 @@ pub(super) async fn let_in(
         && let Some(name) = identity.key_name()
     {
         let operation = operation(response.request());
-        record(&host, name.to_owned(), RefusedBecause::Tenant, operation);
+        record(host, name.to_owned(), RefusedBecause::Tenant, operation);
     }
     Ok(response.map_into_left_body())
 }
@@ -184,7 +214,7 @@ fn unauthorized() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
 }
 
-fn wrong_role(identity: &Identity, needed: mainstay_actors::key::Role) -> Problem {
+fn wrong_role(identity: &Identity, needed: Role) -> Problem {
     let (needed, has) = (needed.name(), identity.role().name());
     let detail = format!("this needs the role {needed}, and the key is of a {has}");
     Problem::new(StatusCode::FORBIDDEN, "wrong-role", detail)

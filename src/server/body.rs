@@ -1,14 +1,19 @@
 //! Bodies are objects. serde would take an array of a struct's fields in their order as well, and
-//! such a request would break with the next field.
+//! such a request would break with the next field. A body that does not come is not waited for.
 
 use std::ops::Deref;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::rt::time::timeout;
 use actix_web::web::Json;
 use actix_web::{FromRequest, HttpRequest};
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
+
+use super::front::BODY_WITHIN;
+use super::problem::Problem;
 
 /// The body of a request.
 #[derive(Debug)]
@@ -34,8 +39,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let read = Json::<Object<T>>::from_request(request, payload);
-        Box::pin(async { read.await.map(|json| Self(json.into_inner().0)) })
+        Box::pin(async {
+            let read = timeout(BODY_WITHIN, read).await.map_err(|_| too_slow())?;
+            read.map(|json| Self(json.into_inner().0))
+        })
     }
+}
+
+fn too_slow() -> Problem {
+    let seconds = BODY_WITHIN.as_secs();
+    let detail = format!("the body was not here within {seconds} s; nothing happened");
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", detail)
 }
 
 /// What is read from an object only.

@@ -17,9 +17,10 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     Arc::new(Config::from("/openapi.json").validator_url("none").use_base_layout())
 });
 
-/// Styles and pictures in the page itself, everything else from this server.
-const ONLY_FROM_HERE: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
-                              img-src 'self' data:; frame-ancestors 'none'";
+/// Everything from this server, nothing written into the page; pictures may be part of a style.
+const ONLY_FROM_HERE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                              img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+                              form-action 'none'; frame-ancestors 'none'";
 
 /// Leads to the page, whose files lie beside it.
 #[utoipa::path(

@@ -64,10 +64,18 @@ struct Api;
 /// Of every operation.
 const ALWAYS: [&str; 2] = ["foreign-host", "internal"];
 /// Of every operation below the prefix: it needs a host that is ready, and who asks.
-const OF_THE_HOST: [&str; 6] =
-    ["bad-request", "not-ready", "busy", "unauthorized", "wrong-role", "wrong-tenant"];
+const OF_THE_HOST: [&str; 7] = [
+    "bad-request",
+    "not-ready",
+    "busy",
+    "unauthorized",
+    "wrong-role",
+    "wrong-tenant",
+    "rate-limited",
+];
 /// Of every operation with a body.
-const WITH_BODY: [&str; 3] = ["bad-request", "too-large", "unsupported-media-type"];
+const WITH_BODY: [&str; 4] =
+    ["bad-request", "request-timeout", "too-large", "unsupported-media-type"];
 /// Of every operation that takes an `Idempotency-Key`: it may write.
 const OF_COMMANDS: [&str; 9] = [
     "idempotency-key-reused",
@@ -81,7 +89,7 @@ const OF_COMMANDS: [&str; 9] = [
     "quarantined",
 ];
 /// Those that may come with `Retry-After`.
-const WITH_RETRY: [&str; 8] = [
+const WITH_RETRY: [&str; 9] = [
     "lock-held",
     "lock-wait-over",
     "lock-queue-full",
@@ -90,6 +98,7 @@ const WITH_RETRY: [&str; 8] = [
     "busy",
     "superseded",
     "disk-full",
+    "rate-limited",
 ];
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());

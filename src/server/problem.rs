@@ -6,9 +6,11 @@
 //! | 401 | no key that is known and good |
 //! | 403 | another host or origin, too low a role, another tenant |
 //! | 404 · 405 | no such thing or route · a method that the route does not take |
+//! | 408 | a body that does not come |
 //! | 409 | held, spent, used before, illegal transition |
 //! | 410 · 412 | another epoch, an erased subject · another revision |
 //! | 413 · 415 · 422 | too large, not JSON, key reused for another body |
+//! | 429 | a key asks too often, or an address tries too many |
 //! | 500 | crashed, unreadable history, a key that is gone |
 //! | 503 | not ready, busy, closed to writes, outcome unknown |
 //! | 507 | disk full |
@@ -126,6 +128,10 @@ impl ResponseError for Problem {
         if let Some(ms) = self.retry_after_ms {
             let seconds = ms.div_ceil(1_000).max(1);
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // What comes late must not be read as the next request.
+            response.force_close();
         }
         let mut response = response
             .insert_header((header::CONTENT_TYPE, PROBLEM_JSON))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::access::Identity;
 use super::problem::{PROBLEM_JSON, Problem};
 
 /// The process answers.
@@ -36,7 +37,8 @@ pub(super) async fn livez() -> Json<Alive> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Verbose {
-    /// With the journal and the actors; `false` is as if it were absent.
+    /// With the journal and the actors, for a good key if the server needs one; `false` is as if it
+    /// were absent.
     #[param(nullable = false)]
     verbose: Option<String>,
 }
@@ -109,6 +111,7 @@ struct Store {
 pub(super) async fn readyz(
     host: Data<Host>,
     query: Query<Verbose>,
+    known: Option<Identity>,
 ) -> Result<HttpResponse, Problem> {
     let readiness = host.readiness();
     let journal = host.log().map(|log| log.status());
@@ -116,7 +119,8 @@ pub(super) async fn readyz(
         Some(refusal @ Refusal::Poisoned(_)) => Some(refusal.to_string()),
         _ => None,
     });
-    let more = if query.verbose.as_ref().is_some_and(|it| it != "false") {
+    // Load and size are nobody's business who has no key.
+    let more = if known.is_some() && query.verbose.as_ref().is_some_and(|it| it != "false") {
         let (journal, occupancy) = (journal.as_ref().map(shown), host.occupancy().await.ok());
         More { journal, occupancy, unreadable_events: Some(host.unreadable()) }
     } else {

@@ -72,7 +72,7 @@ fn kind(answer: &Answer) -> &str {
 }
 
 /// The rows of the page: method, path and six cells.
-fn matrix() -> Vec<(String, String, Vec<String>)> {
+pub(crate) fn matrix() -> Vec<(String, String, Vec<String>)> {
     let rows = include_str!("../../docs/access.md").lines().filter_map(|line| {
         let row = line.strip_prefix("| `")?.strip_suffix(" |")?;
         let (route, cells) = row.split_once("` | ")?;
@@ -84,7 +84,7 @@ fn matrix() -> Vec<(String, String, Vec<String>)> {
 }
 
 /// A path with something in its places. Of the tenant `acme`, where that matters.
-fn filled(path: &str) -> String {
+pub(crate) fn filled(path: &str) -> String {
     path.replace("/locks/{name}", "/locks/acme:nothing")
         .replace("/streams/{kind}/{id:.*}", "/streams/session/acme/nothing")
         .replace("/problems/{kind}", "/problems/busy")

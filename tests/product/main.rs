@@ -16,6 +16,7 @@ mod demo;
 mod dependencies;
 mod erasure;
 mod events;
+mod exposure;
 mod idempotency;
 mod live;
 mod locks;

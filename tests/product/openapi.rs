@@ -242,7 +242,8 @@ fn the_page_of_the_document_comes_from_this_server_alone() {
     for part in page.split(['"', '\'']).filter_map(|part| part.strip_prefix("./")) {
         let answer = client.get(&format!("/docs/{part}")).expect(200);
         let rule = answer.header("content-security-policy").unwrap();
-        assert!(rule.starts_with("default-src 'self'") && !rule.contains("http"), "{rule}");
+        assert!(rule.starts_with("default-src 'none'; script-src 'self'"), "{rule}");
+        assert!(!rule.contains("http") && !rule.contains("unsafe"), "{rule}");
         files += 1;
     }
     assert!(files >= 4, "the page loads only {files} files");

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
-use mainstay::config::{AccessConfig, ServerConfig};
 use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
 use mainstay::server::Server;
 use mainstay::vault::Vault;
@@ -35,11 +35,12 @@ fn host() -> (Host, Arc<FaultyLog<MemoryLog>>) {
 fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (host, log) = host();
-    let config = ServerConfig { listen: ([127, 0, 0, 1], 0).into(), ..ServerConfig::default() };
+    let mut config = Config::default();
+    config.server.listen = ([127, 0, 0, 1], 0).into();
     let server = runtime
         .block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &Vault::in_memory(), &config, AccessConfig::default()).await
+            Server::start(&host, &Vault::in_memory(), &config).await
         })
         .unwrap();
     let client = Client::of(server.address());

@@ -1,16 +1,20 @@
 //! A small HTTP client: JSON in, JSON out, every status an answer.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::{HeaderMap, Request};
+use ureq::tls::{RootCerts, TlsConfig};
 
 /// A client of one server, with its own connections.
 #[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
+    /// `http://127.0.0.1:7070`
+    url: String,
     agent: ureq::Agent,
     /// Sent with every request.
     headers: Vec<(String, String)>,
@@ -31,7 +35,30 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(30)))
             .http_status_as_error(false)
             .build();
-        Self { address, agent: config.into(), headers: Vec::new() }
+        Self {
+            address,
+            url: format!("http://{address}"),
+            agent: config.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Over TLS to this machine, trusting these certificates and no others.
+    pub(crate) fn over_tls(address: SocketAddr, pem: &str) -> Self {
+        let roots = ureq::tls::parse_pem(pem.as_bytes()).map(|item| match item.unwrap() {
+            ureq::tls::PemItem::Certificate(certificate) => certificate,
+            _ => panic!("this is no certificate"),
+        });
+        let roots = RootCerts::Specific(Arc::new(roots.collect()));
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(30)))
+            .http_status_as_error(false)
+            // Each request makes a connection, and sees the certificate of the moment.
+            .max_idle_connections(0)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build();
+        let url = format!("https://127.0.0.1:{}", address.port());
+        Self { address, url, agent: config.into(), headers: Vec::new() }
     }
 
     /// Sends a request; `None` when the server is gone.
@@ -42,7 +69,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Option<Answer> {
-        let url = format!("http://{}{path}", self.address);
+        let url = format!("{}{path}", self.url);
         let mut request = Request::builder().method(method).uri(url);
         let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in own.chain(headers.iter().copied()) {
@@ -85,7 +112,7 @@ impl Client {
 
     /// The body of a 200 as it is.
     pub(crate) fn get_bytes(&self, path: &str) -> Vec<u8> {
-        let mut answer = self.agent.get(format!("http://{}{path}", self.address)).call().unwrap();
+        let mut answer = self.agent.get(format!("{}{path}", self.url)).call().unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         answer.body_mut().read_to_vec().unwrap()
     }
@@ -99,7 +126,15 @@ impl Client {
 
     /// The status of a request whose answer may never end; its body is an empty object.
     pub(crate) fn status_of(&self, method: &str, path: &str) -> u16 {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        self.head_of(method, path)[9..12].parse().unwrap()
+    }
+
+    /// Status line and headers of such a request, lower case.
+    pub(crate) fn head_of(&self, method: &str, path: &str) -> String {
+        let mut request = format!("{method} {path} HTTP/1.1\r\n");
+        if self.headers.iter().all(|(name, _)| name != "host") {
+            request.push_str("host: localhost\r\n");
+        }
         for (name, value) in &self.headers {
             for part in [name, ": ", value, "\r\n"] {
                 request.push_str(part);
@@ -109,9 +144,14 @@ impl Client {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
-        let mut line = [0; 12];
-        stream.read_exact(&mut line).unwrap();
-        std::str::from_utf8(&line[9..]).unwrap().parse().unwrap()
+        let mut head = Vec::new();
+        for byte in BufReader::new(stream).bytes() {
+            head.push(byte.unwrap());
+            if head.ends_with(b"\r\n\r\n") {
+                break;
+            }
+        }
+        String::from_utf8(head).unwrap().to_lowercase()
     }
 
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Answer {

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,7 +30,11 @@ pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     talk: Option<JoinHandle<String>>,
+    lines: Arc<Mutex<Vec<String>>>,
 }
+
+/// A free port that only this machine reaches.
+const LOOPBACK: &str = "127.0.0.1:0";
 
 impl Server {
     /// Serves a data directory on a free port and waits until it is ready.
@@ -40,26 +44,35 @@ impl Server {
 
     /// As [`Server::start`], with more arguments.
     pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
-        Self::start_program(program(), data, more)
+        Self::start_program(program(), data, LOOPBACK, more)
     }
 
     /// As [`Server::start`], with variables in the environment.
     pub(crate) fn start_under(data: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut command = program();
-        command.envs(variables.iter().copied());
-        Self::start_program(command, data, &[])
+        Self::start_at(data, LOOPBACK, variables)
     }
 
-    fn start_program(mut command: Command, data: &Path, more: &[&str]) -> Self {
-        command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).args(more);
+    /// As [`Server::start_under`], on another address.
+    pub(crate) fn start_at(data: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = program();
+        command.envs(variables.iter().copied());
+        Self::start_program(command, data, listen, &[])
+    }
+
+    fn start_program(mut command: Command, data: &Path, listen: &str, more: &[&str]) -> Self {
+        command.arg("serve").arg("--data").arg(data).args(["--listen", listen]).args(more);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (tell, told) = mpsc::channel();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let said = lines.clone();
         // Reads to the end, so that the server never blocks on a full pipe.
         let talk = std::thread::spawn(move || {
             let mut all = String::new();
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("ready on http://") {
+                said.lock().unwrap().push(line.clone());
+                if let Some((_, url)) = line.split_once("ready on http") {
+                    let address = url.trim_start_matches('s').trim_start_matches("://");
                     drop(tell.send(address.trim().to_owned()));
                 }
                 all.push_str(&line);
@@ -73,11 +86,16 @@ impl Server {
             drop(child.wait());
             panic!("the server did not start:\n{}", talk.join().unwrap());
         };
-        Self { child, address: address.parse().unwrap(), talk: Some(talk) }
+        Self { child, address: address.parse().unwrap(), talk: Some(talk), lines }
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The first line of its log that has this in it.
+    pub(crate) fn says(&self, what: &str) -> Option<String> {
+        self.lines.lock().unwrap().iter().find(|it| it.contains(what)).cloned()
     }
 
     /// Its process.
@@ -167,6 +185,13 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> End
 pub(crate) fn run_under(variable: (&str, &OsStr), arguments: &[&str]) -> Ended {
     let mut command = program();
     command.args(arguments).env(variable.0, variable.1);
+    run_command(command)
+}
+
+/// As [`run`], with several of them.
+pub(crate) fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let mut command = program();
+    command.args(arguments).envs(variables.iter().copied());
     run_command(command)
 }
 
