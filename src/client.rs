@@ -23,6 +23,7 @@ use crate::dependency::Dependency;
 use crate::lock::Lock;
 use crate::session::{Session, Sessions};
 use crate::stay::Mainstay;
+use crate::vault::{Vault, VaultError};
 
 /// The principal of [`Mainstay::lock`] and its sisters.
 pub const PRINCIPAL: &str = "library";
@@ -31,15 +32,16 @@ pub const PRINCIPAL: &str = "library";
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) host: Host,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) principal: Arc<str>,
 }
 
 impl Client {
-    /// Over a running host, under the name that its events carry as their principal: 1 to 200
-    /// bytes, no personal data.
+    /// Over a running host and an open vault, under the name that its events carry as their
+    /// principal: 1 to 200 bytes, no personal data.
     #[must_use]
-    pub fn new(host: Host, principal: &str) -> Self {
-        Self { host, principal: Arc::from(principal) }
+    pub fn new(host: Host, vault: Arc<Vault>, principal: &str) -> Self {
+        Self { host, vault, principal: Arc::from(principal) }
     }
 
     /// A lock by name: 1 to 200 bytes of letters, digits and `. _ : -`.
@@ -105,7 +107,7 @@ impl Mainstay {
     /// What a service does with it, under a name that its events carry as their principal.
     #[must_use]
     pub fn client(&self, principal: &str) -> Client {
-        Client::new(self.host().clone(), principal)
+        Client::new(self.host().clone(), self.vault().clone(), principal)
     }
 
     /// [`Client::lock`] of the principal [`PRINCIPAL`].
@@ -160,6 +162,17 @@ pub enum Unavailable {
     /// The entity cannot be asked: its history is unreadable, or it crashed. The log says more.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<VaultError> for Unavailable {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Closed => Self::NotReady(error.to_string()),
+            VaultError::Busy => Self::Busy("the queue for keys"),
+            VaultError::NoRoom => Self::Refused(Refusal::NoRoom),
+            other => Self::Failed(other.to_string()),
+        }
+    }
 }
 
 /// A failure as the error of one operation: its own no, or that nothing was decided.

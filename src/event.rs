@@ -46,7 +46,7 @@ impl Event {
     /// Reads a record. One of an unknown type keeps its envelope and shows its size.
     #[must_use]
     pub fn of(record: &RecordRef<'_>) -> Self {
-        let kind = record.stream.split_once('/').map_or("", |(kind, _)| kind);
+        let (kind, _) = record.kind_and_id();
         let decoded = AnyEvent::decode(kind, record.type_id, record.schema, record.payload);
         let (name, data) = match &decoded {
             Ok(event) => (event.name().to_owned(), json!(event)),
@@ -87,7 +87,7 @@ pub fn fold(world: &mut World, record: &RecordRef<'_>) -> Result<(), String> {
 
 /// As [`fold`], with the bare reason.
 pub(crate) fn apply(world: &mut World, record: &RecordRef<'_>) -> Result<(), Meaningless> {
-    let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
+    let (kind, id) = record.kind_and_id();
     let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
     Ok(world.apply(id, &event)?)
 }

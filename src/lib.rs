@@ -43,6 +43,7 @@ pub mod server;
 pub mod session;
 mod stay;
 pub mod travel;
+pub mod vault;
 
 #[cfg(feature = "cli")]
 pub mod cli;

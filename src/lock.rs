@@ -107,13 +107,13 @@ impl Lock {
             stream(&self.name).ok_or(AcquireError::Invalid { field: "name", rule: NAME_RULE })?;
         let meta = self.client.request();
         let claim = Claim {
-            owner: owner.into(),
-            session: self.session,
+            owner: owner.into().into(),
+            session: self.session.map(Into::into),
             mode: self.mode,
             range: self.range,
             ttl_ms: ms(ttl),
             delay_ms: ms(self.delay),
-            request: meta.request.as_ref().map(|(id, _)| id.to_string()),
+            request: meta.request.as_ref().map(|(id, _)| id.clone().into()),
         };
         acquire::acquire(self.client, stream, claim, ms(self.wait), meta).await
     }

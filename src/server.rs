@@ -17,12 +17,13 @@ mod live;
 mod locks;
 mod openapi;
 mod page;
+mod plain;
 mod problem;
 mod readiness;
 mod request;
 mod routes;
-mod secret;
 mod sessions;
+mod subjects;
 mod tls;
 mod travel;
 mod whole;
@@ -38,27 +39,26 @@ pub(crate) mod keyroom {
 }
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use actix_web::error::JsonPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, JsonConfig, PathConfig, QueryConfig, ServiceConfig, resource};
 use actix_web::{HttpServer, Resource, ResponseError};
-use hmac::{Hmac, Mac};
 use mainstay_actors::host::Host;
 use mainstay_actors::key::KeyFacts;
-use sha2::Sha256;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::access::{Access, Door, Rates};
 use self::front::Front;
+use self::plain::without_value;
 use self::request::Caller;
 use self::tls::Tls;
 use self::travel::Folds;
 use crate::config::{Config, KeysNeeded};
+use crate::vault::Vault;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -72,26 +72,23 @@ const SHUTDOWN_SECONDS: u64 = 5;
 /// What the handlers share beside the host.
 #[derive(Clone)]
 pub(crate) struct App {
-    data: Arc<Path>,
     access: Access,
     rates: Arc<Rates>,
-    secret: Arc<OnceLock<[u8; 32]>>,
+    vault: Arc<Vault>,
     live: Arc<live::Live>,
     folds: Folds,
 }
 
 impl App {
-    fn of(config: &Config, live: &Arc<live::Live>) -> Self {
-        let data: Arc<Path> = Arc::from(&*config.server.data);
+    fn of(config: &Config, vault: &Arc<Vault>, live: &Arc<live::Live>) -> Self {
         // Who comes from elsewhere is nobody without a key, and TLS is for who does.
         let open = config.access.keys == KeysNeeded::Optional
             && config.server.tls.is_none()
             && !config.server.is_public();
         Self {
-            access: Access::new(&data, open),
+            access: Access::new(vault.clone(), open),
             rates: Arc::new(Rates::new(&config.access)),
-            data,
-            secret: Arc::default(),
+            vault: vault.clone(),
             live: live.clone(),
             folds: Folds::default(),
         }
@@ -101,24 +98,7 @@ impl App {
     /// that a retry finds the same session and nobody can guess it.
     fn session_id(&self, tenant: &str, caller: &Caller) -> Result<Uuid, Problem> {
         let Some(key) = caller.key() else { return Ok(Uuid::now_v7()) };
-        let internal = |error: &dyn std::fmt::Display| {
-            Problem::internal(format!("the data directory's secret: {error}"))
-        };
-        let secret = if let Some(secret) = self.secret.get() {
-            secret
-        } else {
-            let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
-            self.secret.get_or_init(|| secret)
-        };
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|error| internal(&error))?;
-        for part in [tenant, key] {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        let mut bytes = [0; 16];
-        let hash = mac.finalize().into_bytes();
-        bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
-        Ok(Uuid::new_v8(bytes))
+        Ok(Uuid::new_v8(self.vault.hash(&[tenant, key])?))
     }
 }
 
@@ -164,12 +144,17 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Binds and serves `host` inside its System; answers from the first moment on, "not ready"
-    /// while it recovers. Over TLS, and on an address that is not loopback, it asks for keys.
+    /// Binds and serves `host` inside its System, with values sealed by `vault`; answers from the
+    /// first moment on, "not ready" while it recovers. Over TLS, and on an address that is not
+    /// loopback, it asks for keys.
     ///
     /// # Errors
     /// See [`ServeError`].
-    pub async fn start(host: &Host, config: &Config) -> Result<Self, ServeError> {
+    pub async fn start(
+        host: &Host,
+        vault: &Arc<Vault>,
+        config: &Config,
+    ) -> Result<Self, ServeError> {
         let (server, listen) = (&config.server, config.server.listen);
         if server.is_public() && server.tls.is_none() {
             return Err(ServeError::Public(listen));
@@ -184,7 +169,7 @@ impl Server {
         let connections = config.limits.connections.size();
         front::raise_file_limit(connections);
         let live = live::Live::new();
-        let app = App::of(config, &live);
+        let app = App::of(config, vault, &live);
         let (inside, front) = (host.clone(), Front::new(server));
         let (secure, names) = (tls.as_ref().map(Tls::config), server.names.clone());
         let run = move || -> std::io::Result<Vec<ServerHandle>> {
@@ -292,7 +277,7 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
             other => other.status_code(),
         };
         let problem = if status == StatusCode::BAD_REQUEST {
-            Problem::bad(error.to_string())
+            Problem::bad(without_value(&error.to_string()))
         } else {
             Problem::of_status(status)
         };
@@ -302,8 +287,14 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
         .app_data(Data::new(host.clone()))
         .app_data(Data::new(app.clone()))
         .app_data(json)
-        .app_data(QueryConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()))
-        .app_data(PathConfig::default().error_handler(|e, _| Problem::bad(e.to_string()).into()));
+        .app_data(
+            QueryConfig::default()
+                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
+        )
+        .app_data(
+            PathConfig::default()
+                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
+        );
     for (path, doors) in routes::all() {
         let routes = doors.into_iter().map(|Door { route, .. }| route);
         config.service(routes.fold(resource(path), Resource::route));

@@ -30,6 +30,7 @@ use mainstay_actors::session::{SessionCommand, SessionReject, SessionReply};
 use mainstay_journal::{Cursor, StreamId};
 
 use crate::client::{Client, Unavailable, told};
+use crate::vault::VaultError;
 
 /// The machine behind it.
 type Entity = mainstay_actors::session::Session;
@@ -89,9 +90,27 @@ pub enum SessionError {
     /// There is no such session, or it is over.
     #[error("no such session")]
     NotFound,
+    /// Its subject was erased: it is ending.
+    #[error("the subject of this session was erased")]
+    Erased,
+    /// Its values cannot be opened; the text says what to do. It can be ended all the same.
+    #[error("{0}")]
+    Sealed(String),
     /// Nothing was decided.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+impl From<VaultError> for SessionError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Erased => Self::Erased,
+            VaultError::Damaged | VaultError::Missing | VaultError::Unopened { .. } => {
+                Self::Sealed(error.to_string())
+            },
+            other => Unavailable::from(other).into(),
+        }
+    }
 }
 
 impl SessionError {
@@ -123,7 +142,10 @@ impl Session {
     pub async fn get(&self) -> Result<SessionView, SessionError> {
         let Receipt { reply, at } = self.ask(SessionCommand::Show).await?;
         match reply {
-            SessionReply::Shown(live) => Ok(SessionView { id: self.id.clone(), live: *live, at }),
+            SessionReply::Shown(live) => {
+                let values = self.client.vault.open_live(&self.full_id(), &live)?;
+                Ok(SessionView { id: self.id.clone(), live: *live, values, at })
+            },
             _ => Err(SessionError::NotFound),
         }
     }

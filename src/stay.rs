@@ -6,11 +6,13 @@ use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
 use mainstay_journal::{EventLog, LocalLog};
 
 use crate::config::Config;
+use crate::vault::Vault;
 
 /// An open mainstay: journal, entities, supervisor, probes.
 #[derive(Debug)]
 pub struct Mainstay {
     host: Host,
+    vault: Arc<Vault>,
     #[cfg(feature = "probes")]
     probes: crate::probe::Probes,
 }
@@ -67,11 +69,14 @@ impl Mainstay {
     }
 
     fn start_with(config: &Config, options: HostOptions) -> Result<Self, OpenError> {
-        let host = Host::open(open_local(config), options)?;
+        let vault = Vault::at(&config.server.data);
+        let options = HostOptions { subject_keys: vault.clone(), ..options };
+        let host = Host::open(open_local(config, vault.clone()), options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
         Ok(Self {
             host,
+            vault,
             #[cfg(feature = "probes")]
             probes,
         })
@@ -91,10 +96,19 @@ impl Mainstay {
         &self.host
     }
 
+    /// The keys under which attributes are sealed.
+    #[must_use]
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
     /// Drains, closes the journal and ends every thread.
     pub async fn close(self) {
         #[cfg(feature = "probes")]
         end(self.probes).await;
+        // While the journal is still ours nobody else opens the files of keys.
+        self.host.drain();
+        self.vault.close();
         self.host.close().await;
     }
 }
@@ -116,21 +130,22 @@ async fn end(probes: crate::probe::Probes) {
 fn options(config: &Config, accept_clock: bool) -> HostOptions {
     HostOptions {
         dependencies: config.settings(),
-        retire: true,
         recover_after_ms: config.health.recover_after.as_ms(),
         accept_clock,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: u64::from(std::process::id()),
         limits: config.limits.host(),
+        ..HostOptions::default()
     }
 }
 
-/// Opens the journal of a data directory.
-fn open_local(config: &Config) -> OpenLog {
+/// Opens the journal of a data directory, and then the vault: the directory is ours by then.
+fn open_local(config: &Config, vault: Arc<Vault>) -> OpenLog {
     let (data, options) = (config.server.data.clone(), config.limits.journal());
     Box::new(move |mut sink| {
         let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
         let log = LocalLog::open(&data, &options, sink)?;
+        vault.open().map_err(|error| StartError::Refused(error.to_string()))?;
         Ok(Arc::new(log) as Arc<dyn EventLog>)
     })
 }

@@ -23,6 +23,7 @@
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
+//! | `erasure` | a subject is forgotten: its key, then its sessions |
 //! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
@@ -34,6 +35,7 @@ mod checkpoints;
 mod clock;
 mod due;
 mod entity;
+mod erasure;
 mod follow;
 mod gates;
 mod handle;
@@ -56,6 +58,7 @@ mod views;
 
 pub use batch::Batch;
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
+pub use erasure::{NoKeys, SubjectKeys};
 pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use keys::Keys;
@@ -128,6 +131,8 @@ pub struct HostOptions {
     pub seed: u64,
     /// Every bound.
     pub limits: Limits,
+    /// Where the keys of subjects lie.
+    pub subject_keys: Arc<dyn SubjectKeys>,
 }
 
 impl Default for HostOptions {
@@ -140,6 +145,7 @@ impl Default for HostOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: 0,
             limits: Limits::default(),
+            subject_keys: Arc::new(NoKeys),
         }
     }
 }

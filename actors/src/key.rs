@@ -233,7 +233,7 @@ impl Machine for Key {
                 check_rotation(key, overlap_ms, now)?;
                 KeyRotated { hash, at: now, older_until: now.plus_ms(overlap_ms) }.into()
             },
-            (Some(key), C::Revoke { .. }) if key.revoked_at.is_some() => return show(state),
+            (Some(key), C::Revoke { .. }) if key.revoked_at.is_some() => return Ok(show(state)),
             (Some(_), C::Revoke { reason }) => {
                 check(is_text(&reason), "reason", "1 to 200 bytes without control characters")?;
                 KeyRevoked { reason, at: now }.into()
@@ -243,7 +243,7 @@ impl Machine for Key {
                 AccessRefused { because, operation, at: now }.into()
             },
             (_, C::Refuse { .. }) => return Ok(Decision::answer(KeyReply(None))),
-            (Some(_), C::Show) => return show(state),
+            (Some(_), C::Show) => return Ok(show(state)),
             (None, C::Rotate { .. } | C::Revoke { .. } | C::Show) => {
                 return Err(KeyReject::NotFound);
             },
@@ -311,8 +311,8 @@ impl Machine for Key {
     }
 }
 
-fn show(state: &KeyState) -> Result<Decision<Key>, KeyReject> {
-    Ok(Decision::answer(KeyReply(state.key.clone())))
+fn show(state: &KeyState) -> Decision<Key> {
+    Decision::answer(KeyReply(state.key.clone()))
 }
 
 /// Whether a refusal is to be recorded: one of this reason was not for a while.

@@ -15,6 +15,7 @@ pub mod machine;
 mod openapi;
 pub mod rate;
 pub mod session;
+pub mod subject;
 pub mod system;
 pub mod time;
 pub mod world;

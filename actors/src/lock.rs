@@ -23,6 +23,8 @@ pub use view::{Holder, LockView, WaiterView};
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::machine::{Again, Context, Decision, Illegal, Machine, Restart};
 use crate::time::Timestamp;
@@ -58,8 +60,8 @@ pub struct LockState {
     pub last_token: u64,
     /// The unit of the lock's ranges, once one was used.
     pub unit: Option<RangeUnit>,
-    /// Live grants, oldest first.
-    pub grants: Vec<Grant>,
+    /// Live grants, oldest first; mostly there is one at most.
+    pub grants: SmallVec<[Grant; 1]>,
     /// Who waits, in order.
     pub waiters: VecDeque<Waiter>,
     /// Nothing is granted before this: `lock_delay` after an expiry.
@@ -96,9 +98,9 @@ pub struct Waiter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The holder to be.
-    pub owner: String,
+    pub owner: SmolStr,
     /// A session whose end releases the lease: `{tenant}/{id}`.
-    pub session: Option<String>,
+    pub session: Option<SmolStr>,
     /// Alone or together.
     pub mode: Mode,
     /// A part of the resource; `None` is all of it.
@@ -108,7 +110,7 @@ pub struct Claim {
     /// After an expiry nobody gets the lock for this long, in milliseconds.
     pub delay_ms: u64,
     /// The request id, scoped by its principal.
-    pub request: Option<String>,
+    pub request: Option<SmolStr>,
 }
 
 /// Alone or together.

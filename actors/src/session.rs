@@ -5,21 +5,25 @@
 //!   absent ──Create──► live ──Touch, Patch──► live ──End, expiry──► ended
 //! ```
 
+mod attributes;
 mod decide;
 mod events;
 mod fold;
 mod limits;
-pub(crate) mod sealed;
+mod sealed;
 mod stored;
 
+pub use attributes::Attributes;
 pub use events::{
     EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
 };
+pub use limits::{check_new, check_subject};
 pub use sealed::Sealed;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::machine::{Again, Context, Decision, Illegal, Machine};
 use crate::time::Timestamp;
@@ -62,13 +66,13 @@ pub enum SessionState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// Whose it is.
-    pub tenant: String,
+    pub tenant: SmolStr,
     /// Whom it is about; opaque.
-    pub subject: String,
+    pub subject: SmolStr,
     /// Rises with each patch; the `ETag`.
     pub revision: u64,
     /// Values by name.
-    pub attributes: BTreeMap<String, Sealed>,
+    pub attributes: Attributes,
     /// When it began.
     pub created_at: Timestamp,
     /// The last journaled activity.
@@ -116,6 +120,8 @@ pub enum SessionCommand {
     },
     /// End it.
     End,
+    /// Its subject was erased: end it, whether it has run out or not.
+    Forget,
     /// Show it.
     Show,
     /// A deadline has come.
@@ -198,7 +204,7 @@ impl Machine for Session {
         match event {
             SessionEvent::SessionPatched(event) => {
                 let SessionPatched { revision, at, idle_until, changes: _ } = *event;
-                SessionPatched { revision, at, idle_until, changes: BTreeMap::new() }.into()
+                SessionPatched { revision, at, idle_until, changes: Attributes::default() }.into()
             },
             SessionEvent::SessionCreated(_)
             | SessionEvent::SessionTouched(_)

@@ -12,6 +12,7 @@ use crate::key::{Key, KeyEvent, KeyState};
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::{Illegal, Machine};
 use crate::session::{Session, SessionEvent, SessionState};
+use crate::subject::{Subject, SubjectEvent, SubjectState};
 use crate::system::{System, SystemEvent, SystemState};
 
 /// The state of every entity, by kind and id.
@@ -27,6 +28,8 @@ pub struct World {
     pub locks: Entities<LockState>,
     /// By name.
     pub keys: Entities<KeyState>,
+    /// By `{tenant}/{subject}`.
+    pub subjects: Entities<SubjectState>,
 }
 
 /// An event of any kind.
@@ -43,6 +46,8 @@ pub enum AnyEvent {
     Lock(LockEvent),
     /// See [`KeyEvent`].
     Key(KeyEvent),
+    /// See [`SubjectEvent`].
+    Subject(SubjectEvent),
 }
 
 /// Why a record cannot be folded.
@@ -78,6 +83,7 @@ impl AnyEvent {
             Session::KIND => Self::Session(SessionEvent::decode(type_id, schema, payload)?),
             Lock::KIND => Self::Lock(LockEvent::decode(type_id, schema, payload)?),
             Key::KIND => Self::Key(KeyEvent::decode(type_id, schema, payload)?),
+            Subject::KIND => Self::Subject(SubjectEvent::decode(type_id, schema, payload)?),
             other => return Err(Meaningless::Kind(other.to_owned())),
         })
     }
@@ -91,6 +97,7 @@ impl AnyEvent {
             Self::Session(event) => event.name(),
             Self::Lock(event) => event.name(),
             Self::Key(event) => event.name(),
+            Self::Subject(event) => event.name(),
         }
     }
 
@@ -103,6 +110,7 @@ impl AnyEvent {
             SessionEvent::catalogue(),
             LockEvent::catalogue(),
             KeyEvent::catalogue(),
+            SubjectEvent::catalogue(),
         ]
         .concat()
     }
@@ -120,6 +128,7 @@ impl World {
             AnyEvent::Session(event) => fold::<Session>(&mut self.sessions, id, event),
             AnyEvent::Lock(event) => fold::<Lock>(&mut self.locks, id, event),
             AnyEvent::Key(event) => fold::<Key>(&mut self.keys, id, event),
+            AnyEvent::Subject(event) => fold::<Subject>(&mut self.subjects, id, event),
         }
     }
 }

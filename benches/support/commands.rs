@@ -11,7 +11,7 @@ use mainstay::journal::StreamId;
 use crate::host::{block_on, meta};
 
 /// Commands under way at once.
-const IN_FLIGHT: usize = 256;
+pub(crate) const IN_FLIGHT: usize = 256;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ async fn lock(host: &Host, number: usize) {
     let stream = StreamId::new("lock", &format!("bench-{number:04}")).unwrap();
     let owner = "bench".to_owned();
     let claim = Claim {
-        owner: owner.clone(),
+        owner: owner.as_str().into(),
         session: None,
         mode: Mode::Exclusive,
         range: None,

@@ -18,7 +18,7 @@ use mainstay::actors::host::Host;
 use mainstay::actors::session::SessionEvent;
 use mainstay::journal::{Query, ReadLog, StreamId};
 
-use crate::commands::{Kind, cost};
+use crate::commands::{IN_FLIGHT, Kind, cost};
 use crate::host;
 use crate::median::median;
 use crate::questions::{ALONE, Question, Sample, samples};
@@ -109,10 +109,13 @@ impl Subject {
     fn round(&self, round: u64, questions: &[&Question]) -> Vec<f64> {
         let mut costs = Vec::new();
         let share = usize::try_from(round).unwrap() * COMMANDS;
-        let mine = self.sessions.iter().cycle().skip(share % self.sessions.len()).take(COMMANDS);
+        // A session that comes twice in a round would have been asked for.
+        let patches = COMMANDS.min(self.sessions.len()) / IN_FLIGHT * IN_FLIGHT;
+        let mine = self.sessions.iter().cycle().skip(share % self.sessions.len()).take(patches);
         let mine: Vec<StreamId> = mine.cloned().collect();
         for kind in Kind::ALL {
-            costs.push(us(cost(&self.host, kind, COMMANDS, &mine)));
+            let count = if kind == Kind::Patch { patches } else { COMMANDS };
+            costs.push(us(cost(&self.host, kind, count, &mine)));
         }
         let log = self.host.log().unwrap();
         for (_, query) in questions {

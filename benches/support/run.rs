@@ -107,7 +107,7 @@ impl Client {
         let stream = StreamId::new("lock", &format!("bench-{lock:07}")).unwrap();
         let owner = format!("client-{}", self.number);
         let claim = Claim {
-            owner: owner.clone(),
+            owner: owner.as_str().into(),
             session: None,
             mode: Mode::Exclusive,
             range: None,

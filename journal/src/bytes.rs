@@ -40,10 +40,13 @@ impl<'a> Fields<'a> {
         std::str::from_utf8(self.take(usize::from(count))?).ok()
     }
 
-    /// Two texts that lie side by side, checked in one go.
-    pub(crate) fn texts(&mut self, one: u16, other: u16) -> Option<(&'a str, &'a str)> {
-        let both = self.take(usize::from(one) + usize::from(other))?;
-        std::str::from_utf8(both).ok()?.split_at_checked(usize::from(one))
+    /// Three texts that lie side by side, checked in one go.
+    pub(crate) fn texts(&mut self, counts: [u16; 3]) -> Option<[&'a str; 3]> {
+        let [one, two, three] = counts.map(usize::from);
+        let all = std::str::from_utf8(self.take(one + two + three)?).ok()?;
+        let (one, rest) = all.split_at_checked(one)?;
+        let (two, three) = rest.split_at_checked(two)?;
+        Some([one, two, three])
     }
 
     /// The next label: its key, the length of its value, its value.

@@ -133,11 +133,11 @@ pub(crate) fn decode(bytes: &[u8], epoch: u32, position: u64) -> Option<RecordRe
     if flags & !known != 0 || zero != 0 || usize::from(tag_count) > MAX_TAGS {
         return None;
     }
-    let (stream, principal) = fields.texts(stream, principal)?;
+    let [stream, principal, request] = fields.texts([stream, principal, request])?;
     let request = if flags & HAS_REQUEST != 0 {
-        Some((fields.text(request)?, fields.u64()?))
+        Some((request, fields.u64()?))
     } else {
-        (request == 0).then_some(())?;
+        request.is_empty().then_some(())?;
         None
     };
     let correlation = if flags & HAS_CORRELATION != 0 {

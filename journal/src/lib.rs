@@ -34,6 +34,7 @@ mod reader;
 mod record;
 mod recover;
 mod segment;
+mod sieve;
 mod spare;
 mod stats;
 mod store;

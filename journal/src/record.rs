@@ -206,6 +206,15 @@ pub struct RecordRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
+    /// Kind and id of its stream.
+    #[must_use]
+    pub fn kind_and_id(&self) -> (&'a str, &'a str) {
+        // A kind is short: its end is found sooner byte by byte than by a search for long texts.
+        let end = self.stream.bytes().position(|byte| byte == b'/');
+        let split = end.and_then(|end| self.stream.split_at_checked(end));
+        split.map_or((self.stream, ""), |(kind, id)| (kind, id.get(1..).unwrap_or_default()))
+    }
+
     /// The labels, key and value.
     pub fn tags(&self) -> impl Iterator<Item = (u8, &'a str)> + use<'a> {
         let mut rest = Fields(self.tags);

@@ -66,8 +66,6 @@ pub(crate) struct Segment {
     size: OnceLock<u64>,
     /// Its index while that is not in the store.
     pub(crate) postings: Mutex<Option<Postings>>,
-    /// Which terms it holds at all.
-    pub(crate) bloom: OnceLock<fastbloom::BloomFilter>,
     /// How many chunks its run in the store has.
     pub(crate) run_chunks: OnceLock<u32>,
 }
@@ -86,7 +84,6 @@ impl Segment {
             first_at_us: OnceLock::new(),
             size: OnceLock::new(),
             postings: Mutex::new(None),
-            bloom: OnceLock::new(),
             run_chunks: OnceLock::new(),
         }
     }

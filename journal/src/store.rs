@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! view (durable blocks) ─► follower ─► blocks ─► mark     every block as stored
-//!                             └─ on seal ─► runs ─► bloom   the segment's index
-//! reads: bloom ─► runs ─► offsets      repair: blocks by position, checked by their hash
+//!                             └─ on seal ─► runs ─► filter  the segment's index
+//! reads: filter ─► runs ─► offsets      repair: blocks by position, checked by their hash
 //! ```
 //!
 //! | a database that | is |
@@ -29,6 +29,7 @@ use crate::layout::Layout;
 use crate::log::{Snapshot, StoreStatus};
 use crate::record::StreamId;
 use crate::segment::Segment;
+use crate::sieve::Filter;
 use crate::view::{Second, View, lock};
 use crate::writer::Brake;
 
@@ -287,13 +288,14 @@ impl Second for Store {
         None
     }
 
-    fn load_filter(&self, segment: &Segment) -> bool {
-        self.of_run(segment, |month| run::load_filter(month, segment)).unwrap_or(false)
+    fn filter(&self, segment: &Segment) -> Option<Filter> {
+        self.of_run(segment, |month| run::filter(month, segment)).flatten()
     }
 
     fn stretch(&self, segment: &Segment, term: u64, from: From, way: Way) -> Option<Stretch> {
         self.of_run(segment, |month| {
-            let there = run::load_filter(month, segment)?;
+            let known = segment.run_chunks.get().is_some();
+            let there = known || run::filter(month, segment)?.is_some();
             there.then(|| run::stretch(month, segment, term, from, way)).transpose()
         })
         .flatten()

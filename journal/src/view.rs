@@ -24,9 +24,11 @@ use crate::log::{Snapshot, Visit};
 use crate::postings::Postings;
 use crate::record::{Cursor, RecordRef, StreamId};
 use crate::segment::{Segment, Step};
+use crate::sieve::{Filter, Sieve};
 use crate::store::run::{From, Stretch, Way};
 
 mod find;
+mod likely;
 mod lists;
 mod stream;
 
@@ -36,9 +38,8 @@ pub(crate) trait Second: Send + Sync + Debug {
     /// The bytes of the block that holds a position.
     fn block_at(&self, month: &str, position: u64) -> Option<Vec<u8>>;
 
-    /// Reads which terms a sealed segment holds, unless that is known; false if the segment has
-    /// no run there.
-    fn load_filter(&self, segment: &Segment) -> bool;
+    /// Reads which terms a sealed segment holds; `None` if the segment has no run there.
+    fn filter(&self, segment: &Segment) -> Option<Filter>;
 
     /// The next records of a sealed segment that have a term; `None` if the segment has no run
     /// there.
@@ -62,7 +63,10 @@ pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) journal: [u8; 16],
+    /// New ones come at the end, so each keeps its place.
     segments: RwLock<Segments>,
+    /// By that place.
+    sieve: Sieve,
     durable: AtomicU64,
     head: Mutex<Cursor>,
     moved: Condvar,
@@ -82,6 +86,7 @@ impl View {
         Self {
             journal,
             segments: RwLock::new(Arc::new(segments)),
+            sieve: Sieve::default(),
             durable: AtomicU64::new(head.position),
             head: Mutex::new(head),
             moved: Condvar::new(),
@@ -299,6 +304,13 @@ impl View {
         Ok(postings)
     }
 
+    /// Remembers which terms a sealed segment holds.
+    pub(crate) fn sift(&self, segment: &Segment, filter: &Filter) {
+        if let Some(index) = Self::holding(&self.segments(), segment.first) {
+            self.sieve.set(index, filter);
+        }
+    }
+
     /// Bounds how many sealed segments have their index in memory.
     pub(crate) fn keep_index(&self, segment: &Arc<Segment>) {
         let mut indexed = lock(&self.indexed);
@@ -313,7 +325,7 @@ impl View {
             let last = segments.get(next).map(|next| next.first - 1);
             // One that was made while the segment still grew knows too little.
             if let Some(postings) = postings.filter(|postings| Some(postings.upto()) == last) {
-                let _ = oldest.bloom.set(bloom_of(&postings.sorted()));
+                self.sift(&oldest, &Filter::of(&postings.sorted()));
             }
         }
     }
@@ -336,18 +348,6 @@ impl View {
         })?;
         taken.ok_or_else(|| missing(position))
     }
-}
-
-/// A filter over the terms of a sorted run.
-pub(crate) fn bloom_of(sorted: &[crate::postings::Posting]) -> fastbloom::BloomFilter {
-    let mut terms: Vec<u64> = sorted.iter().map(|posting| posting.0).collect();
-    terms.dedup();
-    let mut bloom =
-        fastbloom::BloomFilter::with_false_pos(0.005).seed(&0).expected_items(terms.len().max(1));
-    for term in &terms {
-        bloom.insert(term);
-    }
-    bloom
 }
 
 pub(crate) fn damaged(position: u64, bad: Bad) -> ReadError {

@@ -117,6 +117,46 @@ fn a_deleted_store_is_made_again_while_answers_stay_right() {
     assert_eq!(answers(&log), before);
 }
 
+/// What each filter of a month says of its layout; `change` may write something else there.
+fn layouts(directory: &Path, month: &str, change: Option<u32>) -> Vec<u32> {
+    let db = sled::open(directory.join("store").join(month)).unwrap();
+    let filters = db.open_tree("blooms").unwrap();
+    let mut found = Vec::new();
+    for entry in &filters {
+        let (key, piece) = entry.unwrap();
+        // Pieces behind the first one say nothing.
+        if key.ends_with(&[0, 0]) {
+            found.push(u32::from_le_bytes(piece[20..24].try_into().unwrap()));
+            let mut piece = piece.to_vec();
+            piece[20..24].copy_from_slice(&change.unwrap_or(found[0]).to_le_bytes());
+            filters.insert(key, piece).unwrap();
+        }
+    }
+    db.flush().unwrap();
+    found
+}
+
+#[test]
+fn filters_of_an_earlier_layout_are_made_again_in_complete_months_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let now = ["2026-11", "2026-12"].map(|month| layouts(path, month, Some(8)));
+    assert!(now.iter().all(|month| !month.is_empty() && month.iter().all(|it| *it == 256)));
+    assert!(layouts(path, "2026-11", None).iter().all(|it| *it == 8));
+    let done = path.join("store/2026-11.done");
+    let end = fs::read_to_string(&done).unwrap();
+    fs::write(&done, end.split(' ').next().unwrap()).unwrap();
+    let log = open(path);
+    assert_eq!(answers(&log), before);
+    assert_eq!(settle(&log).trouble, None);
+    assert_eq!(answers(&log), before);
+    drop(log);
+    assert_eq!(["2026-11", "2026-12"].map(|month| layouts(path, month, None)), now);
+    assert_eq!(fs::read_to_string(&done).unwrap(), end);
+}
+
 #[test]
 fn flipped_bytes_in_the_store_change_no_answer() {
     let directory = tempfile::tempdir().unwrap();

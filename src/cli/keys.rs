@@ -44,7 +44,7 @@ struct Where {
     /// Data directory of a server that is not running
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data: Option<PathBuf>,
-    /// A running server; MAINSTAY_KEY_FILE names the file with an admin's key
+    /// A running server; the variable `MAINSTAY_KEY_FILE` names the file with an admin's key
     #[arg(long, value_name = "URL", env = "MAINSTAY_SERVER", default_value_t = super::default_server())]
     server: String,
     /// Print JSON

@@ -149,7 +149,7 @@ impl Order {
             client: self.client.clone(),
             stream: self.stream.clone(),
             token: lease.token,
-            owner: self.claim.owner.clone(),
+            owner: self.claim.owner.to_string(),
             ttl_ms: self.claim.ttl_ms,
             given_back: false,
         };
@@ -204,7 +204,7 @@ impl Order {
 
     async fn end_with_its_session(&self) -> Result<(), AcquireError> {
         let Some(session) = self.claim.session.clone() else { return Ok(()) };
-        let end = LockCommand::SessionEnded { session };
+        let end = LockCommand::SessionEnded { session: session.into() };
         let ended = self.client.host.ask::<Lock>(self.stream.clone(), end, self.client.meta());
         ended.await.map(drop).map_err(|failure| told(failure, AcquireError::of))
     }

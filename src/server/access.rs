@@ -22,8 +22,7 @@ pub(super) use matrix::{Door, Need, door};
 pub(super) use rate::Rates;
 pub(crate) use secret_text::{KEY_NAME, NewKey, check_key_name};
 
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -32,59 +31,36 @@ use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, ResponseError};
-use hmac::{Hmac, Mac};
+use hmac::Mac;
 use mainstay_actors::host::{Host, Meta};
 use mainstay_actors::key::{Key, KeyCommand, KeyHash, RefusedBecause, Role};
 use mainstay_actors::machine::Machine;
 use mainstay_journal::StreamId;
-use sha2::Sha256;
 
 use self::rate::Share;
 use self::secret_text::Presented;
+use super::App;
 use super::problem::Problem;
-use super::{App, secret};
+use crate::vault::{Vault, VaultError};
 
 /// What lets requests in; clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     /// Whether everybody who reaches the server is an admin without a key.
     open: bool,
-    data: Arc<Path>,
-    pepper: Arc<OnceLock<Hmac<Sha256>>>,
+    vault: Arc<Vault>,
 }
 
 impl Access {
     /// `open` lets requests without a key in.
-    pub(crate) fn new(data: &Path, open: bool) -> Self {
-        Self { open, data: Arc::from(data), pepper: Arc::default() }
+    pub(crate) const fn new(vault: Arc<Vault>, open: bool) -> Self {
+        Self { open, vault }
     }
 
     /// The keyed hash of a key's secret, bound to its name.
-    pub(crate) fn hash(&self, name: &str, secret: &str) -> Result<KeyHash, Problem> {
-        let mac = self.mac(name, secret)?;
-        Ok(KeyHash(mac.finalize().into_bytes().into()))
-    }
-
-    fn mac(&self, name: &str, secret: &str) -> Result<Hmac<Sha256>, Problem> {
-        let mut mac = self.pepper()?.clone();
-        for part in ["access key", name, secret] {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        Ok(mac)
-    }
-
-    /// Keyed once: the clones of a key schedule are cheap.
-    fn pepper(&self) -> Result<&Hmac<Sha256>, Problem> {
-        if let Some(pepper) = self.pepper.get() {
-            return Ok(pepper);
-        }
-        let internal = |error: &dyn std::fmt::Display| {
-            Problem::internal(format!("the data directory's secret: {error}"))
-        };
-        let secret = secret::secret(&self.data).map_err(|error| internal(&error))?;
-        let pepper = Hmac::new_from_slice(&secret).map_err(|error| internal(&error))?;
-        Ok(self.pepper.get_or_init(|| pepper))
+    pub(crate) fn hash(&self, name: &str, secret: &str) -> Result<KeyHash, VaultError> {
+        let hashed = self.vault.mac(&["mainstay access", name, secret])?.finalize();
+        Ok(KeyHash(hashed.into_bytes().into()))
     }
 
     /// Who sends a request.
@@ -96,7 +72,8 @@ impl Access {
         let (Some(keys), Some(now)) = (host.keys(), host.now()) else {
             return Err(No::Problem(super::page::not_ready(host)));
         };
-        let mac = self.mac(presented.name, presented.secret).map_err(No::Problem)?;
+        let parts = ["mainstay access", presented.name, presented.secret];
+        let mac = self.vault.mac(&parts).map_err(|error| No::Problem(error.into()))?;
         let state = keys.get(presented.name);
         let Some(key) = state.as_ref().and_then(|state| state.key.as_ref()) else {
             // As long as for a name that exists.
@@ -153,7 +130,7 @@ pub(super) async fn let_in(
     let app = request.app_data::<Data<App>>().cloned();
     let host = request.app_data::<Data<Host>>().cloned();
     let (Some(app), Some(host)) = (app, host) else {
-        return refuse(request, &Problem::internal("the server is not wired"));
+        return Ok(refuse(request, &Problem::internal("the server is not wired")));
     };
     let identity = app.access.identify(&host, request.request());
     let Need::Role { role, by_tenants } = need else {
@@ -165,24 +142,24 @@ pub(super) async fn let_in(
     };
     let identity = match identity {
         Ok(identity) => identity,
-        Err(No::Problem(problem)) => return refuse(request, &problem),
+        Err(No::Problem(problem)) => return Ok(refuse(request, &problem)),
         // Costs nothing, and tries nothing.
-        Err(No::Keyless) => return refuse(request, &unauthorized()),
+        Err(No::Keyless) => return Ok(refuse(request, &unauthorized())),
         Err(no) => {
             // Beyond this nobody writes down who tries.
             if let Err(problem) = app.rates.of_failure(request.peer_addr().map(|it| it.ip())) {
-                return refuse(request, &problem);
+                return Ok(refuse(request, &problem));
             }
             if let No::Known(name, because) = no {
                 note(&host, name, because, &request);
             }
-            return refuse(request, &unauthorized());
+            return Ok(refuse(request, &unauthorized()));
         },
     };
     let share = identity.key_name().and_then(|_| app.rates.of_key(identity.principal()));
     let mut response = match share.as_ref().map_or(Ok(()), Share::check) {
         Ok(()) => let_known_in(&host, identity, (role, by_tenants), request, next).await?,
-        Err(problem) => refuse(request, &problem)?,
+        Err(problem) => refuse(request, &problem),
     };
     if let Some(share) = share {
         share.write(response.headers_mut());
@@ -201,12 +178,13 @@ async fn let_known_in<B: MessageBody + 'static>(
     if identity.role() < role {
         let problem = wrong_role(&identity, role);
         note_of(host, &identity, RefusedBecause::Role, &request);
-        return refuse(request, &problem);
+        return Ok(refuse(request, &problem));
     }
     if identity.tenant().is_some() && !by_tenants {
         note_of(host, &identity, RefusedBecause::Tenant, &request);
         let detail = "this route is for keys of all tenants, and this key is of one";
-        return refuse(request, &Problem::new(StatusCode::FORBIDDEN, "wrong-tenant", detail));
+        let problem = Problem::new(StatusCode::FORBIDDEN, "wrong-tenant", detail);
+        return Ok(refuse(request, &problem));
     }
     request.extensions_mut().insert(identity.clone());
     let response = next.call(request).await?;
@@ -220,16 +198,13 @@ async fn let_known_in<B: MessageBody + 'static>(
 }
 
 /// The answer in the handler's place.
-fn refuse<B>(
-    request: ServiceRequest,
-    problem: &Problem,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+fn refuse<B>(request: ServiceRequest, problem: &Problem) -> ServiceResponse<EitherBody<B>> {
     let mut response = problem.error_response();
     if problem.status() == StatusCode::UNAUTHORIZED.as_u16() {
         let scheme = HeaderValue::from_static("Bearer realm=\"mainstay\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
     }
-    Ok(request.into_response(response).map_into_right_body())
+    request.into_response(response).map_into_right_body()
 }
 
 /// One answer for every key that is not taken: who guesses learns nothing.

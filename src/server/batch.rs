@@ -15,6 +15,7 @@ mod wave;
 pub(super) use command::Command;
 
 use actix_web::web::{Data, Json};
+use futures_util::future::join_all;
 use mainstay_actors::host::Host;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -123,9 +124,24 @@ pub(super) async fn run(
     }
     // Before anything happens: a host that is not ready refuses the request, not each command.
     host.health().await?;
+    let commands = body.into_inner().commands;
+    make_keys(&app, &caller, &commands).await;
     let mut waves = Waves::new(&host, &app, &caller);
-    for command in body.into_inner().commands {
+    for command in commands {
         waves.take(command).await;
     }
     Ok(Json(Answers { answers: waves.finish().await }))
+}
+
+/// Makes the keys that new sessions need, all at once so that they share syncs. What goes wrong here
+/// goes wrong again, and is told, when its command's turn comes.
+async fn make_keys(app: &App, caller: &Caller, commands: &[Command]) {
+    let names = commands.iter().filter_map(|command| match command {
+        Command::CreateSession { body, .. } if body.has_values() => {
+            let tenant = caller.scope().tenant(body.tenant()).ok()?;
+            body.name(app, &tenant).ok()
+        },
+        _ => None,
+    });
+    drop(join_all(names.map(|name| app.vault.key_to_seal(name))).await);
 }

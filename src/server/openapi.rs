@@ -21,7 +21,7 @@ use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
 use super::{
     batch, dependencies, docs, events, keys, live, locks, problem, readiness, routes, sessions,
-    travel,
+    subjects, travel,
 };
 
 /// Everything that is served.
@@ -36,6 +36,7 @@ use super::{
         (name = "health", description = "Is it alive, is it ready, how healthy is the service"),
         (name = "dependencies", description = "Circuit breakers: permits, outcomes, settings"),
         (name = "sessions", description = "Attributes with a revision, a TTL and an age"),
+        (name = "subjects", description = "Consents, holds and erasure of whom sessions are about"),
         (name = "locks", description = "Leases with fencing tokens"),
         (name = "batch", description = "Many commands in one request"),
         (name = "journal", description = "What happened"),
@@ -48,6 +49,7 @@ use super::{
         dependencies::ask_permit, dependencies::outcomes,
         sessions::list, sessions::create, sessions::show, sessions::change, sessions::end,
         sessions::touch,
+        subjects::erase, subjects::consents, subjects::record_consent, subjects::hold,
         locks::list, locks::show, locks::acquire, locks::renew, locks::release, locks::check,
         locks::force_release,
         batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,

@@ -8,10 +8,10 @@
 //! | 404 · 405 | no such thing or route · a method that the route does not take |
 //! | 408 | a body that does not come |
 //! | 409 | held, spent, used before, illegal transition |
-//! | 410 · 412 | another epoch · another revision |
+//! | 410 · 412 | another epoch, an erased subject · another revision |
 //! | 413 · 415 · 422 | too large, not JSON, key reused for another body |
 //! | 429 | a key asks too often, or an address tries too many |
-//! | 500 | crashed, unreadable history |
+//! | 500 | crashed, unreadable history, a key that is gone |
 //! | 503 | not ready, busy, closed to writes, outcome unknown |
 //! | 507 | disk full |
 
@@ -27,11 +27,13 @@ use mainstay_actors::host::Failure;
 use mainstay_actors::key::KeyReject;
 use mainstay_actors::lock::LockReject;
 use mainstay_actors::session::SessionReject;
+use mainstay_actors::subject::SubjectReject;
 use mainstay_journal::Refusal;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::access::WrongTenant;
+use crate::vault::VaultError;
 
 /// An error answer: `application/problem+json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -273,6 +275,37 @@ impl From<KeyReject> for Problem {
             KeyReject::Revoked | KeyReject::Expired => conflict("key-over"),
             KeyReject::TooManySecrets => conflict("key-secrets"),
             KeyReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
+        }
+    }
+}
+
+impl From<SubjectReject> for Problem {
+    fn from(reject: SubjectReject) -> Self {
+        let detail = reject.to_string();
+        let conflict = |kind| Self::new(StatusCode::CONFLICT, kind, detail.clone());
+        match reject {
+            SubjectReject::Erased => Self::new(StatusCode::GONE, "subject-erased", detail),
+            SubjectReject::Held { why } => conflict("subject-held").with("reason", why),
+            SubjectReject::Exists => conflict("subject-exists"),
+            SubjectReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
+        }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        let detail = error.to_string();
+        let unavailable = |kind| Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail.clone());
+        match error {
+            VaultError::Erased => Self::new(StatusCode::GONE, "subject-erased", detail),
+            VaultError::Damaged | VaultError::Missing | VaultError::Unopened { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "subject-key-missing", detail)
+            },
+            VaultError::Closed => unavailable("not-ready").retry_after_ms(SOON_MS),
+            VaultError::Busy => unavailable("busy").retry_after_ms(SOON_MS),
+            VaultError::NoRoom => Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", detail)
+                .retry_after_ms(DISK_MS),
+            VaultError::Failed(_) => Self::internal(detail),
         }
     }
 }

@@ -3,15 +3,17 @@
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use mainstay_actors::host::Meta;
 use mainstay_journal::Cursor;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::App;
 use super::access::{Identity, Scope};
 use super::problem::Problem;
+use crate::vault::Vault;
 
 /// Longest `Idempotency-Key`, `X-Request-Id` or path id, in bytes.
 const MAX_HEADER_BYTES: usize = 200;
@@ -63,6 +65,7 @@ pub(crate) struct Caller {
     key: Option<String>,
     correlation: Option<Arc<str>>,
     target: String,
+    vault: Arc<Vault>,
 }
 
 impl Caller {
@@ -70,12 +73,18 @@ impl Caller {
     /// under the same key.
     pub(crate) fn meta(&self, body: &impl Serialize) -> Meta {
         let request = self.key.as_ref().map(|key| {
-            let body = serde_json::to_vec(body).unwrap_or_default();
-            let fingerprint = xxh3_64(&[self.target.as_bytes(), b"\n", &body].concat());
-            (Arc::from(format!("{}:{key}", self.who.principal())), fingerprint)
+            (Arc::from(format!("{}:{key}", self.who.principal())), self.fingerprint(body))
         });
         let (principal, correlation) = (self.who.principal().clone(), self.correlation.clone());
         Meta { principal, request, correlation, causation: None, fresh: false }
+    }
+
+    /// Keyed, for it lies in the journal: nobody can guess a value by it. Before the vault is open
+    /// the host takes no command either.
+    fn fingerprint(&self, body: &impl Serialize) -> u64 {
+        let body = serde_json::to_string(body).unwrap_or_default();
+        let hash = self.vault.hash(&["mainstay request", &self.target, &body]).unwrap_or_default();
+        hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
     }
 
     /// The same caller with a part of its request: as if that part had been sent alone, to `target`
@@ -115,7 +124,10 @@ fn read(request: &HttpRequest, who: Identity) -> Result<Caller, Problem> {
         Some(trace) => Some(trace),
         None => header(request, "x-request-id")?,
     };
+    let app = request.app_data::<Data<App>>();
+    let app = app.ok_or_else(|| Problem::internal("the server is not set up"))?;
     Ok(Caller {
+        vault: app.vault.clone(),
         who,
         key,
         correlation: correlation.map(Arc::from),

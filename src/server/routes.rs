@@ -9,7 +9,7 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 use super::access::{Door, Need, door};
 use super::{
     batch, dependencies, docs, events, keys, live, locks, openapi, problem, readiness, sessions,
-    travel,
+    subjects, travel,
 };
 
 /// A path, and what it takes.
@@ -17,8 +17,15 @@ pub(super) type At = (&'static str, Vec<Door>);
 
 /// All of them; each is an operation of the OpenAPI document and a row of `docs/access.md`.
 pub(super) fn all() -> Vec<At> {
-    let groups =
-        [outside(), of_dependencies(), of_sessions(), of_locks(), of_the_journal(), of_keys()];
+    let groups = [
+        outside(),
+        of_dependencies(),
+        of_sessions(),
+        of_subjects(),
+        of_locks(),
+        of_the_journal(),
+        of_keys(),
+    ];
     groups.into_iter().flatten().collect()
 }
 
@@ -63,6 +70,18 @@ fn of_sessions() -> Vec<At> {
             ],
         ),
         ("/api/v1/sessions/{id}/touch", vec![post(commands, sessions::touch)]),
+    ]
+}
+
+fn of_subjects() -> Vec<At> {
+    let (reads, commands) = (Need::scoped(Viewer), Need::scoped(Operator));
+    vec![
+        ("/api/v1/subjects/{id}", vec![delete(Need::scoped(Admin), subjects::erase)]),
+        (
+            "/api/v1/subjects/{id}/consents",
+            vec![get(reads, subjects::consents), post(commands, subjects::record_consent)],
+        ),
+        ("/api/v1/subjects/{id}/hold", vec![post(Need::scoped(Supervisor), subjects::hold)]),
     ]
 }
 

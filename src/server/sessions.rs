@@ -14,7 +14,7 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use mainstay_actors::host::{Host, Meta};
 use mainstay_actors::machine::Machine;
-use mainstay_actors::session::{Sealed, Session, SessionCommand, SessionReject};
+use mainstay_actors::session::{Sealed, Session, SessionCommand, SessionReject, check_new};
 use mainstay_journal::StreamId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,6 +27,7 @@ use super::body::Body;
 use super::problem::Problem;
 use super::request::{Caller, CommandHeaders, Placed};
 use super::whole;
+use crate::vault::{Name, Vault};
 
 /// A session to begin.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -76,7 +77,7 @@ fn named_values() -> Object {
         body = Placed<SessionView>,
         headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
     )),
-    extensions(("x-problems" = json!(["session-exists"])))
+    extensions(("x-problems" = json!(["session-exists", "subject-erased", "subject-key-missing"])))
 )]
 pub(super) async fn create(
     host: Data<Host>,
@@ -84,9 +85,9 @@ pub(super) async fn create(
     caller: Caller,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let Creation { tenant, id, command, meta } = creation(&app, &caller, &body)?;
+    let Creation { tenant, id, command, meta } = creation(&app, &caller, &body).await?;
     let receipt = host.ask::<Session>(stream(&tenant, &id)?, command, meta).await?;
-    Ok(answer(StatusCode::CREATED, &tenant, &id, &receipt))
+    answer(&app.vault, StatusCode::CREATED, &tenant, &id, &receipt)
 }
 
 /// A new session: whose, its id, its first command, and what goes with it.
@@ -97,20 +98,47 @@ pub(super) struct Creation {
     pub(super) meta: Meta,
 }
 
-pub(super) fn creation(app: &App, caller: &Caller, body: &Create) -> Result<Creation, Problem> {
+pub(super) async fn creation(
+    app: &App,
+    caller: &Caller,
+    body: &Create,
+) -> Result<Creation, Problem> {
     let tenant = caller.scope().tenant(body.tenant.as_deref())?;
     let id = app.session_id(&tenant, caller)?.to_string();
-    let attributes = body.attributes.iter().map(|(key, value)| (key.clone(), seal(value)));
+    let name = body.name(app, &tenant)?;
+    let plain = body.attributes.iter().map(|(key, value)| (key.clone(), Some(plain(value))));
+    let session = format!("{tenant}/{id}");
+    let sealed = app.vault.seal_all(name, &session, plain.collect()).await?;
     let command = SessionCommand::Create {
         tenant: tenant.clone(),
         subject: body.subject.clone(),
         ttl_ms: body.ttl_ms,
         max_age_ms: body.max_age_ms,
-        attributes: attributes.collect(),
+        attributes: sealed.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
     };
     // Without a key the id was made here and now.
     let meta = Meta { fresh: caller.key().is_none(), ..caller.meta(body) };
     Ok(Creation { tenant, id, command, meta })
+}
+
+impl Create {
+    /// Whose it is to be, if that was said.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// Whether it would need a key for its subject.
+    pub(super) fn has_values(&self) -> bool {
+        !self.attributes.is_empty()
+    }
+
+    /// What the vault calls the subject; no key is made for what would be refused.
+    pub(super) fn name(&self, app: &App, tenant: &str) -> Result<Name, Problem> {
+        let plain = self.attributes.iter().map(|(key, value)| (key.clone(), plain(value)));
+        let subject = &self.subject;
+        check_new(tenant, subject, self.ttl_ms, self.max_age_ms, &plain.collect())?;
+        Ok(app.vault.name(tenant, subject)?)
+    }
 }
 
 /// Which session.
@@ -146,15 +174,16 @@ pub(super) struct Of {
         body = Placed<SessionView>,
         headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
     )),
-    extensions(("x-problems" = json!(["not-found"])))
+    extensions(("x-problems" = json!(["not-found", "subject-erased", "subject-key-missing"])))
 )]
 pub(super) async fn show(
     host: Data<Host>,
+    app: Data<App>,
     caller: Caller,
     id: Path<String>,
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
-    send(&host, &caller, of.tenant.as_deref(), &id, SessionCommand::Show, &()).await
+    send(&host, &app, &caller, of.tenant.as_deref(), &id, SessionCommand::Show, &()).await
 }
 
 /// Prolong a session.
@@ -176,11 +205,12 @@ pub(super) async fn show(
 )]
 pub(super) async fn touch(
     host: Data<Host>,
+    app: Data<App>,
     caller: Caller,
     id: Path<String>,
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
-    send(&host, &caller, of.tenant.as_deref(), &id, SessionCommand::Touch, &()).await
+    send(&host, &app, &caller, of.tenant.as_deref(), &id, SessionCommand::Touch, &()).await
 }
 
 /// A JSON merge patch of the attributes; null removes.
@@ -212,10 +242,11 @@ pub(super) struct Patch {
         body = Placed<Kept>,
         headers(("ETag" = String, description = "The revision of its attributes, in quotes"))
     )),
-    extensions(("x-problems" = json!(["not-found", "session-stale"])))
+    extensions(("x-problems" = json!(["not-found", "session-stale", "subject-erased", "subject-key-missing"])))
 )]
 pub(super) async fn change(
     host: Data<Host>,
+    app: Data<App>,
     caller: Caller,
     id: Path<String>,
     of: Query<Of>,
@@ -223,13 +254,22 @@ pub(super) async fn change(
     body: Body<Patch>,
 ) -> Result<HttpResponse, Problem> {
     let etag = request.headers().get(IF_MATCH).map(|etag| etag.to_str().unwrap_or_default());
-    let command = body.command(etag)?;
-    send(&host, &caller, of.tenant.as_deref(), &id, command, &*body).await
+    let tenant = caller.scope().tenant(of.tenant.as_deref())?;
+    let stream = stream(&tenant, &id)?;
+    let command = body.command(&host, &app.vault, &stream, caller.meta(&()), etag).await?;
+    send(&host, &app, &caller, Some(&tenant), &id, command, &*body).await
 }
 
 impl Patch {
-    /// The command, tied to a revision if there is an `ETag`.
-    pub(super) fn command(&self, if_match: Option<&str>) -> Result<SessionCommand, Problem> {
+    /// The command for a session, sealed for its subject; tied to a revision if there is an `ETag`.
+    pub(super) async fn command(
+        &self,
+        host: &Host,
+        vault: &Vault,
+        session: &StreamId,
+        meta: Meta,
+        if_match: Option<&str>,
+    ) -> Result<SessionCommand, Problem> {
         let if_revision = if_match.map(|etag| {
             etag.trim_matches('"').parse().map_err(|_| {
                 Problem::bad("If-Match must be the session's ETag, a revision in quotes")
@@ -238,9 +278,15 @@ impl Patch {
         let changes: BTreeMap<_, _> = self
             .attributes
             .iter()
-            .map(|(key, value)| (key.clone(), (!value.is_null()).then(|| seal(value))))
+            .map(|(key, value)| (key.clone(), (!value.is_null()).then(|| plain(value))))
             .collect();
-        Ok(SessionCommand::Patch { if_revision: if_revision.transpose()?, changes })
+        let if_revision = if_revision.transpose()?;
+        if changes.values().all(Option::is_none) {
+            return Ok(SessionCommand::Patch { if_revision, changes });
+        }
+        let owner = vault.owner_of::<Problem>(host, session, &meta).await?;
+        let changes = vault.seal_all(owner, session.id(), changes).await?;
+        Ok(SessionCommand::Patch { if_revision, changes })
     }
 }
 
@@ -256,11 +302,12 @@ impl Patch {
 )]
 pub(super) async fn end(
     host: Data<Host>,
+    app: Data<App>,
     caller: Caller,
     id: Path<String>,
     of: Query<Of>,
 ) -> Result<HttpResponse, Problem> {
-    send(&host, &caller, of.tenant.as_deref(), &id, SessionCommand::End, &()).await
+    send(&host, &app, &caller, of.tenant.as_deref(), &id, SessionCommand::End, &()).await
 }
 
 pub(super) fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {
@@ -277,6 +324,7 @@ pub(super) fn stream(tenant: &str, id: &str) -> Result<StreamId, Problem> {
 
 async fn send(
     host: &Host,
+    app: &App,
     caller: &Caller,
     tenant: Option<&str>,
     id: &str,
@@ -285,10 +333,10 @@ async fn send(
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller.scope().tenant(tenant)?;
     let receipt = host.ask::<Session>(stream(&tenant, id)?, command, caller.meta(body)).await?;
-    Ok(answer(StatusCode::OK, &tenant, id, &receipt))
+    answer(&app.vault, StatusCode::OK, &tenant, id, &receipt)
 }
 
-/// A JSON value as the opaque bytes that the machines keep.
-fn seal(value: &Value) -> Sealed {
+/// A JSON value as bytes, not sealed yet.
+fn plain(value: &Value) -> Sealed {
     Sealed::plain(value.to_string().as_bytes())
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use mainstay_actors::host::Meta;
-use mainstay_actors::session::{Live, SessionCommand, SessionReject, SessionReply};
+use mainstay_actors::session::{Live, SessionCommand, SessionReject, SessionReply, check_new};
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::{Cursor, StreamId};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use super::view::Values;
 use super::{Entity, Session, Sessions};
 use crate::client::{Unavailable, told};
 use crate::lock::ms;
+use crate::vault::VaultError;
 
 /// A session to be; await it.
 #[derive(Debug)]
@@ -62,9 +63,21 @@ pub enum CreateError {
         /// What serde says.
         reason: String,
     },
+    /// The subject was erased: there is never a session about it again.
+    #[error("the subject was erased")]
+    Erased,
     /// Nothing was decided.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+impl From<VaultError> for CreateError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Erased => Self::Erased,
+            other => Unavailable::from(other).into(),
+        }
+    }
 }
 
 impl CreateError {
@@ -109,13 +122,15 @@ impl Create {
         let Sessions { client, tenant } = &self.sessions;
         let session = self.sessions.session(Uuid::now_v7().to_string());
         let stream = stream(&session)?;
-        let create = SessionCommand::Create {
-            tenant: tenant.clone(),
-            subject: self.subject,
-            ttl_ms: ms(self.ttl),
-            max_age_ms: self.max_age.map(ms),
-            attributes: changes.into_iter().filter_map(|(name, it)| Some((name, it?))).collect(),
-        };
+        let (subject, ttl_ms, max_age_ms) = (self.subject, ms(self.ttl), self.max_age.map(ms));
+        let plain = changes.iter().filter_map(|(name, it)| Some((name.clone(), it.clone()?)));
+        let plain = plain.collect();
+        check_new(tenant, &subject, ttl_ms, max_age_ms, &plain).map_err(CreateError::of)?;
+        let name = client.vault.name(tenant, &subject)?;
+        let sealed = client.vault.seal_all(name, &session.full_id(), changes).await?;
+        let attributes = sealed.into_iter().filter_map(|(name, it)| Some((name, it?))).collect();
+        let tenant = tenant.clone();
+        let create = SessionCommand::Create { tenant, subject, ttl_ms, max_age_ms, attributes };
         let meta = Meta { fresh: true, ..client.request() };
         let asked = client.host.ask::<Entity>(stream, create, meta).await;
         let created = asked.map_err(|failure| told(failure, CreateError::of))?;

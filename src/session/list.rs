@@ -48,7 +48,7 @@ pub enum ListError {
         /// Of this history.
         epoch: u32,
     },
-    /// The journal cannot be read.
+    /// The journal cannot be read, or a session's values cannot be opened.
     #[error("{0}")]
     Unreadable(String),
     /// Nothing was decided.
@@ -128,7 +128,10 @@ impl OfSubject {
                     let failed = |error| Unavailable::Failed(format!("ask a session: {error}"));
                     match answer.await.map_err(failed)? {
                         Ok(view) => sessions.push(view),
-                        Err(SessionError::NotFound) => continue,
+                        Err(SessionError::NotFound | SessionError::Erased) => continue,
+                        Err(SessionError::Sealed(reason)) => {
+                            return Err(ListError::Unreadable(reason));
+                        },
                         Err(SessionError::Unavailable(reason)) => return Err(reason.into()),
                     }
                     if sessions.len() == self.limit {

@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 
+use mainstay_actors::host::Failure;
 use mainstay_actors::session::{SessionCommand, SessionReject};
 use serde::Serialize;
 
 use super::view::Values;
 use super::{Entity, Kept, Session};
-use crate::client::{Unavailable, told};
+use crate::client::{Client, Unavailable, told};
+use crate::vault::VaultError;
 
 /// Attributes to set and to remove; await it. It counts as a touch.
 #[derive(Debug)]
@@ -46,9 +48,27 @@ pub enum PatchError {
         /// What serde says.
         reason: String,
     },
+    /// The subject of the session was erased.
+    #[error("the subject of this session was erased")]
+    Erased,
     /// Nothing was decided.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+impl From<VaultError> for PatchError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Erased => Self::Erased,
+            other => Unavailable::from(other).into(),
+        }
+    }
+}
+
+impl From<Failure<SessionReject>> for PatchError {
+    fn from(failure: Failure<SessionReject>) -> Self {
+        told(failure, Self::of)
+    }
 }
 
 impl PatchError {
@@ -99,10 +119,16 @@ impl Patch {
             .changes()
             .map_err(|it| PatchError::Unwritable { name: it.name, reason: it.reason })?;
         let stream = session.stream().ok_or(PatchError::NotFound)?;
+        let Client { host, vault, .. } = &session.client;
+        let meta = session.client.meta();
+        let changes = if changes.values().any(Option::is_some) {
+            let owner = vault.owner_of::<PatchError>(host, &stream, &meta).await?;
+            vault.seal_all(owner, stream.id(), changes).await?
+        } else {
+            changes
+        };
         let patch = SessionCommand::Patch { if_revision, changes };
-        let client = &session.client;
-        let asked = client.host.ask::<Entity>(stream, patch, client.meta()).await;
-        let patched = asked.map_err(|failure| told(failure, PatchError::of))?;
+        let patched = host.ask::<Entity>(stream, patch, meta).await.map_err(PatchError::from)?;
         Kept::of(&patched).ok_or(PatchError::NotFound)
     }
 }

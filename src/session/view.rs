@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 pub struct SessionView {
     pub(super) id: String,
     pub(super) live: Live,
+    /// Of its attributes, opened.
+    pub(super) values: BTreeMap<String, Vec<u8>>,
     pub(super) at: Cursor,
 }
 
@@ -62,13 +64,13 @@ impl SessionView {
 
     /// The names of its attributes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.live.attributes.keys().map(String::as_str)
+        self.live.attributes.names()
     }
 
     /// An attribute's bytes; a value that was set as JSON is its text.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.live.attributes.get(name)?.as_plain()
+        self.values.get(name).map(Vec::as_slice)
     }
 
     /// An attribute read from JSON; `None` if there is no such attribute.
@@ -102,7 +104,7 @@ impl Kept {
     }
 }
 
-/// Values by name, until they are sent; remembers the first that cannot be written.
+/// Values by name, until they are sealed and sent; remembers the first that cannot be written.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     values: BTreeMap<String, Option<Sealed>>,

@@ -128,7 +128,7 @@ impl Fold {
         record: &RecordRef<'_>,
         visit: &mut dyn FnMut(&World, &RecordRef<'_>, &AnyEvent),
     ) -> Result<(), Meaningless> {
-        let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
+        let (kind, id) = record.kind_and_id();
         let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
         visit(&self.world, record, &event);
         self.world.apply(id, &event)?;

@@ -5,14 +5,13 @@
 //!   StreamAt  place · version · the stream's state
 //! ```
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use mainstay_actors::health::{Input, Level, assess};
 use mainstay_actors::host::DependencyView;
 use mainstay_actors::lock::{LockState, LockView};
 use mainstay_actors::rate::Score;
-use mainstay_actors::session::{EndReason, Live, Sealed, SessionState};
+use mainstay_actors::session::{Attributes, EndReason, Live, SessionState};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::World;
 use mainstay_journal::{Cursor, ReadError, ReadLog, StreamId};
@@ -74,7 +73,7 @@ pub struct SessionAt {
     pub revision: u64,
     /// Sizes by name.
     #[cfg_attr(feature = "server", schema(value_type = Object))]
-    pub attributes: BTreeMap<String, Sealed>,
+    pub attributes: Attributes,
     /// When it began.
     pub created_at: Timestamp,
     /// The last journaled activity.
@@ -219,10 +218,11 @@ pub fn stream_at(
 
 /// The one state of a world that was folded from one stream, without what is over.
 fn only_state(world: World, now: Timestamp) -> Value {
-    let World { system, dependencies, sessions, locks, keys } = world;
+    let World { system, dependencies, sessions, locks, subjects, keys } = world;
     let states = system.into_values().map(|state| json!(state));
     let states = states.chain(dependencies.into_values().map(|state| json!(state)));
     let states = states.chain(sessions.into_values().map(|state| json!(judged(state, now))));
+    let states = states.chain(subjects.into_values().map(|state| json!(state)));
     let states = states.chain(keys.into_values().map(|state| json!(state)));
     let mut states = states.chain(locks.into_values().map(|state| json!(without_over(state, now))));
     states.next().unwrap_or(Value::Null)
@@ -284,9 +284,9 @@ impl SessionAt {
     fn of(key: &str, live: &Live) -> Self {
         let id = key.split_once('/').map_or(key, |(_, id)| id);
         Self {
-            tenant: live.tenant.clone(),
+            tenant: live.tenant.to_string(),
             id: id.to_owned(),
-            subject: live.subject.clone(),
+            subject: live.subject.to_string(),
             revision: live.revision,
             attributes: live.attributes.clone(),
             created_at: live.created_at,

@@ -7,6 +7,7 @@ use mainstay_actors::key::{KeyEvent, RefusedBecause};
 use mainstay_actors::lock::{LeftBecause, LockEvent};
 use mainstay_actors::rate::Rate;
 use mainstay_actors::session::{EndReason, SessionEvent};
+use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{LevelChanged, SystemEvent};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::AnyEvent;
@@ -21,6 +22,7 @@ pub fn tell(id: &str, event: &AnyEvent, at: Timestamp, owner: Option<&str>) -> S
         AnyEvent::Session(event) => session(id, event, at),
         AnyEvent::Lock(event) => lock(id, event, at, owner),
         AnyEvent::Key(event) => key(id, event, at),
+        AnyEvent::Subject(event) => subject(id, event),
     }
 }
 
@@ -168,7 +170,7 @@ fn session(id: &str, event: &SessionEvent, at: Timestamp) -> String {
             format!("session {id} was used and lasts until {}", clock(event.idle_until, at))
         },
         SessionEvent::SessionPatched(event) => {
-            let names: Vec<&str> = event.changes.keys().map(String::as_str).collect();
+            let names: Vec<&str> = event.changes.names().collect();
             format!("session {id} changed (revision {}): {}", event.revision, names.join(", "))
         },
         SessionEvent::SessionEnded(event) => format!("session {id} {}", ended(event.reason)),
@@ -181,6 +183,37 @@ pub(super) fn ended(reason: EndReason) -> &'static str {
         EndReason::Ended => "was ended by its caller",
         EndReason::Idle => "ran out unused",
         EndReason::MaxAge => "reached its greatest age",
+        EndReason::Erased => "was ended, for its subject was erased",
+    }
+}
+
+fn subject(id: &str, event: &SubjectEvent) -> String {
+    match event {
+        SubjectEvent::ConsentRecorded(event) => {
+            let what = if event.granted { "granted" } else { "refused or withdrew" };
+            format!("subject {id} {what} {} (text {})", event.consent, event.text_version)
+        },
+        SubjectEvent::HoldPlaced(event) => format!("subject {id} is held: {}", event.reason),
+        SubjectEvent::HoldLifted(event) => {
+            format!("subject {id} is held no more: {}", event.reason)
+        },
+        SubjectEvent::SubjectExported(event) => {
+            format!("everything about subject {id} was read by {}", event.by)
+        },
+        SubjectEvent::SubjectRectified(event) => {
+            let (names, in_all) = (event.names.join(", "), count(event.sessions, "session"));
+            format!("subject {id} was put right in {in_all}: {names}")
+        },
+        SubjectEvent::SubjectImported(event) => {
+            let (consents, sessions) =
+                (count(event.consents, "consent"), count(event.sessions, "session"));
+            format!("subject {id} came from elsewhere with {consents} and {sessions}")
+        },
+        SubjectEvent::SubjectErased(_) => format!("subject {id} is to be forgotten"),
+        SubjectEvent::ErasureFinished(event) => {
+            let ended = count(event.sessions_ended, "session");
+            format!("subject {id} is forgotten: its key is destroyed, {ended} ended")
+        },
     }
 }
 

@@ -9,7 +9,8 @@
 //! Causes are followed by position. Effects have no index: they are looked for in the
 //! [`LOOK_AHEAD`] events that follow, and the answer says how far that was.
 
-use std::collections::BTreeMap;
+mod effects;
+
 use std::ops::ControlFlow;
 
 use mainstay_actors::lock::LockEvent;
@@ -18,6 +19,7 @@ use mainstay_actors::world::AnyEvent;
 use mainstay_journal::{Cursor, Query, ReadError, ReadLog, RecordRef, StreamId};
 use serde::{Deserialize, Serialize};
 
+use self::effects::effects;
 use super::diff::Few;
 use super::tell;
 use crate::event::Event;
@@ -85,7 +87,7 @@ pub fn why(log: &dyn ReadLog, position: u64) -> Result<Option<Why>, ReadError> {
 /// As [`why`], for one who sees some streams only: the others are as if they were not.
 ///
 /// # Errors
-/// The journal cannot be read.
+/// See [`why`].
 pub fn why_seen(
     log: &dyn ReadLog,
     position: u64,
@@ -161,52 +163,6 @@ fn cause_of(event: &Event) -> Option<u64> {
     (cause.epoch == event.epoch && cause.position < event.position).then_some(cause.position)
 }
 
-/// What the tree led to, each behind its cause, and how far was looked.
-fn effects(
-    log: &dyn ReadLog,
-    epoch: u32,
-    tree: &[u64],
-    sees: Sees<'_>,
-) -> Result<(Few<Effect>, u64), ReadError> {
-    let first = tree.iter().min().copied().unwrap_or_default();
-    let until = first.saturating_add(LOOK_AHEAD).min(log.head().position);
-    // Position → its cause; the roots have none.
-    let mut found: BTreeMap<u64, Option<u64>> = tree.iter().map(|it| (*it, None)).collect();
-    let mut more = 0;
-    log.scan(first + 1, until, &mut |record| {
-        let cause = record.causation.filter(|cause| cause.epoch == epoch && sees(record.stream));
-        if let Some(cause) = cause.filter(|cause| found.contains_key(&cause.position)) {
-            if found.len() < TOLD + tree.len() {
-                found.entry(record.position).or_insert(Some(cause.position));
-            } else {
-                more += 1;
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    let mut effects = Few { shown: Vec::new(), more };
-    for root in tree {
-        below(log, &found, *root, 1, &mut effects.shown)?;
-    }
-    Ok((effects, until))
-}
-
-fn below(
-    log: &dyn ReadLog,
-    found: &BTreeMap<u64, Option<u64>>,
-    cause: u64,
-    depth: u32,
-    into: &mut Vec<Effect>,
-) -> Result<(), ReadError> {
-    for (position, _) in found.iter().filter(|(_, of)| **of == Some(cause)) {
-        if let Some(told) = told_at(log, *position)? {
-            into.push(Effect { depth, told });
-        }
-        below(log, found, *position, depth + 1, into)?;
-    }
-    Ok(())
-}
-
 fn correlated(
     log: &dyn ReadLog,
     correlation: &str,
@@ -248,7 +204,7 @@ fn told_at(log: &dyn ReadLog, position: u64) -> Result<Option<Told>, ReadError> 
 }
 
 fn decode(record: &RecordRef<'_>) -> Option<AnyEvent> {
-    let kind = record.stream.split_once('/').map_or("", |(kind, _)| kind);
+    let (kind, _) = record.kind_and_id();
     AnyEvent::decode(kind, record.type_id, record.schema, record.payload).ok()
 }
 
@@ -279,7 +235,9 @@ pub(super) fn granted(
     until: Timestamp,
 ) -> Result<Option<(String, Timestamp)>, ReadError> {
     newest(log, (lock, "LeaseGranted", until), |event, at| match event {
-        LockEvent::LeaseGranted(event) if event.token == token => Some((event.claim.owner, at)),
+        LockEvent::LeaseGranted(event) if event.token == token => {
+            Some((event.claim.owner.into(), at))
+        },
         _ => None,
     })
 }

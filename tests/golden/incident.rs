@@ -54,7 +54,7 @@ fn before(stage: &mut Stage) {
         stage.ask::<Dependency>(-70_000, by(GATE), name, observe);
     }
     begin(stage, -60_000, GUEST_7, "guest-7");
-    let guest = Claim { session: Some(GUEST_7.to_owned()), ..claim("ann", 600_000) };
+    let guest = Claim { session: Some(GUEST_7.into()), ..claim("ann", 600_000) };
     acquire(stage, -55_000, by("local"), "room-101", guest, 0);
     acquire(
         stage,
@@ -143,7 +143,7 @@ fn begin(stage: &mut Stage, ms: i64, id: &str, subject: &str) {
 
 fn claim(owner: &str, ttl_ms: u64) -> Claim {
     Claim {
-        owner: owner.to_owned(),
+        owner: owner.into(),
         session: None,
         mode: Mode::Exclusive,
         range: None,
@@ -154,7 +154,7 @@ fn claim(owner: &str, ttl_ms: u64) -> Claim {
 }
 
 fn acquire(stage: &mut Stage, ms: i64, who: Who, lock: &str, claim: Claim, wait_ms: u64) {
-    let claim = Claim { request: who.request.map(str::to_owned), ..claim };
+    let claim = Claim { request: who.request.map(Into::into), ..claim };
     stage.ask::<Lock>(ms, who, lock, LockCommand::Acquire { claim, wait_ms });
 }
 

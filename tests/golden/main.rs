@@ -133,25 +133,25 @@ enum Any {
 
 fn created() -> SessionCreated {
     SessionCreated {
-        tenant: "default".to_owned(),
-        subject: "guest-7".to_owned(),
+        tenant: "default".into(),
+        subject: "guest-7".into(),
         ttl_ms: 60_000,
         at: at(2_000),
         idle_until: at(62_000),
         ends_at: None,
-        attributes: BTreeMap::from([("locale".to_owned(), Sealed::plain(b"\"en\""))]),
+        attributes: [("locale", Sealed::plain(b"\"en\""))].into(),
     }
 }
 
 fn claim(owner: &str, request: Option<&str>) -> Claim {
     Claim {
-        owner: owner.to_owned(),
+        owner: owner.into(),
         session: None,
         mode: LockMode::Exclusive,
         range: None,
         ttl_ms: 60_000,
         delay_ms: 0,
-        request: request.map(str::to_owned),
+        request: request.map(Into::into),
     }
 }
 

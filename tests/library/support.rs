@@ -5,12 +5,14 @@
 mod journal;
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mainstay::actors::codec::Payload as _;
 use mainstay::actors::host::Host;
 use mainstay::actors::lock::LockEvent;
 use mainstay::journal::{ReadLog, StreamId};
+use mainstay::vault::Vault;
 use mainstay::{Client, Lease};
 
 pub(crate) use journal::{Rig, virtually};
@@ -23,7 +25,13 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 }
 
 pub(crate) fn client(host: &Host) -> Client {
-    Client::new(host.clone(), "test")
+    Client::new(host.clone(), vault(), "test")
+}
+
+/// One for all: what one client sealed another opens.
+fn vault() -> Arc<Vault> {
+    static VAULT: OnceLock<Arc<Vault>> = OnceLock::new();
+    VAULT.get_or_init(Vault::in_memory).clone()
 }
 
 pub(crate) async fn acquire(host: &Host, lock: &str, owner: &str) -> Lease {

@@ -7,8 +7,8 @@ use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
 use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
 use mainstay::server::Server;
+use mainstay::vault::Vault;
 use serde_json::json;
-use tempfile::tempdir;
 
 use crate::support::{Client, until};
 
@@ -33,16 +33,14 @@ fn host() -> (Host, Arc<FaultyLog<MemoryLog>>) {
 /// `Idempotency-Key`, was refused as another body, and the lease stayed.
 #[test]
 fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
-    let data = tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (host, log) = host();
     let mut config = Config::default();
-    config.server.data = data.path().to_owned();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     let server = runtime
         .block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &config).await
+            Server::start(&host, &Vault::in_memory(), &config).await
         })
         .unwrap();
     let client = Client::of(server.address());

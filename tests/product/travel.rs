@@ -132,7 +132,7 @@ fn pages_of_a_moment_follow_each_other_without_gap_or_overlap() {
     assert_eq!(json!(sessions), whole["sessions"]);
     assert_eq!(json!(locks), whole["locks"]);
     // Of attributes names and sizes, never values.
-    assert_eq!(sessions[0]["attributes"], json!({ "a": { "size_bytes": 2 } }));
+    assert_eq!(sessions[0]["attributes"], json!({ "a": { "size_bytes": 1 } }));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(crate) fn context(now: Timestamp, request: Option<&str>) -> Context<'_> {
 
 pub(crate) fn claim(owner: &str) -> Claim {
     Claim {
-        owner: owner.to_owned(),
+        owner: owner.into(),
         session: None,
         mode: Mode::Exclusive,
         range: None,

@@ -4,10 +4,8 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
-use serde::de::Error;
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer as SerdeDeserializer, Serialize, Serializer};
-
-use crate::session::sealed::Bytes;
 
 /// Longest latency told apart, in microseconds: an hour.
 pub(crate) const MAX_LATENCY_US: u64 = 3_600_000_000;
@@ -132,6 +130,25 @@ impl<'de> Deserialize<'de> for Latencies {
         if deserializer.is_human_readable() {
             return Err(D::Error::custom("a histogram cannot be read from text"));
         }
-        deserializer.deserialize_byte_buf(Bytes("a histogram")).map(Self)
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
+/// Takes bytes whole, not one by one.
+struct Bytes;
+
+impl Visitor<'_> for Bytes {
+    type Value = Latencies;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a histogram")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Latencies, E> {
+        Ok(Latencies(bytes.to_vec()))
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Latencies, E> {
+        Ok(Latencies(bytes))
     }
 }

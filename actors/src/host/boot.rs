@@ -3,7 +3,7 @@
 //! ```text
 //!   open the journal ─► fold what came after the checkpoint ─► clock ─► views, timers
 //!        └── progress ──┘                                                    │
-//!                 ready ◄─ configuration ◄─ leases extended ◄─ Booted ◄──────┘
+//!     ready ◄─ erasures ◄─ configuration ◄─ leases extended ◄─ Booted ◄──────┘
 //! ```
 //!
 //! A restart ends no lease: each is extended before its lock does anything else, the first ones
@@ -15,15 +15,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mainstay_journal::{Cursor, EventLog, Sink, StreamId};
+use smol_str::SmolStr;
 use tokio::sync::{oneshot, watch};
 
 use super::checkpoints::Checkpoints;
 use super::clock::Clock;
+use super::erasure::{Forgetting, SubjectKeys};
 use super::gates::{GateKeeper, Gates};
 use super::loaded::Loaded;
 use super::message::{Deliver, Failure, Meta};
 use super::outbox::{Outbox, Settler, ToSettler};
-use super::reactor::SessionLocks;
+use super::reactor::{Post, SessionLocks};
 use super::recovery::{Facts, Recovered, recover};
 use super::registry::{Reception, Registry, Shared, start};
 use super::supervisor::{Supervisor, watch_health};
@@ -47,9 +49,14 @@ pub(crate) async fn boot(
     // Each message settles at least one append: it is never full.
     let settler = start(Settler(outbox.clone()), limits.in_flight + 1);
     let sink = ToSettler(settler.clone().recipient());
-    let opening = open(open_log, Box::new(sink), limits.checkpoint_events, readiness.clone());
-    let (log, recovered) = opening.await?;
-    let Recovered { facts, sessions, orphaned, kept } = recovered;
+    let opening = Opening {
+        open_log,
+        checkpoint_events: limits.checkpoint_events,
+        keys: options.subject_keys.clone(),
+        readiness: readiness.clone(),
+    };
+    let (log, recovered) = opening.run(Box::new(sink)).await?;
+    let Recovered { mut facts, sessions, orphaned, kept } = recovered;
     let unreadable = facts.unreadable;
     let clock = Clock::start(facts.last_at, options.accept_clock).map_err(|e| e.to_string())?;
 
@@ -57,7 +64,7 @@ pub(crate) async fn boot(
     let gates = Gates::new(clock, last_boot + 1);
     let views = Views::new(gates.clone());
     let keys = views.borrow().keys.clone();
-    fill(&mut views.borrow_mut(), &facts, orphaned);
+    fill(&mut views.borrow_mut(), &mut facts, orphaned);
     outbox.open(log.clone(), views.clone(), Checkpoints::new(limits.checkpoint_events, kept));
 
     let timers = Rc::new(Timers::default());
@@ -74,12 +81,21 @@ pub(crate) async fn boot(
     system.extend_leases(work.leases).await?;
     let vanished = if options.retire { work.vanished } else { Vec::new() };
     system.configure(vanished, options.dependencies).await?;
+    let principal = shared.supervisor_principal.clone();
+    let post = Post { registry: registry.clone(), principal };
+    let subject_keys = options.subject_keys;
+    let forgetting = Forgetting {
+        views: views.clone(),
+        post: post.clone(),
+        keys: subject_keys,
+        log: log.clone(),
+    };
+    forgetting.catch_up().await;
     views.borrow_mut().flush();
 
+    actix::spawn(forgetting.run());
     actix::spawn(timers.clone().run(clock, registry.clone()));
-    let principal = shared.supervisor_principal.clone();
-    let reactor = SessionLocks { views: views.clone(), registry: registry.clone(), principal };
-    actix::spawn(reactor.run());
+    actix::spawn(SessionLocks { views: views.clone(), post }.run());
     actix::spawn(watch_health(views.clone(), registry.clone(), clock, options.recover_after_ms));
     let principal = Arc::from("system:gate");
     let keeper = GateKeeper { gates, registry: registry.clone(), principal };
@@ -104,26 +120,44 @@ const SUPERVISOR_MAILBOX: usize = 1_024;
 /// Id of the stream with the starts.
 const BOOT: &str = "boot";
 
-async fn open(
+/// What opens and folds the journal.
+struct Opening {
     open_log: OpenLog,
-    sink: Box<dyn Sink>,
     checkpoint_events: u64,
+    keys: Arc<dyn SubjectKeys>,
     readiness: watch::Sender<Readiness>,
-) -> Result<(Arc<dyn EventLog>, Recovered), StartError> {
-    let work = move || {
-        let log = open_log(sink)?;
-        let recovered = recover(&*log, checkpoint_events, |done, total| {
-            readiness.send_replace(Readiness::Recovering { done, total });
-        })?;
-        Ok((log, recovered))
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}").into()))
 }
 
-fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
+impl Opening {
+    async fn run(self, sink: Box<dyn Sink>) -> Result<(Arc<dyn EventLog>, Recovered), StartError> {
+        let Self { open_log, checkpoint_events, keys, readiness } = self;
+        let work = move || {
+            let log = open_log(sink)?;
+            let recovered = recover(&*log, checkpoint_events, |done, total| {
+                readiness.send_replace(Readiness::Recovering { done, total });
+            })?;
+            forget_again(&*keys, &recovered.facts)?;
+            Ok((log, recovered))
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|panic| Err(format!("opening the journal panicked: {panic}").into()))
+    }
+}
+
+/// Every erased subject's key is destroyed before anything is served, also one that came back with
+/// an older file of keys.
+fn forget_again(keys: &dyn SubjectKeys, facts: &Facts) -> Result<(), StartError> {
+    for (tenant, subject) in facts.erased.subjects.keys().filter_map(|id| id.split_once('/')) {
+        let destroyed = keys.destroy(tenant, subject);
+        destroyed.map_err(|reason| format!("destroy the key of an erased subject: {reason}"))?;
+    }
+    Ok(())
+}
+
+fn fill(views: &mut Views, facts: &mut Facts, orphaned: BTreeSet<SmolStr>) {
     views.position = facts.head;
+    views.erasures.recover(facts.head, std::mem::take(&mut facts.erased));
     if let Some(health) = facts.systems.get(HEALTH) {
         views.health = health.state.clone();
     }
@@ -140,7 +174,7 @@ fn fill(views: &mut Views, facts: &Facts, orphaned: BTreeSet<String>) {
             views.recover_lock(&stream, state.clone());
         }
     }
-    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session)));
+    let ended = orphaned.into_iter().map(|session| (facts.head, Release::Ended(session.into())));
     views.to_release.extend(ended);
 }
 

@@ -1,7 +1,8 @@
 //! What a start needs, kept beside the journal, so that it folds only what came after.
 //!
 //! ```text
-//!   head of it ‖ starts, levels, dependencies, keys ‖ held locks ‖ live sessions by id … ‖ end
+//!   head of it ‖ starts, levels, dependencies, keys ‖ held locks ‖ erased subjects
+//!              ‖ live sessions by id … ‖ end
 //! ```
 //!
 //! It is made from the last one and the records since, off the arbiter, and holds durable facts only.
@@ -49,10 +50,14 @@ enum Entry {
     System(Whole),
     Dependency(Whole),
     Key(Whole),
-    Lock(String, LockState),
+    Lock(String, Box<LockState>),
     Session(Box<str>, Due),
     /// Everything is there: so many entries.
     End(u64),
+    /// A subject that was erased, and whether that is finished.
+    Erased(String, bool),
+    /// A live session that began after its subject was erased.
+    Revived(String),
 }
 
 /// An entity with its requests.
@@ -118,7 +123,9 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
                 let loaded = thawed::<Key>(&whole, front.epoch)?;
                 facts.keys.insert(whole.id, loaded);
             },
-            Entry::Lock(name, state) => drop(facts.locks.insert(name, state)),
+            Entry::Lock(name, state) => drop(facts.locks.insert(name, *state)),
+            Entry::Erased(id, finished) => drop(facts.erased.subjects.insert(id, finished)),
+            Entry::Revived(id) => drop(facts.erased.sessions.insert(id)),
             other => {
                 entries.next = Some(other);
                 return Ok(Kept { facts, sessions: Box::new(entries) });
@@ -279,7 +286,13 @@ impl<W: Write> Writing<'_, W> {
             self.put(&Entry::Key(frozen::<Key>(id, loaded)?))?;
         }
         for (name, state) in &facts.locks {
-            self.put(&Entry::Lock(name.clone(), state.clone()))?;
+            self.put(&Entry::Lock(name.clone(), Box::new(state.clone())))?;
+        }
+        for (id, finished) in &facts.erased.subjects {
+            self.put(&Entry::Erased(id.clone(), *finished))?;
+        }
+        for id in &facts.erased.sessions {
+            self.put(&Entry::Revived(id.clone()))?;
         }
         Ok(())
     }

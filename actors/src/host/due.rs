@@ -116,10 +116,12 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::{Changes, Due, LiveSession};
-    use crate::session::{EndReason, SessionCreated, SessionEnded, SessionEvent, SessionTouched};
+    use crate::session::{
+        Attributes, EndReason, SessionCreated, SessionEnded, SessionEvent, SessionTouched,
+    };
     use crate::time::Timestamp;
 
     fn at(second: u64) -> Timestamp {
@@ -135,13 +137,13 @@ mod tests {
             let idle_until = at(turn + 30);
             let event: SessionEvent = match (live.contains(&id), turn % 3) {
                 (false, _) => SessionCreated {
-                    tenant: "default".to_owned(),
-                    subject: "someone".to_owned(),
+                    tenant: "default".into(),
+                    subject: "someone".into(),
                     ttl_ms: 30_000,
                     at: at(turn),
                     idle_until,
                     ends_at: (turn % 2 == 0).then(|| at(turn + 40)),
-                    attributes: BTreeMap::new(),
+                    attributes: Attributes::default(),
                 }
                 .into(),
                 (true, 0) => SessionEnded { reason: EndReason::Ended, at: at(turn) }.into(),

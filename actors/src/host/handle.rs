@@ -8,6 +8,7 @@ use actix::{Arbiter, ArbiterHandle, System};
 use mainstay_journal::{EventLog, StreamId};
 use tokio::sync::{oneshot, watch};
 
+use super::erasure::FollowErasure;
 use super::follow::{Follow, LeaseEnd};
 use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
@@ -18,6 +19,7 @@ use super::{
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::{Admission, Report};
 use crate::lock::{LockReject, LockState};
+use crate::subject::SubjectReject;
 use crate::time::Timestamp;
 
 struct Inside {
@@ -266,6 +268,21 @@ impl Host {
     ) -> Result<oneshot::Receiver<LeaseEnd>, Failure<LockReject>> {
         let (tell, told) = oneshot::channel();
         let asked = self.doors()?.supervisor.send(Follow { lock, token, tell }).await;
+        asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))?;
+        Ok(told)
+    }
+
+    /// Tells once when the erasure of a subject is finished: its key is destroyed and its sessions
+    /// are over. If it is already, or there is none, the receiver is closed.
+    ///
+    /// # Errors
+    /// The host is not ready.
+    pub async fn follow_erasure(
+        &self,
+        subject: StreamId,
+    ) -> Result<oneshot::Receiver<()>, Failure<SubjectReject>> {
+        let (tell, told) = oneshot::channel();
+        let asked = self.doors()?.supervisor.send(FollowErasure { subject, tell }).await;
         asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))?;
         Ok(told)
     }

@@ -43,8 +43,11 @@ impl<E> Ledger<E> {
             last.events.push(event);
             return;
         }
-        if self.entries.len() == MAX_REQUESTS {
-            self.entries.pop_front();
+        match self.entries.len() {
+            // Most entities remember one request: no room is kept for more.
+            0 => self.entries.reserve_exact(1),
+            MAX_REQUESTS => drop(self.entries.pop_front()),
+            _ => {},
         }
         let request = request.into();
         self.entries.push_back(Entry { request, fingerprint, at, events: vec![event] });

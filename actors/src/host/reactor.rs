@@ -23,13 +23,12 @@ use crate::lock::{Lock, LockCommand};
 use crate::session::{Session, SessionCommand};
 
 /// A command that the host could not take is tried again after this.
-const RETRY: Duration = Duration::from_millis(100);
+pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
 /// Carries ends of sessions to their locks.
 pub(crate) struct SessionLocks {
     pub(crate) views: Rc<RefCell<Views>>,
-    pub(crate) registry: Rc<RefCell<Registry>>,
-    pub(crate) principal: Arc<str>,
+    pub(crate) post: Post,
 }
 
 impl SessionLocks {
@@ -56,7 +55,8 @@ impl SessionLocks {
     }
 
     async fn has_ended(&self, at: Cursor, session: &str) -> bool {
-        let answered = self.send_until_taken::<Session>(session, &SessionCommand::Show, at).await;
+        let answered =
+            self.post.send_until_taken::<Session>(session, &SessionCommand::Show, at).await;
         matches!(answered, Err(Failure::Rejected { .. }))
     }
 
@@ -64,21 +64,24 @@ impl SessionLocks {
     async fn release(&self, at: Cursor, session: &str) {
         let locks = self.views.borrow().locks_of_session.get(session).cloned().unwrap_or_default();
         let command = LockCommand::SessionEnded { session: session.to_owned() };
-        let sent: Vec<_> =
-            locks.iter().map(|lock| (lock, self.send::<Lock>(lock.id(), &command, at))).collect();
+        let send = |lock: &StreamId| self.post.send::<Lock>(lock.id(), &command, at);
+        let sent: Vec<_> = locks.iter().map(|lock| (lock, send(lock))).collect();
         for (lock, reply) in sent {
-            let answered = match reply {
-                Some(reply) => reply.await.unwrap_or(Err(Failure::Crashed)),
-                None => continue,
-            };
-            if is_to_be_tried_again(&answered) {
-                // Its outcome does not matter further: a lock that cannot be read holds nobody up.
-                drop(self.send_until_taken::<Lock>(lock.id(), &command, at).await);
-            }
+            // Its outcome does not matter further: a lock that cannot be read holds nobody up.
+            drop(self.post.settle::<Lock>(lock.id(), &command, at, reply).await);
         }
     }
+}
 
-    fn send<M: Hosted>(
+/// Sends commands for a rule between entities.
+#[derive(Clone)]
+pub(crate) struct Post {
+    pub(crate) registry: Rc<RefCell<Registry>>,
+    pub(crate) principal: Arc<str>,
+}
+
+impl Post {
+    pub(crate) fn send<M: Hosted>(
         &self,
         id: &str,
         command: &M::Command,
@@ -93,7 +96,7 @@ impl SessionLocks {
     }
 
     /// Sends until the entity has ruled, or cannot be read at all.
-    async fn send_until_taken<M: Hosted>(
+    pub(crate) async fn send_until_taken<M: Hosted>(
         &self,
         id: &str,
         command: &M::Command,
@@ -110,6 +113,24 @@ impl SessionLocks {
             tracing::warn!(kind = M::KIND, id, "a rule between entities waits for the journal");
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// Waits for what was sent, and sends it again until the entity has ruled.
+    pub(crate) async fn settle<M: Hosted>(
+        &self,
+        id: &str,
+        command: &M::Command,
+        cause: Cursor,
+        sent: Option<oneshot::Receiver<Answered<M>>>,
+    ) -> Answered<M> {
+        let answered = match sent {
+            Some(reply) => reply.await.unwrap_or(Err(Failure::Crashed)),
+            None => return Err(Failure::Unreadable(format!("{id:?} is no name"))),
+        };
+        if is_to_be_tried_again(&answered) {
+            return self.send_until_taken::<M>(id, command, cause).await;
+        }
+        answered
     }
 }
 

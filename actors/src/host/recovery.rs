@@ -5,6 +5,7 @@
 //! | starts, levels, dependencies, keys | all: they are asked at once | their whole state |
 //! | locks | those with a lease or a waiter, for lists and deadlines | these |
 //! | sessions | when each live one ends | two moments each |
+//! | subjects | who was erased, and whether that is finished | these |
 //!
 //! It begins at the last checkpoint, if there is one. Everything else is folded when it is asked for.
 
@@ -12,10 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use mainstay_journal::{Cursor, EventLog, RecordRef, StreamId};
+use smol_str::SmolStr;
 
 use super::StartError;
 use super::checkpoint::{self, Kept};
 use super::due::{Changes, LiveSession};
+use super::erasure::ErasedFacts;
 use super::loaded::Loaded;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
@@ -23,6 +26,7 @@ use crate::key::Key;
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
+use crate::subject::{Subject, SubjectEvent};
 use crate::system::System;
 use crate::time::Timestamp;
 
@@ -47,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) keys: BTreeMap<String, Loaded<Key>>,
     /// Locks with a lease or a waiter.
     pub(crate) locks: BTreeMap<String, LockState>,
+    /// Who was erased.
+    pub(crate) erased: ErasedFacts,
     /// What happened to sessions since the checkpoint.
     pub(crate) sessions: Changes,
 }
@@ -71,7 +77,7 @@ impl Facts {
     }
 
     fn fold(&mut self, record: &RecordRef<'_>) -> Result<(), String> {
-        let (kind, id) = record.stream.split_once('/').unwrap_or((record.stream, ""));
+        let (kind, id) = record.kind_and_id();
         match kind {
             System::KIND => take(&mut self.systems, id, record),
             Dependency::KIND => take(&mut self.dependencies, id, record),
@@ -80,7 +86,14 @@ impl Facts {
             Session::KIND => {
                 let event = SessionEvent::decode(record.type_id, record.schema, record.payload)
                     .map_err(|error| error.to_string())?;
+                self.erased.take_session(id, &event);
                 self.sessions.take(id, &event);
+                Ok(())
+            },
+            Subject::KIND => {
+                let event = SubjectEvent::decode(record.type_id, record.schema, record.payload)
+                    .map_err(|error| error.to_string())?;
+                self.erased.take_subject(id, &event);
                 Ok(())
             },
             other => Err(format!("streams of kind {other:?} are unknown here")),
@@ -144,7 +157,7 @@ pub(crate) struct Recovered {
     pub(crate) sessions: Vec<(Timestamp, StreamId)>,
     /// Sessions that own or wait for a lock and are over: their locks were not released before
     /// the crash.
-    pub(crate) orphaned: BTreeSet<String>,
+    pub(crate) orphaned: BTreeSet<SmolStr>,
     /// How far the checkpoint was.
     pub(crate) kept: u64,
 }
@@ -203,7 +216,8 @@ fn from(
         let grants = lock.grants.iter().map(|grant| &grant.claim);
         grants.chain(lock.waiters.iter().map(|waiter| &waiter.claim))
     });
-    let mut orphaned: BTreeSet<String> = claims.filter_map(|claim| claim.session.clone()).collect();
+    let mut orphaned: BTreeSet<SmolStr> =
+        claims.filter_map(|claim| claim.session.clone()).collect();
     let mut live = Vec::new();
     for session in std::mem::take(&mut facts.sessions).merge(sessions) {
         let (id, due) = session.map_err(|error| Trouble::Kept(error.to_string()))?;

@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
@@ -111,10 +112,22 @@ impl Queue {
 impl Timers {
     /// Takes all of a start's entries at once.
     pub(crate) fn fill<M: Hosted>(&self, entries: impl IntoIterator<Item = (Timestamp, StreamId)>) {
-        let mut queue = self.queue.borrow_mut();
-        for (at, stream) in entries {
-            queue.schedule(Entry { at, stream, wake: Registry::wake::<M> });
-        }
+        let Queue { heap, valid } = &mut *self.queue.borrow_mut();
+        let entries = entries.into_iter();
+        // A million streams: the map is made once, and asked once for each.
+        valid.reserve(entries.size_hint().0);
+        heap.extend(entries.filter_map(|(at, stream)| {
+            match valid.entry(stream.clone()) {
+                Occupied(known) if *known.get() <= at => return None,
+                Occupied(mut known) => {
+                    known.insert(at);
+                },
+                Vacant(none) => {
+                    none.insert(at);
+                },
+            }
+            Some(Reverse(Entry { at, stream, wake: Registry::wake::<M> }))
+        }));
     }
 
     /// Wakes the entity at `at`, or as soon as possible after it. Returns when it is woken first: at
@@ -176,5 +189,26 @@ impl Timers {
             }
         }
         Some(Woken::Sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Session;
+
+    #[test]
+    fn the_earliest_of_a_starts_entries_of_a_stream_counts_once() {
+        let timers = Timers::default();
+        let entry = |ms: u64, name: &str| {
+            (Timestamp::default().plus_ms(ms), StreamId::new("session", name).unwrap())
+        };
+        timers.fill::<Session>([entry(9, "a"), entry(5, "a"), entry(7, "b"), entry(8, "a")]);
+        timers.fill::<Session>([entry(6, "b"), entry(10, "a")]);
+        assert_eq!(timers.len(), 2);
+        let mut queue = timers.queue.borrow_mut();
+        let due = std::iter::from_fn(|| queue.pop_due(Timestamp::default().plus_ms(20)));
+        let due: Vec<_> = due.map(|it| (it.at, it.stream)).collect();
+        assert_eq!(due, [entry(5, "a"), entry(6, "b")]);
     }
 }

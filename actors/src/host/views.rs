@@ -14,8 +14,10 @@ use std::rc::Rc;
 
 use mainstay_journal::{Cursor, StreamId, Tag, Tags};
 use smallvec::smallvec;
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
+use super::erasure::Erasures;
 use super::follow::Followers;
 use super::gates::Gates;
 use super::keys::Keys;
@@ -24,13 +26,14 @@ use crate::key::{Key, KeyEvent, KeyState};
 use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
+use crate::subject::{Subject, SubjectEvent};
 use crate::system::{LevelChanged, System, SystemEvent, SystemState};
 
 /// Tag keys of records: what `find` can search for beside stream, type, principal, correlation.
 pub mod tags {
-    /// The tenant of a session, or of a lock named `{tenant}:…`; on every event of them.
+    /// The tenant of a session or subject, or of a lock named `{tenant}:…`; on every event of them.
     pub const TENANT: u8 = 1;
-    /// The subject of a session.
+    /// The subject of a session's beginning, and of what is recorded about it.
     pub const SUBJECT: u8 = 2;
     /// The owner of a lease.
     pub const OWNER: u8 = 3;
@@ -64,13 +67,15 @@ pub struct Views {
     /// Durable state of every lock with a lease or a waiter.
     pub(crate) locks: HashMap<StreamId, LockState>,
     /// Locks that a session may own or wait for.
-    pub(crate) locks_of_session: HashMap<String, BTreeSet<StreamId>>,
+    pub(crate) locks_of_session: HashMap<SmolStr, BTreeSet<StreamId>>,
     /// The other way round.
-    sessions_of_lock: HashMap<StreamId, BTreeSet<String>>,
+    sessions_of_lock: HashMap<StreamId, BTreeSet<SmolStr>>,
     /// Sessions whose locks are to be released, with the record that says so.
     pub(crate) to_release: VecDeque<(Cursor, Release)>,
     /// The durable level, and since when.
     pub(crate) health: SystemState,
+    /// The erased subjects, and what is to be done about them.
+    pub(crate) erasures: Erasures,
     /// Who waits for the end of a lease.
     pub(crate) followers: Followers,
     /// Every access key.
@@ -95,6 +100,7 @@ impl Views {
             sessions_of_lock: HashMap::new(),
             to_release: VecDeque::new(),
             health: SystemState::default(),
+            erasures: Erasures::default(),
             followers: Followers::default(),
             keys: Keys::default(),
             gates,
@@ -114,6 +120,7 @@ impl Views {
         if !self.to_release.is_empty() {
             self.releases.notify_one();
         }
+        self.erasures.flush();
     }
 
     /// Takes a dependency's durable state, from an event or from recovery.
@@ -133,7 +140,7 @@ impl Views {
 
     /// Follows which sessions a lock's leases and waiters belong to.
     fn index_sessions(&mut self, stream: &StreamId) {
-        let now: BTreeSet<String> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
+        let now: BTreeSet<SmolStr> = self.locks.get(stream).map(sessions_of).unwrap_or_default();
         let before = if now.is_empty() {
             self.sessions_of_lock.remove(stream)
         } else {
@@ -153,7 +160,7 @@ impl Views {
     }
 }
 
-fn sessions_of(state: &LockState) -> BTreeSet<String> {
+fn sessions_of(state: &LockState) -> BTreeSet<SmolStr> {
     let grants = state.grants.iter().map(|grant| &grant.claim);
     let claims = grants.chain(state.waiters.iter().map(|waiter| &waiter.claim));
     claims.filter_map(|claim| claim.session.clone()).collect()
@@ -204,6 +211,7 @@ impl Hosted for Session {
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SessionEvent]) {
         views.position = at;
         for event in events {
+            views.erasures.see_session(stream.id(), at, event);
             if let SessionEvent::SessionEnded(_) = event
                 && views.locks_of_session.contains_key(stream.id())
             {
@@ -242,6 +250,20 @@ impl Hosted for Lock {
         // A session that ended before its lease was durable ends nothing by itself any more.
         for session in named {
             views.to_release.push_back((at, Release::IfEnded(session.to_owned())));
+        }
+    }
+}
+
+impl Hosted for Subject {
+    fn tags(stream: &StreamId, _event: &SubjectEvent) -> Tags {
+        let (tenant, subject) = stream.id().split_once('/').unwrap_or_default();
+        smallvec![tag(tags::TENANT, tenant), tag(tags::SUBJECT, subject)]
+    }
+
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[SubjectEvent]) {
+        views.position = at;
+        for event in events {
+            views.erasures.see_subject(stream.id(), at, event);
         }
     }
 }

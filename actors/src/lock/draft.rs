@@ -64,7 +64,7 @@ impl Live<'_> {
         let Claim { owner, mode, range, .. } = self.claim;
         Holder {
             token: self.token,
-            owner: owner.clone(),
+            owner: owner.to_string(),
             mode: *mode,
             range: *range,
             expires_at: self.expires_at,
@@ -316,7 +316,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn view(&self) -> LockView {
         let waiters = self.waiters.iter().map(|waiter| WaiterView {
-            owner: waiter.claim.owner.clone(),
+            owner: waiter.claim.owner.to_string(),
             mode: waiter.claim.mode,
             range: waiter.claim.range,
             deadline: waiter.deadline,

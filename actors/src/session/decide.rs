@@ -6,15 +6,16 @@
 //! | `Touch` | `NotFound` | `SessionTouched`, or nothing within a tenth of the TTL | `NotFound` |
 //! | `Patch` | `NotFound` | `SessionPatched`, `Stale`; without changes a touch | `NotFound` |
 //! | `End` | `NotFound` | `SessionEnded` | `NotFound` |
+//! | `Forget` | done | `SessionEnded` | as `Due` |
 //! | `Show` | `NotFound` | the session | `NotFound` |
 //! | `Due` | done | done | `SessionEnded` once, with the moment it ran out |
 
 use std::collections::BTreeMap;
 
-use super::limits::{self, check_attributes, check_change, check_create};
+use super::limits::{self, check_change};
 use super::{
-    EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded, SessionEvent,
-    SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched, fold,
+    Attributes, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded,
+    SessionEvent, SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched, fold,
 };
 use crate::machine::{Again, Context, Decision};
 use crate::time::Timestamp;
@@ -47,8 +48,12 @@ pub(super) fn decide(
         (S::Live(live), C::Show) if runs(live) => {
             Ok(Decision::answer(SessionReply::Shown(Box::new(live.clone()))))
         },
-        (S::Live(live), C::Due) if !runs(live) => Ok(run_out(live)),
-        (S::Absent | S::Live(_) | S::Ended { .. }, C::Due) => {
+        (S::Live(live), C::Forget) if runs(live) => {
+            let event = SessionEnded { reason: EndReason::Erased, at: now };
+            Ok(Decision::of(vec![event.into()], SessionReply::Ended))
+        },
+        (S::Live(live), C::Due | C::Forget) if !runs(live) => Ok(run_out(live)),
+        (S::Absent | S::Live(_) | S::Ended { .. }, C::Due | C::Forget) => {
             Ok(Decision::answer(SessionReply::Done))
         },
         (
@@ -68,11 +73,11 @@ struct NewSession {
 
 fn create(new: NewSession, now: Timestamp) -> Ruling {
     let NewSession { tenant, subject, ttl_ms, max_age_ms, attributes } = new;
-    check_create(&tenant, &subject, ttl_ms, max_age_ms)?;
-    check_attributes(&attributes)?;
+    let attributes = attributes.into_iter().collect();
+    limits::check_new(&tenant, &subject, ttl_ms, max_age_ms, &attributes)?;
     let created = SessionCreated {
-        tenant,
-        subject,
+        tenant: tenant.into(),
+        subject: subject.into(),
         ttl_ms,
         at: now,
         idle_until: now.plus_ms(ttl_ms),
@@ -106,7 +111,8 @@ fn patch(
     if changes.is_empty() {
         return Ok(touch(live, now));
     }
-    for (name, value) in &changes {
+    let changes: Attributes<_> = changes.into_iter().collect();
+    for (name, value) in changes.iter() {
         check_change(name, value.as_ref())?;
     }
     limits::check_patched(&live.attributes, &changes)?;

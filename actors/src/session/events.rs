@@ -1,10 +1,9 @@
 //! What happens to a session. Every struct here is frozen: a change is a new schema version.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
-use super::Sealed;
+use super::{Attributes, Sealed};
 use crate::codec::events;
 use crate::time::Timestamp;
 
@@ -22,9 +21,9 @@ events! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionCreated {
     /// Whose it is.
-    pub tenant: String,
+    pub tenant: SmolStr,
     /// Whom it is about; opaque.
-    pub subject: String,
+    pub subject: SmolStr,
     /// The idle TTL in milliseconds.
     pub ttl_ms: u64,
     /// When it began.
@@ -34,7 +33,7 @@ pub struct SessionCreated {
     /// When it ends whatever happens.
     pub ends_at: Option<Timestamp>,
     /// Values by name.
-    pub attributes: BTreeMap<String, Sealed>,
+    pub attributes: Attributes,
 }
 
 /// It was in use; journaled once a tenth of the TTL has passed.
@@ -56,7 +55,7 @@ pub struct SessionPatched {
     /// When it ends unless it is touched.
     pub idle_until: Timestamp,
     /// `Some` was set, `None` was removed.
-    pub changes: BTreeMap<String, Option<Sealed>>,
+    pub changes: Attributes<Option<Sealed>>,
 }
 
 /// It is over.
@@ -79,4 +78,6 @@ pub enum EndReason {
     Idle,
     /// It reached its absolute age.
     MaxAge,
+    /// Its subject was erased.
+    Erased,
 }

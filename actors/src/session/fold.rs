@@ -54,13 +54,7 @@ fn patch(live: &mut Live, event: &SessionPatched) -> Result<(), Illegal> {
         let reason = format!("revision {} after {}", event.revision, live.revision);
         return Err(Illegal::new("SessionPatched", reason));
     }
-    for (name, value) in &event.changes {
-        match (live.attributes.get_mut(name), value) {
-            (Some(old), Some(new)) => old.clone_from(new),
-            (None, Some(new)) => drop(live.attributes.insert(name.clone(), new.clone())),
-            (_, None) => drop(live.attributes.remove(name)),
-        }
-    }
+    live.attributes.patch(&event.changes);
     live.revision = event.revision;
     live.active_at = event.at;
     live.idle_until = event.idle_until;

@@ -1,36 +1,58 @@
 //! What a session may hold, and what a subject must not look like.
 
-use std::collections::BTreeMap;
-
 use super::{
-    MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES, Sealed,
-    SessionReject, TTL_MS,
+    Attributes, MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES,
+    Sealed, SessionReject, TTL_MS,
 };
 
 /// Shortest absolute age, in milliseconds.
 const MIN_AGE_MS: u64 = 1_000;
 
-pub(super) fn check_create(
+/// Whether a session may begin like this; `attributes` may still be plain. The edge asks before it
+/// makes a key for the subject.
+///
+/// # Errors
+/// Why it may not.
+pub fn check_new(
     tenant: &str,
     subject: &str,
     ttl_ms: u64,
     max_age_ms: Option<u64>,
+    attributes: &Attributes,
 ) -> Result<(), SessionReject> {
+    check_create(tenant, subject, ttl_ms, max_age_ms)?;
+    check_attributes(attributes)
+}
+
+/// Whether these may name somebody.
+///
+/// # Errors
+/// Why they may not.
+pub fn check_subject(tenant: &str, subject: &str) -> Result<(), SessionReject> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let named = is_name_length(tenant) && tenant.chars().all(plain);
     check(named, "tenant", "1 to 200 of A-Z a-z 0-9 . _ -")?;
     check(is_name(subject), "subject", "1 to 200 bytes without control characters")?;
-    check(TTL_MS.contains(&ttl_ms), "ttl_ms", "1000 to 2592000000 (30 days)")?;
-    let aged = max_age_ms.is_none_or(|age_ms| (MIN_AGE_MS..=MAX_AGE_MS).contains(&age_ms));
-    check(aged, "max_age_ms", "1000 to 31622400000 (366 days)")?;
     match personal(subject) {
         Some(what) => Err(SessionReject::PersonalSubject { what }),
         None => Ok(()),
     }
 }
 
-pub(super) fn check_attributes(attributes: &BTreeMap<String, Sealed>) -> Result<(), SessionReject> {
-    for (name, value) in attributes {
+fn check_create(
+    tenant: &str,
+    subject: &str,
+    ttl_ms: u64,
+    max_age_ms: Option<u64>,
+) -> Result<(), SessionReject> {
+    check_subject(tenant, subject)?;
+    check(TTL_MS.contains(&ttl_ms), "ttl_ms", "1000 to 2592000000 (30 days)")?;
+    let aged = max_age_ms.is_none_or(|age_ms| (MIN_AGE_MS..=MAX_AGE_MS).contains(&age_ms));
+    check(aged, "max_age_ms", "1000 to 31622400000 (366 days)")
+}
+
+fn check_attributes(attributes: &Attributes) -> Result<(), SessionReject> {
+    for (name, value) in attributes.iter() {
         check_change(name, Some(value))?;
     }
     check_sums(attributes.len(), size_bytes(attributes))
@@ -39,19 +61,19 @@ pub(super) fn check_attributes(attributes: &BTreeMap<String, Sealed>) -> Result<
 /// One attribute's name and value.
 pub(super) fn check_change(name: &str, value: Option<&Sealed>) -> Result<(), SessionReject> {
     check(is_name(name), "attribute name", "1 to 200 bytes without control characters")?;
-    let schemed = value.is_none_or(|value| value.size_bytes() > 0);
-    check(schemed, "attribute value", "led by its scheme byte")
+    let whole = value.is_none_or(Sealed::is_whole);
+    check(whole, "attribute value", "led by its scheme byte, and as long as the scheme needs")
 }
 
 /// The attributes as they would be after the changes, and the changes themselves: a record is
 /// bounded too.
 pub(super) fn check_patched(
-    attributes: &BTreeMap<String, Sealed>,
-    changes: &BTreeMap<String, Option<Sealed>>,
+    attributes: &Attributes,
+    changes: &Attributes<Option<Sealed>>,
 ) -> Result<(), SessionReject> {
     let mut count = attributes.len();
     let mut bytes = size_bytes(attributes);
-    for (name, value) in changes {
+    for (name, value) in changes.iter() {
         if let Some(old) = attributes.get(name) {
             count -= 1;
             bytes -= name.len() + old.size_bytes();
@@ -74,7 +96,7 @@ fn check_sums(count: usize, bytes: usize) -> Result<(), SessionReject> {
     check(bytes <= MAX_ATTRIBUTE_BYTES, "attributes", "at most 16384 bytes, names included")
 }
 
-fn size_bytes(attributes: &BTreeMap<String, Sealed>) -> usize {
+fn size_bytes(attributes: &Attributes) -> usize {
     attributes.iter().map(|(name, value)| name.len() + value.size_bytes()).sum()
 }
 

@@ -45,7 +45,7 @@ async fn a_busy_hour(host: &Host, rounds: u64) {
         let ttl_ms = [5_000, 60_000, 3_600_000][usize::try_from(round % 3).unwrap()];
         host.ask::<Session>(session(&id), create(ttl_ms), meta()).await.unwrap();
         let mut claim = claim(&format!("owner-{round}"), 20_000 + 40_000 * (round % 4));
-        claim.session = (round % 2 == 0).then(|| id.clone());
+        claim.session = (round % 2 == 0).then(|| id.as_str().into());
         let acquire = LockCommand::Acquire { claim, wait_ms: 0 };
         drop(host.ask::<Lock>(lock(&format!("room-{}", round % 17)), acquire, meta()).await);
         let before = session(&format!("default/s{}", round.saturating_sub(5)));

@@ -7,6 +7,7 @@ mod support;
 mod checkpoints;
 mod crashes;
 mod crowds;
+mod erasures;
 mod failures;
 mod healing;
 mod requests;

@@ -15,7 +15,7 @@ use super::support::{
 
 async fn acquire_for(host: &Host, name: &str, owner: &str, id: &str) {
     let mut claim = claim(owner, 600_000);
-    claim.session = Some(id.to_owned());
+    claim.session = Some(id.into());
     let acquire = LockCommand::Acquire { claim, wait_ms: 0 };
     host.ask::<Lock>(lock(name), acquire, meta()).await.unwrap();
 }
@@ -36,7 +36,7 @@ fn the_end_of_a_session_releases_its_locks_and_its_waiting_requests() {
             let host = host.clone();
             async move {
                 let mut claim = claim("anna", 600_000);
-                claim.session = Some("default/s".to_owned());
+                claim.session = Some("default/s".into());
                 let acquire = LockCommand::Acquire { claim, wait_ms: 600_000 };
                 host.ask::<Lock>(lock("c"), acquire, request("k")).await
             }

@@ -138,7 +138,7 @@ fn a_delay_follows_an_expiry_but_not_a_release() {
 fn a_sessions_end_releases_its_leases_only() {
     let mut lock = Entity::<Lock>::given();
     let mut mine = shared("ann");
-    mine.session = Some("default/s1".to_owned());
+    mine.session = Some("default/s1".into());
     lock.when(acquire(mine));
     let other = token_of(lock.when(acquire(shared("bob"))));
     let then = lock.when(LockCommand::SessionEnded { session: "default/s1".to_owned() });
@@ -170,12 +170,12 @@ fn values_out_of_range_are_refused_by_name() {
         change(&mut claim);
         acquire(claim)
     };
-    assert_eq!(refused(with(|claim| claim.owner.clear())), "owner");
-    assert_eq!(refused(with(|claim| claim.owner = "o".repeat(201))), "owner");
+    assert_eq!(refused(with(|claim| claim.owner = "".into())), "owner");
+    assert_eq!(refused(with(|claim| claim.owner = "o".repeat(201).into())), "owner");
     assert_eq!(refused(with(|claim| claim.ttl_ms = 99)), "ttl_ms");
     assert_eq!(refused(with(|claim| claim.ttl_ms = 604_800_001)), "ttl_ms");
     assert_eq!(refused(with(|claim| claim.delay_ms = 60_001)), "lock_delay_ms");
-    assert_eq!(refused(with(|claim| claim.session = Some(String::new()))), "session");
+    assert_eq!(refused(with(|claim| claim.session = Some("".into()))), "session");
     assert_eq!(refused(wait_for(claim("ann"), 600_001)), "wait_ms");
     let renewed = LockCommand::Renew { token: 1, owner: "ann".to_owned(), ttl_ms: Some(1) };
     assert_eq!(refused(renewed), "ttl_ms");
@@ -194,8 +194,10 @@ fn leases_and_waiters_are_bounded() {
     assert_eq!(full, LockReject::TooManyGrants);
     let waiter = lock.state.grants[0].claim.clone();
     for n in 0..MAX_WAITERS {
-        let claim =
-            mainstay_actors::lock::Claim { request: Some(format!("r{n}")), ..waiter.clone() };
+        let claim = mainstay_actors::lock::Claim {
+            request: Some(format!("r{n}").into()),
+            ..waiter.clone()
+        };
         let deadline = at(500_000);
         lock.state.waiters.push_back(mainstay_actors::lock::Waiter { claim, deadline });
     }

@@ -32,8 +32,8 @@ fn claims() -> impl Strategy<Value = Claim> {
     let range = proptest::option::of((0_i64..6, 1_i64..4));
     (0_u8..4, any::<bool>(), range, any::<bool>(), 0_u64..2, 1_u64..8).prop_map(
         |(owner, shared, range, session, delay, ttl)| Claim {
-            owner: format!("o{owner}"),
-            session: session.then(|| "default/s1".to_owned()),
+            owner: format!("o{owner}").into(),
+            session: session.then(|| "default/s1".into()),
             mode: if shared { Mode::Shared } else { Mode::Exclusive },
             range: range.map(|(from, length)| Range {
                 unit: RangeUnit::Integers,
@@ -75,12 +75,12 @@ fn command(
         },
         Step::Renew(nth) => {
             let grant = grant(*nth)?;
-            let (token, owner) = (grant.token, grant.claim.owner.clone());
+            let (token, owner) = (grant.token, grant.claim.owner.to_string());
             (LockCommand::Renew { token, owner, ttl_ms: None }, None)
         },
         Step::Release(nth) => {
             let grant = grant(*nth)?;
-            let (token, owner) = (grant.token, grant.claim.owner.clone());
+            let (token, owner) = (grant.token, grant.claim.owner.to_string());
             (LockCommand::Release { token, owner }, None)
         },
         Step::Wrong(nth) => {
@@ -96,7 +96,7 @@ fn command(
         },
         Step::Claim(nth) => {
             let claim = grant(*nth)?.claim.clone();
-            let request = claim.request.clone()?;
+            let request = claim.request.as_ref()?.to_string();
             (LockCommand::Acquire { claim, wait_ms: 0 }, Some(request))
         },
         Step::Wait(_) | Step::Timer => (LockCommand::Due, None),
@@ -132,7 +132,7 @@ fn check_order(before: &LockState, events: &[LockEvent]) {
     for event in events {
         match event {
             LockEvent::WaiterLeft(event) => {
-                queue.retain(|claim| claim.request.as_ref() != Some(&event.request));
+                queue.retain(|claim| claim.request.as_deref() != Some(&*event.request));
             },
             LockEvent::LeaseGranted(event) => {
                 let place = queue.iter().position(|claim| claim.request == event.claim.request);

@@ -25,11 +25,11 @@ const TAG_BYTES: usize = 3 + 200;
 
 fn large(n: usize, session: Option<&str>) -> Claim {
     let mut claim = shared(&"o".repeat(200));
-    claim.session = Some(session.map_or_else(|| format!("{n:s>401}"), str::to_owned));
+    claim.session = Some(session.map_or_else(|| format!("{n:s>401}").into(), Into::into));
     claim.range = Some(Range { unit: RangeUnit::Times, from: i64::MIN, to: i64::MAX });
     claim.ttl_ms = 7 * 24 * 3_600 * 1_000;
     claim.delay_ms = 60_000;
-    claim.request = Some(format!("{n:r>512}"));
+    claim.request = Some(format!("{n:r>512}").into());
     claim
 }
 
@@ -196,7 +196,7 @@ fn a_sessions_waiters_leave_wholly_behind_many_late_ones() {
         if n < 600 {
             waiter.deadline = at(10_000);
         } else {
-            waiter.claim.session = Some(session.clone());
+            waiter.claim.session = Some(session.as_str().into());
         }
     }
     lock.wait_ms(10_000);

@@ -13,7 +13,7 @@ use crate::support::{Entity, Then, at};
 
 pub(crate) fn claim(owner: &str) -> Claim {
     Claim {
-        owner: owner.to_owned(),
+        owner: owner.into(),
         session: None,
         mode: Mode::Exclusive,
         range: None,
@@ -55,7 +55,7 @@ fn states() -> Vec<(&'static str, Entity<Lock>, u64)> {
     let free = Entity::<Lock>::given();
     let mut held = free.clone();
     let mut mine = claim("ann");
-    mine.session = Some("default/s1".to_owned());
+    mine.session = Some("default/s1".into());
     mine.delay_ms = 5_000;
     let token = token_of(held.when(acquire(mine)));
     let mut ended = held.clone();
@@ -143,7 +143,7 @@ fn every_state_and_command_has_one_ruling() {
 fn events(token: u64) -> Vec<LockEvent> {
     let expires_at = at(60_000);
     let mut bobs = claim("bob");
-    bobs.request = Some("r1".to_owned());
+    bobs.request = Some("r1".into());
     let granted = |claim: Claim, claim_by| -> LockEvent {
         LeaseGranted { token: u64::MAX / 2, claim, expires_at, claim_by }.into()
     };

@@ -140,7 +140,7 @@ fn the_same_request_claims_its_grant_once() {
 fn a_session_that_ends_leaves_the_queue_and_is_told_so() {
     let (mut lock, token) = held();
     let mut bobs = claim("bob");
-    bobs.session = Some("default/s1".to_owned());
+    bobs.session = Some("default/s1".into());
     lock.when_asked("r1", wait_for(bobs, 60_000));
     lock.when_asked("r2", wait_for(claim("eve"), 60_000));
     let then = lock.when(LockCommand::SessionEnded { session: "default/s1".to_owned() });

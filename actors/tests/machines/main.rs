@@ -36,4 +36,5 @@ mod payloads;
 mod score;
 mod session_limits;
 mod session_rules;
+mod subject_table;
 mod walks;

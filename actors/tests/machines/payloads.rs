@@ -1,7 +1,5 @@
 //! The payload layouts are frozen: one event of each type as bytes, and what any bytes may do.
 
-use std::collections::BTreeMap;
-
 use mainstay_actors::codec::{CodecError, Payload};
 use mainstay_actors::dependency::*;
 use mainstay_actors::health::Level;
@@ -15,8 +13,10 @@ use mainstay_actors::lock::{
 };
 use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
-    EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
+    Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched,
+    SessionTouched,
 };
+use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
 use mainstay_actors::time::Timestamp;
 use proptest::prelude::*;
@@ -106,12 +106,12 @@ fn dependency() -> Vec<DependencyEvent> {
 }
 
 fn session() -> Vec<SessionEvent> {
-    let attributes = BTreeMap::from([(text("cart"), Sealed::plain(b"3"))]);
-    let changes = BTreeMap::from([(text("a"), None), (text("b"), Some(Sealed::plain(b"4")))]);
+    let attributes = Attributes::from([("cart", Sealed::plain(b"3"))]);
+    let changes = Attributes::from([("a", None), ("b", Some(Sealed::plain(b"4")))]);
     vec![
         SessionCreated {
-            tenant: text("t"),
-            subject: text("s"),
+            tenant: "t".into(),
+            subject: "s".into(),
             ttl_ms: 60_000,
             at: T,
             idle_until: U,
@@ -127,13 +127,13 @@ fn session() -> Vec<SessionEvent> {
 
 fn lock() -> Vec<LockEvent> {
     let claim = Claim {
-        owner: text("ann"),
-        session: Some(text("t/1")),
+        owner: "ann".into(),
+        session: Some("t/1".into()),
         mode: LockMode::Shared,
         range: Some(Range { unit: RangeUnit::Dates, from: -1, to: 300 }),
         ttl_ms: 10_000,
         delay_ms: 0,
-        request: Some(text("r1")),
+        request: Some("r1".into()),
     };
     vec![
         LeaseGranted { token: 5, claim: claim.clone(), expires_at: U, claim_by: Some(T) }.into(),
@@ -177,9 +177,16 @@ fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {
 
 #[test]
 fn the_layout_of_each_event_is_frozen() {
-    let bytes =
-        [lines(&system()), lines(&dependency()), lines(&session()), lines(&lock()), lines(&key())]
-            .concat();
+    let subject = lines(&crate::subject_table::events());
+    let bytes = [
+        lines(&system()),
+        lines(&dependency()),
+        lines(&session()),
+        lines(&lock()),
+        subject,
+        lines(&key()),
+    ]
+    .concat();
     assert_eq!(bytes, include_str!("payloads.txt"), "\n{bytes}");
 }
 
@@ -229,6 +236,9 @@ fn decode_all(bytes: &[u8]) {
     }
     for (_, id) in LockEvent::catalogue() {
         drop(LockEvent::decode(*id, 1, bytes));
+    }
+    for (_, id) in SubjectEvent::catalogue() {
+        drop(SubjectEvent::decode(*id, 1, bytes));
     }
     for (_, id) in DependencyEvent::catalogue() {
         if let Ok(event) = DependencyEvent::decode(*id, 1, bytes) {

@@ -8,7 +8,7 @@ use mainstay_actors::session::{
     SessionCommand, SessionReject,
 };
 
-use crate::session_rules::{create_with, live, patch, sealed};
+use crate::session_rules::{create_with, live, patch};
 use crate::support::{Entity, Then};
 
 fn of(tenant: &str, subject: &str) -> Option<SessionReject> {
@@ -105,8 +105,8 @@ fn attributes_are_bounded_in_number_and_size() {
 }
 
 #[test]
-fn names_and_scheme_bytes_count_in_the_size() {
-    let fits = "v".repeat(MAX_ATTRIBUTE_BYTES - 5);
+fn names_and_plain_values_count_in_the_size() {
+    let fits = "v".repeat(MAX_ATTRIBUTE_BYTES - 4);
     let mut session = Entity::<Session>::given();
     let created = session.when(create_with(60_000, None, &[("name", &fits)]));
     assert_eq!(created.names(), "SessionCreated");
@@ -132,9 +132,9 @@ fn long_names(count: usize) -> Vec<String> {
 
 #[test]
 fn the_largest_session_fits_a_record() {
-    let value = "v".repeat(MAX_ATTRIBUTE_BYTES / MAX_ATTRIBUTES - MAX_NAME_BYTES - 1);
+    let value = "v".repeat(MAX_ATTRIBUTE_BYTES / MAX_ATTRIBUTES - MAX_NAME_BYTES);
     let names = long_names(MAX_ATTRIBUTES);
-    let attributes = names.iter().map(|name| (name.clone(), sealed(&value)));
+    let attributes = names.iter().map(|name| (name.clone(), under_key(&value)));
     let created = Entity::<Session>::given().when(SessionCommand::Create {
         tenant: "t".repeat(MAX_NAME_BYTES),
         subject: "s".repeat(MAX_NAME_BYTES),
@@ -152,20 +152,48 @@ fn the_largest_patch_fits_a_record_and_a_larger_one_is_refused() {
     let mut session = Entity::<Session>::given();
     session.when(create_with(60_000, None, &[]));
     let names = long_names(64);
-    let mut changes: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
-    let rest = "v".repeat(MAX_ATTRIBUTE_BYTES - 64 * MAX_NAME_BYTES - 2);
-    changes.push(("a", Some(rest.as_str())));
-    let patched = session.clone().when(patch(None, &changes));
+    let mut changes: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), None)).collect();
+    // Each of the others is set to nothing, which sealed is 41 bytes.
+    changes.extend((0..63).map(|n| (format!("{n:02}"), Some(under_key("")))));
+    let rest = MAX_ATTRIBUTE_BYTES - 64 * MAX_NAME_BYTES - 63 * 2 - 1;
+    changes.insert("a".to_owned(), Some(under_key(&"v".repeat(rest))));
+    let of = |changes: &BTreeMap<String, Option<Sealed>>| SessionCommand::Patch {
+        if_revision: None,
+        changes: changes.clone(),
+    };
+    let patched = session.clone().when(of(&changes));
     let size = encoded_bytes(&patched);
     assert!((MAX_ATTRIBUTE_BYTES..PAYLOAD_BYTES).contains(&size), "{size}");
-    changes.push(("b", None));
-    assert_eq!(field_of(session.clone().when(patch(None, &changes))), "changes");
+    changes.remove(&names[0]);
+    changes.insert(format!("{:0>1$}", "x", MAX_NAME_BYTES + 1 - 1), None);
+    changes.insert("a".to_owned(), Some(under_key(&"v".repeat(rest + 1))));
+    assert_eq!(field_of(session.clone().when(of(&changes))), "changes");
 
     let many: Vec<_> = (0..=MAX_CHANGES).map(|n| format!("{n}")).collect();
     let mut many: Vec<_> = many.iter().map(|name| (name.as_str(), None)).collect();
     assert_eq!(field_of(session.clone().when(patch(None, &many))), "changes");
     many.pop();
     assert_eq!(session.when(patch(None, &many)).names(), "SessionPatched");
+}
+
+/// A value as the edge hands it over: nonce and tag around it.
+fn under_key(value: &str) -> Sealed {
+    Sealed::under_key(&[&[7; 40], value.as_bytes()].concat())
+}
+
+#[test]
+fn a_sealed_value_counts_as_its_plain_one_and_is_as_long_as_its_scheme_needs() {
+    let sealed = under_key("secret");
+    assert_eq!((sealed.size_bytes(), Sealed::plain(b"secret").size_bytes()), (6, 6));
+    assert_eq!(sealed.as_plain(), None);
+    assert_eq!(sealed.as_under_key().map(<[u8]>::len), Some(46));
+    for (value, is_taken) in [(under_key(""), true), (Sealed::under_key(&[7; 39]), false)] {
+        let changes = BTreeMap::from([("pin".to_owned(), Some(value))]);
+        let mut session = Entity::<Session>::given();
+        session.when(create_with(60_000, None, &[]));
+        let then = session.when(SessionCommand::Patch { if_revision: None, changes });
+        assert_eq!(then.reply.is_some_and(|reply| reply.is_ok()), is_taken);
+    }
 }
 
 #[test]
@@ -178,8 +206,8 @@ fn attribute_names_have_limits() {
 #[test]
 fn a_value_shows_its_length_only() {
     let value = Sealed::plain(b"secret");
-    assert_eq!(format!("{value:?}"), "Sealed(7 bytes)");
-    assert_eq!(serde_json::to_string(&value).expect("json"), r#"{"size_bytes":7}"#);
+    assert_eq!(format!("{value:?}"), "Sealed(6 bytes)");
+    assert_eq!(serde_json::to_string(&value).expect("json"), r#"{"size_bytes":6}"#);
     assert!(serde_json::from_str::<Sealed>("\"secret\"").is_err());
     let mut session = Entity::<Session>::given();
     session.when(create_with(60_000, None, &[("pin", "secret")]));

@@ -1,12 +1,10 @@
 //! Sessions: tables, ends, revisions, coalesced touches.
 
-use std::collections::BTreeMap;
-
 use mainstay_actors::codec::Payload;
 use mainstay_actors::machine::{Again, Machine};
 use mainstay_actors::session::{
-    EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded, SessionEvent,
-    SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched,
+    Attributes, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded,
+    SessionEvent, SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched,
 };
 
 use crate::support::{Entity, Then, at};
@@ -87,12 +85,13 @@ fn every_state_and_command_has_one_ruling() {
             SessionCommand::End,
             SessionCommand::Show,
             SessionCommand::Due,
+            SessionCommand::Forget,
         ] {
             let then = session.clone().when(command);
             table.push_str(&format!("{name}: {}\n", ruling(&then)));
         }
     }
-    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due.
+    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due, Forget.
     let expected = "\
 absent: SessionCreated shown
 absent: - not found
@@ -102,6 +101,7 @@ absent: - not found
 absent: - not found
 absent: - not found
 absent: - done
+absent: - done
 live: - exists
 live: - kept
 live: SessionPatched kept
@@ -110,6 +110,7 @@ live: - kept
 live: SessionEnded ended
 live: - shown
 live: - done
+live: SessionEnded ended
 run out: - exists
 run out: - not found
 run out: - not found
@@ -117,6 +118,7 @@ run out: - not found
 run out: - not found
 run out: - not found
 run out: - not found
+run out: SessionEnded done
 run out: SessionEnded done
 ended: - exists
 ended: - not found
@@ -126,22 +128,23 @@ ended: - not found
 ended: - not found
 ended: - not found
 ended: - done
+ended: - done
 ";
     assert_eq!(table, expected, "\n{table}");
 }
 
 #[test]
 fn every_state_and_event_has_one_ruling() {
-    let changes = BTreeMap::new();
+    let changes = Attributes::default();
     let events: [SessionEvent; 5] = [
         SessionCreated {
-            tenant: "default".to_owned(),
-            subject: "guest-7".to_owned(),
+            tenant: "default".into(),
+            subject: "guest-7".into(),
             ttl_ms: 1_000,
             at: at(0),
             idle_until: at(1_000),
             ends_at: None,
-            attributes: BTreeMap::new(),
+            attributes: Attributes::default(),
         }
         .into(),
         SessionTouched { at: at(0), idle_until: at(1_000) }.into(),
@@ -223,9 +226,9 @@ fn a_patch_counts_as_a_touch_and_raises_the_revision() {
     session.wait_ms(1_000);
     let kept = session.when(patch(None, &[("cart", None), ("room", Some("12"))])).ok();
     assert_eq!(kept, SessionReply::Kept { revision: 2, expires_at: at(61_000) });
-    let names: Vec<_> = live(&session).attributes.keys().collect();
+    let names: Vec<_> = live(&session).attributes.names().collect();
     assert_eq!(names, ["room"]);
-    assert_eq!(live(&session).attributes["room"].as_plain(), Some(b"12".as_slice()));
+    assert_eq!(live(&session).attributes.get("room").unwrap().as_plain(), Some(b"12".as_slice()));
 }
 
 #[test]

@@ -44,8 +44,8 @@ impl Crowd {
         let steps = 50 + self.chance.below(400);
         let session = self.chance.percent(8).then(|| self.recent_session()).flatten();
         let claim = Claim {
-            owner: format!("{}/worker-{}", by.principal, self.chance.below(16)),
-            session,
+            owner: format!("{}/worker-{}", by.principal, self.chance.below(16)).into(),
+            session: session.map(Into::into),
             mode: if self.chance.percent(5) { Mode::Shared } else { Mode::Exclusive },
             range: None,
             ttl_ms: if long { *TTL_MS.end() } else { self.steps_ms(steps, &TTL_MS) },
@@ -82,10 +82,10 @@ impl Crowd {
         for event in &events {
             if let LockEvent::LeaseGranted(event) = event {
                 tenure.token = event.token;
-                tenure.owner.clone_from(&event.claim.owner);
+                tenure.owner = event.claim.owner.to_string();
                 tenure.by = By { request: None, causation: None, ..by.clone() };
                 if let Some(session) = &event.claim.session {
-                    self.leased.entry(session.clone()).or_default().push(number);
+                    self.leased.entry(session.to_string()).or_default().push(number);
                 }
             }
         }

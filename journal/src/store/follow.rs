@@ -128,14 +128,14 @@ impl Store {
     fn is_done(&self, month: &str, end: u64) -> bool {
         let path = self.layout.store().join(format!("{month}.done"));
         self.layout.store().join(month).is_dir()
-            && fs::read_to_string(path).is_ok_and(|text| text.trim().parse() == Ok(end))
+            && fs::read_to_string(path).is_ok_and(|text| text == done(end))
     }
 
     /// A month that is complete needs not be looked at when the next journal opens.
     fn finish(&self, month: &Month, end: u64) -> Result<(), Halt> {
         self.broken(month, guarded(|| month.flush()))?;
         let path = self.layout.store().join(format!("{}.done", month.name));
-        let _ = fs::write(path, format!("{end}\n"));
+        let _ = fs::write(path, done(end));
         Ok(())
     }
 
@@ -261,8 +261,8 @@ impl Store {
                     .map_err(|error| Halt::Source(format!("store {}: {error}", month.name)))?,
             };
             let sorted = postings.sorted();
-            let bloom = guarded(|| run::write(month, segment.first, &sorted));
-            let _ = segment.bloom.set(self.broken(month, bloom)?);
+            let stored = guarded(|| run::write(month, segment.first, &sorted));
+            view.sift(segment, &self.broken(month, stored)?.filter);
         }
         *lock(&segment.postings) = None;
         Ok(())
@@ -299,6 +299,11 @@ impl Store {
             }
         }
     }
+}
+
+/// What the file of a complete month says.
+fn done(end: u64) -> String {
+    format!("{end} {}\n", run::LAYOUT)
 }
 
 /// The last position of a segment's month, if a later month has begun.

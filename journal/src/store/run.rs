@@ -1,11 +1,12 @@
-//! Runs: a sealed segment's postings in sorted chunks, and the bloom filter before them.
+//! Runs: a sealed segment's postings in sorted chunks, and the filter before them.
 //!
 //! ```text
 //! runs    (segment, first term, its offset) ─► checksum ‖ number ‖ up to 340 × (term, offset)
-//! blooms  (segment, piece) ─► checksum ‖ postings ‖ chunks ‖ hashes ‖ words
+//! blooms  (segment, piece) ─► checksum ‖ postings ‖ chunks ‖ layout ‖ words
 //! ```
 //!
-//! Chunks are numbered and the filter says how many there are, so a missing one is noticed.
+//! Chunks are numbered and the filter says how many there are, so a missing one is noticed. A run
+//! whose filter has another layout is as if it were not there, and is made again.
 
 mod list;
 
@@ -17,10 +18,12 @@ use super::month::{CHUNK_BYTES, Month, block_key};
 use crate::bytes::Fields;
 use crate::postings::Posting;
 use crate::segment::Segment;
-use crate::view::bloom_of;
+use crate::sieve::Filter;
 
 const POSTING_BYTES: usize = 12;
 const CHUNK_HEAD: usize = 12;
+/// Of filters. Where this stands there was a number of hashes once, which was small.
+pub(crate) const LAYOUT: u32 = 256;
 /// The format allows 340. sled keeps up to sixteen values together and reads them together: small
 /// chunks make the lookup of a rare term cheap, and cost the follower a few inserts more.
 const CHUNK_POSTINGS: usize = 96;
@@ -50,12 +53,8 @@ fn checked(bytes: &[u8]) -> Option<Fields<'_>> {
     (xxh3_64(fields.0) == sum).then_some(fields)
 }
 
-/// Writes a segment's run, then its filter; returns the filter. What was there before is removed.
-pub(crate) fn write(
-    month: &Month,
-    segment: u64,
-    sorted: &[Posting],
-) -> sled::Result<fastbloom::BloomFilter> {
+/// Writes a segment's run, then its filter. What was there before is removed.
+pub(crate) fn write(month: &Month, segment: u64, sorted: &[Posting]) -> sled::Result<Stored> {
     remove(month, segment)?;
     let mut chunks = 0_u32;
     for postings in sorted.chunks(CHUNK_POSTINGS) {
@@ -69,12 +68,12 @@ pub(crate) fn write(
         month.runs.insert(run_key(segment, first), with_checksum(&rest))?;
         chunks += 1;
     }
-    let bloom = bloom_of(sorted);
+    let stored = Stored { postings: sorted.len() as u64, chunks, filter: Filter::of(sorted) };
     let mut rest = Vec::new();
-    rest.extend_from_slice(&(sorted.len() as u64).to_le_bytes());
+    rest.extend_from_slice(&stored.postings.to_le_bytes());
     rest.extend_from_slice(&chunks.to_le_bytes());
-    rest.extend_from_slice(&bloom.num_hashes().to_le_bytes());
-    for word in bloom.iter() {
+    rest.extend_from_slice(&LAYOUT.to_le_bytes());
+    for word in stored.filter.words() {
         rest.extend_from_slice(&word.to_le_bytes());
     }
     // The first piece last: without it there is no filter.
@@ -83,7 +82,7 @@ pub(crate) fn write(
     for (number, piece) in pieces.into_iter().rev() {
         month.blooms.insert(block_key(segment, number), piece)?;
     }
-    Ok(bloom)
+    Ok(stored)
 }
 
 fn remove(month: &Month, segment: u64) -> sled::Result<()> {
@@ -99,47 +98,58 @@ fn remove(month: &Month, segment: u64) -> sled::Result<()> {
 
 /// Whether a segment has a run.
 pub(crate) fn is_there(month: &Month, segment: u64) -> sled::Result<bool> {
-    month.blooms.contains_key(block_key(segment, 0))
+    let piece = month.blooms.get(block_key(segment, 0))?;
+    Ok(piece.is_some_and(|piece| layout(&piece) == Some(LAYOUT)))
 }
 
-/// A stored filter: postings, chunks, the filter.
-type Filter = (u64, u32, fastbloom::BloomFilter);
+/// What a filter's first piece says of its layout.
+fn layout(piece: &[u8]) -> Option<u32> {
+    let mut fields = Fields(piece);
+    fields.take(8 + 8 + 4)?;
+    fields.u32()
+}
 
-fn filter(month: &Month, segment: u64) -> Result<Option<Filter>, String> {
+/// What is stored before a run.
+pub(crate) struct Stored {
+    postings: u64,
+    pub(crate) chunks: u32,
+    pub(crate) filter: Filter,
+}
+
+/// What is stored of a segment; `None` without a run.
+pub(crate) fn stored(month: &Month, segment: u64) -> Result<Option<Stored>, String> {
     let mut bytes = Vec::new();
     for piece in month.blooms.range(block_key(segment, 0)..=block_key(segment, u16::MAX)) {
         bytes.extend_from_slice(&piece.map_err(|error| error.to_string())?.1);
     }
-    if bytes.is_empty() {
+    if bytes.is_empty() || layout(&bytes).is_some_and(|layout| layout != LAYOUT) {
         return Ok(None);
     }
     let parse = || {
         let mut fields = checked(&bytes)?;
-        let (postings, chunks, hashes) = (fields.u64()?, fields.u32()?, fields.u32()?);
+        let (postings, chunks, _) = (fields.u64()?, fields.u32()?, fields.u32()?);
         let mut words = Vec::with_capacity(fields.0.len() / 8);
         while let Some(word) = fields.u64() {
             words.push(word);
         }
-        let sane = fields.0.is_empty() && !words.is_empty() && hashes > 0;
-        let bloom = fastbloom::BloomFilter::from_vec(words).seed(&0).hashes(hashes);
-        sane.then_some((postings, chunks, bloom))
+        let filter = Filter::from_words(words).filter(|_| fields.0.is_empty())?;
+        Some(Stored { postings, chunks, filter })
     };
     parse().map(Some).ok_or_else(|| "its filter is damaged".into())
 }
 
-/// Reads which terms a sealed segment holds, unless that is known; false without a run.
-pub(crate) fn load_filter(month: &Month, segment: &Segment) -> Result<bool, String> {
-    if segment.run_chunks.get().is_none() {
-        let Some((_, chunks, bloom)) = filter(month, segment.first)? else { return Ok(false) };
-        let _ = segment.bloom.set(bloom);
-        let _ = segment.run_chunks.set(chunks);
-    }
-    Ok(true)
+/// Reads which terms a sealed segment holds; `None` without a run.
+pub(crate) fn filter(month: &Month, segment: &Segment) -> Result<Option<Filter>, String> {
+    let stored = stored(month, segment.first)?;
+    Ok(stored.map(|stored| {
+        let _ = segment.run_chunks.set(stored.chunks);
+        stored.filter
+    }))
 }
 
 /// The whole run, for verification; `None` without one.
 pub(crate) fn read(month: &Month, segment: u64) -> Result<Option<Vec<Posting>>, String> {
-    let Some((count, _, bloom)) = filter(month, segment)? else { return Ok(None) };
+    let Some(Stored { postings, filter, .. }) = stored(month, segment)? else { return Ok(None) };
     let mut all = Vec::new();
     for entry in month.runs.range(run_key(segment, (0, 0))..=run_key(segment, (u64::MAX, u32::MAX)))
     {
@@ -150,10 +160,10 @@ pub(crate) fn read(month: &Month, segment: u64) -> Result<Option<Vec<Posting>>, 
             all.push((term, offset));
         }
     }
-    if all.len() as u64 != count {
-        return Err(format!("it has {} postings of {count}", all.len()));
+    if all.len() as u64 != postings {
+        return Err(format!("it has {} postings of {postings}", all.len()));
     }
-    if all.iter().any(|posting| !bloom.contains(&posting.0)) {
+    if all.iter().any(|posting| !filter.may_hold(posting.0)) {
         return Err("its filter misses a term".into());
     }
     Ok(Some(all))

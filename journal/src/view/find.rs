@@ -1,8 +1,8 @@
 //! Queries: candidates per segment, block by block; each record is checked.
 //!
 //! ```text
-//! segments the query's bounds leave ─► candidates ─► their blocks ─► matches? ─► visit
-//!                                  └─ beyond the index, or without terms ─► scan ─┘
+//! likely segments in the query's bounds ─► candidates ─► their blocks ─► matches? ─► visit
+//!                                       └─ beyond the index, or without terms ─► scan ─┘
 //! ```
 
 use std::ops::{ControlFlow, RangeInclusive};
@@ -36,12 +36,9 @@ impl View {
         let mut check = |record: crate::RecordRef<'_>| {
             if terms::matches(query, &record) { visit(record) } else { ControlFlow::Continue(()) }
         };
-        for (index, segment) in segments.iter().enumerate() {
+        for (index, segment) in self.likely(&segments, &(from..=to), &terms, Way::Forth) {
             let last = Self::last_of(&segments, index, durable);
             let (low, high) = (from.max(segment.first), to.min(last));
-            if low > high {
-                continue;
-            }
             let Found { candidates, reached } = self.found(segment, last, &terms, Way::Forth);
             if let Some(mut candidates) = candidates {
                 let range = low..=high.min(reached);
@@ -66,12 +63,9 @@ impl View {
         let mut check = |record: crate::RecordRef<'_>| {
             if terms::matches(query, &record) { visit(record) } else { ControlFlow::Continue(()) }
         };
-        for (index, segment) in segments.iter().enumerate().rev() {
+        for (index, segment) in self.likely(&segments, &(from..=to), &terms, Way::Back) {
             let last = Self::last_of(&segments, index, durable);
             let (low, high) = (from.max(segment.first), to.min(last));
-            if low > high {
-                continue;
-            }
             let Found { candidates, reached } = self.found(segment, last, &terms, Way::Back);
             let rest = low.max(reached + 1);
             if rest <= high && self.scan_back(segment, rest, high, &mut check)?.is_break() {
@@ -101,8 +95,8 @@ impl View {
             return Found { candidates: None, reached: segment.first - 1 };
         }
         let candidates = self.candidates(segment, last, terms, way);
-        let reached = candidates.as_ref().map_or(last, |candidates| candidates.reached);
-        Found { candidates, reached }
+        let reached = candidates.reached;
+        Found { candidates: Some(candidates), reached }
     }
 
     /// Visits the candidates in a range of positions, each block once.

@@ -28,17 +28,13 @@ pub(super) struct Candidates<'v> {
 
 impl View {
     /// The candidates of a segment for terms: each inner list is an "or", the outer one an "and".
-    /// `None` when all of it was looked at and none is there.
     pub(super) fn candidates<'v>(
         &'v self,
         segment: &'v Arc<Segment>,
         last: u64,
         terms: &[Vec<u64>],
         way: Way,
-    ) -> Option<Candidates<'v>> {
-        if !terms.iter().all(|any| self.may_hold(segment, any)) {
-            return None;
-        }
+    ) -> Candidates<'v> {
         let mut reached = last;
         let groups = terms.iter().map(|any| {
             let lists = any.iter().map(|term| {
@@ -49,42 +45,25 @@ impl View {
             lists.collect()
         });
         let groups = groups.collect();
-        Some(Candidates { groups, way, reached })
+        Candidates { groups, way, reached }
     }
 
-    /// All offsets of a segment's records that have one of `terms`, rising, and up to which
-    /// position that is all of them.
+    /// All offsets of a segment's records that have the terms, rising, and up to which position
+    /// that is all of them.
     pub(super) fn offsets(
         &self,
         segment: &Arc<Segment>,
         last: u64,
-        terms: &[u64],
+        terms: &[Vec<u64>],
     ) -> Result<(Vec<u32>, u64), ReadError> {
         let mut found = Vec::new();
-        // A stream that is nowhere asks every segment: no memory is taken for a no.
-        if !self.may_hold(segment, terms) {
-            return Ok((found, last));
-        }
-        let Some(mut all) = self.candidates(segment, last, &[terms.to_vec()], Way::Forth) else {
-            return Ok((found, last));
-        };
+        let mut all = self.candidates(segment, last, terms, Way::Forth);
         let mut next = Some(0);
         while let Some(offset) = next.map(|next| all.seek(next)).transpose()?.flatten() {
             found.push(offset);
             next = offset.checked_add(1);
         }
         Ok((found, all.reached))
-    }
-
-    /// Whether a segment can have a record with one of these terms at all, by its filter.
-    fn may_hold(&self, segment: &Arc<Segment>, any: &[u64]) -> bool {
-        if segment.bloom.get().is_none()
-            && lock(&segment.postings).is_none()
-            && let Some(second) = self.second()
-        {
-            second.load_filter(segment);
-        }
-        segment.bloom.get().is_none_or(|bloom| any.iter().any(|term| bloom.contains(term)))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::ReadError;
 use crate::log::{Snapshot, Visit};
 use crate::record::{Head, RecordRef, StreamId};
 use crate::segment::Segment;
+use crate::store::run::Way;
 use crate::terms;
 
 /// Up to this many records a stream is read backwards, record by record.
@@ -21,13 +22,10 @@ impl View {
         let durable = self.durable();
         let upto = upto.min(durable);
         let segments = self.segments();
-        let term = terms::stream(stream.as_str());
-        for (index, segment) in segments.iter().enumerate().rev() {
-            if segment.first > upto {
-                continue;
-            }
+        let terms = [vec![terms::stream(stream.as_str())]];
+        for (index, segment) in self.likely(&segments, &(1..=upto), &terms, Way::Back) {
             let last = Self::last_of(&segments, index, durable);
-            let (offsets, reached) = self.offsets(segment, last, &[term])?;
+            let (offsets, reached) = self.offsets(segment, last, &terms)?;
             if let Some(head) = self.newest_of(segment, stream, reached + 1, upto.min(last))? {
                 return Ok(head);
             }

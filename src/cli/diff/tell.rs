@@ -28,6 +28,7 @@ pub(super) fn tell(diff: &Diff) -> String {
         many(&diff.dependencies, "dependencies", |it| dependency(it, day)),
         many(&diff.locks, "locks", |it| lock(it, day)),
         sessions(&diff.sessions, day),
+        section("something happened to subjects", &diff.subjects, day),
     ] {
         if !part.is_empty() {
             out.push('\n');
@@ -247,6 +248,7 @@ fn sessions(told: &SessionsDiff, day: Timestamp) -> String {
         (told.ended_by_caller, "by their caller"),
         (told.ran_out, "unused"),
         (told.reached_max_age, "at their greatest age"),
+        (told.erased, "with their subject"),
     ] {
         if number > 0 {
             ends.push(format!("{number} {how}"));
@@ -278,6 +280,7 @@ fn listed(few: &Few<SessionTale>, what: &str, day: Timestamp) -> String {
             Some(EndReason::Ended) => "ended by its caller",
             Some(EndReason::Idle) => "ran out unused",
             Some(EndReason::MaxAge) => "reached its greatest age",
+            Some(EndReason::Erased) => "ended, for its subject was erased",
         };
         let told = format!("{} of {} {how}", it.id, it.subject);
         rows.add_row(["", &clock(it.at, day), &told]);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_actors::host::{Answered, Failure, Meta};
+use mainstay_actors::host::{Answered, Failure, Host, Keys, Meta};
 use mainstay_actors::key::{Key, KeyCommand, Role};
 use mainstay_actors::machine::Machine;
 use mainstay_journal::StreamId;
@@ -98,14 +98,15 @@ impl Office {
 impl Inside {
     fn open(data: &Path) -> Result<Self, Failed> {
         let mut config = Config::default();
-        config.server.data = data.to_owned();
+        data.clone_into(&mut config.server.data);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failed::work(format!("start: {error}")))?;
         let stay = runtime.block_on(Mainstay::open_as_it_is(config)).map_err(|error| {
             let way = "while a server runs on it, ask that one with --server";
             Failed::refused(format!("{error}; {way}"))
         })?;
-        Ok(Self { runtime, stay: Some(stay), access: Access::new(data, false) })
+        let access = Access::new(stay.vault().clone(), false);
+        Ok(Self { runtime, stay: Some(stay), access })
     }
 
     fn issue(
@@ -116,7 +117,7 @@ impl Inside {
         let new = NewKey::generate(name);
         let new = new.map_err(|error| Failed::work(format!("random bits: {error}")))?;
         let hash = self.access.hash(name, &new.secret);
-        let hash = hash.map_err(|problem| Failed::work(problem.to_string()))?;
+        let hash = hash.map_err(|error| Failed::work(error.to_string()))?;
         let mut made = self.ask(name, command(hash))?;
         if let Some(members) = made.as_object_mut() {
             members.insert("key".to_owned(), json!(new.text));
@@ -141,8 +142,8 @@ impl Inside {
 
     fn list(&self) -> Value {
         let host = self.stay.as_ref().map(Mainstay::host);
-        let now = host.and_then(|host| host.now()).unwrap_or_default();
-        let all = host.and_then(|host| host.keys()).map(|keys| keys.all()).unwrap_or_default();
+        let now = host.and_then(Host::now).unwrap_or_default();
+        let all = host.and_then(Host::keys).map(Keys::all).unwrap_or_default();
         let views =
             all.iter().filter_map(|(name, state)| Some(view(name, state.key.as_ref()?, now)));
         json!({ "keys": views.collect::<Vec<_>>() })

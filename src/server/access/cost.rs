@@ -9,10 +9,10 @@ use mainstay_actors::host::{Host, HostOptions, Meta, OpenLog};
 use mainstay_actors::key::{Key, KeyCommand, Role};
 use mainstay_actors::machine::Machine;
 use mainstay_journal::{EventLog, FaultySink, MemoryLog, Outcome, StreamId};
-use tempfile::tempdir;
 
 use super::{Access, NewKey, Rates};
 use crate::config::Config;
+use crate::vault::Vault;
 
 const REQUESTS: u32 = 200_000;
 const MOST: Duration = Duration::from_micros(2);
@@ -20,14 +20,13 @@ const MOST: Duration = Duration::from_micros(2);
 #[test]
 #[ignore = "a timing: cargo test --release --lib access::cost -- --ignored --nocapture"]
 fn a_check_takes_less_than_two_microseconds() {
-    let data = tempdir().unwrap();
     let open: OpenLog = Box::new(|mut sink| {
         let sink =
             FaultySink::new(move |epoch, outcomes: Vec<Outcome>| sink.group(epoch, outcomes));
         Ok(Arc::new(MemoryLog::immediate(sink)) as Arc<dyn EventLog>)
     });
     let host = Host::open(open, HostOptions::default()).unwrap();
-    let access = Access::new(data.path(), false);
+    let access = Access::new(Vault::in_memory(), false);
     let keys: Vec<NewKey> = (0..100)
         .map(|number| {
             let name = format!("key-{number}");

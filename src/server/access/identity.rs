@@ -11,6 +11,7 @@ use mainstay_actors::key::Role;
 use mainstay_actors::lock::Lock;
 use mainstay_actors::machine::Machine;
 use mainstay_actors::session::Session;
+use mainstay_actors::subject::Subject;
 
 use crate::server::problem::Problem;
 
@@ -71,7 +72,7 @@ const PREFIX: &str = "key:";
 ///
 /// | of a tenant's key | |
 /// |---|---|
-/// | sessions | its own |
+/// | sessions, subjects | its own |
 /// | locks | whose names begin with the tenant and a colon: `acme:room-101` |
 /// | events, states, streams | of these |
 /// | dependencies, health | read only: they are everybody's |
@@ -138,7 +139,9 @@ impl Scope {
     pub(in crate::server) fn sees(&self, stream: &str) -> bool {
         let Some(own) = &self.0 else { return true };
         let tenant = match stream.split_once('/') {
-            Some((Session::KIND, id)) => id.split_once('/').map(|(tenant, _)| tenant),
+            Some((Session::KIND | Subject::KIND, id)) => {
+                id.split_once('/').map(|(tenant, _)| tenant)
+            },
             Some((Lock::KIND, name)) => tenant_of_lock(name),
             _ => None,
         };

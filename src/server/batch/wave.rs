@@ -14,7 +14,7 @@ use super::{Answer, Command};
 use crate::server::locks::Acquire;
 use crate::server::problem::Problem;
 use crate::server::request::Caller;
-use crate::server::sessions::Creation;
+use crate::server::sessions::{Creation, Patch};
 use crate::server::{App, dependencies, locks, sessions};
 
 /// An answer that is under way.
@@ -118,30 +118,49 @@ impl<'r> Waves<'r> {
                 let caller =
                     self.caller.part(key.as_deref(), "POST /api/v1/sessions".to_owned())?;
                 let Creation { tenant, id, command, meta } =
-                    sessions::creation(self.app, &caller, &body)?;
+                    sessions::creation(self.app, &caller, &body).await?;
                 (201, tenant, id, command, meta)
             },
             Command::TouchSession { key, id, tenant } => {
                 let target = format!("POST /api/v1/sessions/{id}/touch");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&());
-                (200, self.tenant(tenant)?, id, SessionCommand::Touch, meta)
+                (200, self.tenant(tenant.as_deref())?, id, SessionCommand::Touch, meta)
             },
             Command::PatchSession { key, id, tenant, if_match, body } => {
                 let target = format!("PATCH /api/v1/sessions/{id}");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&body);
-                (200, self.tenant(tenant)?, id, body.command(if_match.as_deref())?, meta)
+                let tenant = self.tenant(tenant.as_deref())?;
+                let command = self.patch(&tenant, &id, if_match.as_deref(), &body, &meta).await?;
+                (200, tenant, id, command, meta)
             },
             Command::EndSession { key, id, tenant } => {
                 let target = format!("DELETE /api/v1/sessions/{id}");
                 let meta = self.caller.part(key.as_deref(), target)?.meta(&());
-                (200, self.tenant(tenant)?, id, SessionCommand::End, meta)
+                (200, self.tenant(tenant.as_deref())?, id, SessionCommand::End, meta)
             },
             _ => return Err(Problem::internal("no command of a session")),
         };
         let stream = sessions::stream(&tenant, &id)?;
-        let shown = move |receipt| Ok(sessions::placed(&tenant, &id, &receipt));
+        let vault = self.app.vault.clone();
+        let shown = move |receipt| sessions::placed(&vault, &tenant, &id, &receipt);
         self.add::<Session, _>(stream, command, meta, status, shown).await;
         Ok(())
+    }
+
+    /// A patch is sealed for the subject of its session, which an earlier command may have made.
+    async fn patch(
+        &mut self,
+        tenant: &str,
+        id: &str,
+        if_match: Option<&str>,
+        body: &Patch,
+        meta: &Meta,
+    ) -> Result<SessionCommand, Problem> {
+        let stream = sessions::stream(tenant, id)?;
+        if !self.app.vault.knows_owner(stream.id()) && self.on.contains_key(&stream) {
+            self.send().await;
+        }
+        body.command(self.host, &self.app.vault, &stream, meta.clone(), if_match).await
     }
 
     /// A lease without a session is one command; with one it is several, so it has a wave alone.
@@ -162,8 +181,8 @@ impl<'r> Waves<'r> {
         Ok(())
     }
 
-    fn tenant(&self, asked: Option<String>) -> Result<String, Problem> {
-        self.caller.scope().tenant(asked.as_deref())
+    fn tenant(&self, asked: Option<&str>) -> Result<String, Problem> {
+        self.caller.scope().tenant(asked)
     }
 
     fn lock_caller(&self, key: Option<&str>, name: &str, verb: &str) -> Result<Caller, Problem> {

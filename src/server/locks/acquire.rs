@@ -77,13 +77,13 @@ pub(in crate::server) fn claim(
 ) -> Result<(LockCommand, Meta), Problem> {
     let meta = caller.meta(body);
     let claim = Claim {
-        owner: body.owner.clone(),
-        session: full_session(caller, body)?,
+        owner: body.owner.as_str().into(),
+        session: full_session(caller, body)?.map(Into::into),
         mode: body.mode,
         range: body.range,
         ttl_ms: body.ttl_ms,
         delay_ms: body.lock_delay_ms,
-        request: meta.request.as_ref().map(|(id, _)| id.to_string()),
+        request: meta.request.as_ref().map(|(id, _)| id.clone().into()),
     };
     Ok((LockCommand::Acquire { claim, wait_ms: body.wait_ms }, meta))
 }

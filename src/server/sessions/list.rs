@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::SessionView;
+use crate::server::App;
 use crate::server::page::{self, Limit};
 use crate::server::problem::Problem;
 use crate::server::request::Caller;
@@ -73,10 +74,11 @@ const AT_ONCE: usize = 16;
     operation_id = "list_sessions",
     params(List),
     responses((status = 200, description = "A page of live sessions", body = Sessions)),
-    extensions(("x-problems" = json!(["other-epoch"])))
+    extensions(("x-problems" = json!(["other-epoch", "subject-erased", "subject-key-missing"])))
 )]
 pub(in crate::server) async fn list(
     host: Data<Host>,
+    app: Data<App>,
     caller: Caller,
     query: Query<List>,
 ) -> Result<Json<Sessions>, Problem> {
@@ -114,9 +116,10 @@ pub(in crate::server) async fn list(
     live.sort_by_key(|(_, session)| Reverse(session.active_at));
     let shown = live.iter().map(|(stream, session)| {
         let id = stream.id().split_once('/').map_or("", |(_, id)| id);
-        SessionView::of(&tenant, id, session)
+        SessionView::of(&app.vault, &tenant, id, session)
     });
-    Ok(Json(Sessions { sessions: shown.collect(), next: next.map(|at| at.to_string()) }))
+    let sessions = shown.collect::<Result<_, _>>()?;
+    Ok(Json(Sessions { sessions, next: next.map(|at| at.to_string()) }))
 }
 
 fn find(tenant: &str, subject: &str) -> Find {

@@ -4,13 +4,15 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ETAG;
 use mainstay_actors::host::Receipt;
-use mainstay_actors::session::{Live, Sealed, SessionReply};
+use mainstay_actors::session::{Live, SessionReply};
 use mainstay_actors::time::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::server::problem::Problem;
 use crate::server::request::Placed;
+use crate::vault::Vault;
 
 /// A live session.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,29 +65,34 @@ pub(in crate::server) enum Shown {
 }
 
 impl SessionView {
-    pub(super) fn of(tenant: &str, id: &str, live: &Live) -> Self {
-        let attributes = live.attributes.iter();
-        Self {
+    pub(super) fn of(vault: &Vault, tenant: &str, id: &str, live: &Live) -> Result<Self, Problem> {
+        let values = vault.open_live(&format!("{tenant}/{id}"), live)?;
+        // Bytes that a Rust service has set need not be JSON.
+        let shown = |(name, value): (String, Vec<u8>)| {
+            (name, serde_json::from_slice(&value).unwrap_or_default())
+        };
+        Ok(Self {
             id: id.to_owned(),
             tenant: tenant.to_owned(),
-            subject: live.subject.clone(),
+            subject: live.subject.to_string(),
             revision: live.revision,
-            attributes: attributes.map(|(name, value)| (name.clone(), unseal(value))).collect(),
+            attributes: values.into_iter().map(shown).collect(),
             created_at: live.created_at,
             active_at: live.active_at,
             expires_at: live.expires_at(),
-        }
+        })
     }
 }
 
 /// The reply with its durable place, and the revision as `ETag`.
 pub(in crate::server) fn answer(
+    vault: &Vault,
     status: StatusCode,
     tenant: &str,
     id: &str,
     receipt: &Receipt<SessionReply>,
-) -> HttpResponse {
-    let placed = placed(tenant, id, receipt);
+) -> Result<HttpResponse, Problem> {
+    let placed = placed(vault, tenant, id, receipt)?;
     let mut response = HttpResponse::build(status);
     if let SessionReply::Kept { revision, .. } = &receipt.reply {
         response.insert_header((ETAG, format!("\"{revision}\"")));
@@ -93,18 +100,19 @@ pub(in crate::server) fn answer(
     if let SessionReply::Shown(live) = &receipt.reply {
         response.insert_header((ETAG, format!("\"{}\"", live.revision)));
     }
-    response.json(placed)
+    Ok(response.json(placed))
 }
 
 /// The reply with its durable place.
 pub(in crate::server) fn placed(
+    vault: &Vault,
     tenant: &str,
     id: &str,
     receipt: &Receipt<SessionReply>,
-) -> Placed<Shown> {
+) -> Result<Placed<Shown>, Problem> {
     let (id_of, tenant_of) = (id.to_owned(), tenant.to_owned());
     let shown = match &receipt.reply {
-        SessionReply::Shown(live) => Shown::Live(SessionView::of(tenant, id, live)),
+        SessionReply::Shown(live) => Shown::Live(SessionView::of(vault, tenant, id, live)?),
         SessionReply::Kept { revision, expires_at } => Shown::Kept(Kept {
             id: id_of,
             tenant: tenant_of,
@@ -115,9 +123,5 @@ pub(in crate::server) fn placed(
             Shown::Ended(Over { id: id_of, tenant: tenant_of, ended: true })
         },
     };
-    Placed::new(shown, receipt.at)
-}
-
-fn unseal(sealed: &Sealed) -> Value {
-    sealed.as_plain().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Value::Null)
+    Ok(Placed::new(shown, receipt.at))
 }

@@ -114,7 +114,7 @@ impl Told {
         };
         let Some(lock) = before else { return told };
         for grant in lock.grants.iter().filter(|grant| grant.ends_at() > from) {
-            told.diff.before.push(grant.claim.owner.clone());
+            told.diff.before.push(grant.claim.owner.to_string());
             told.diff.leases.push(tale(grant.token, &grant.claim, grant.expires_at), STEPS);
         }
         for waiter in lock.waiters.iter().filter(|waiter| waiter.deadline > from) {
@@ -185,7 +185,7 @@ impl Told {
     fn grant(&mut self, event: &LeaseGranted, at: Timestamp, position: u64) {
         let mut lease = tale(event.token, &event.claim, event.expires_at);
         (lease.from, lease.position) = (Some(at), Some(position));
-        let request = event.claim.request.as_ref();
+        let request = event.claim.request.as_deref();
         if let Some(wait) = request.and_then(|request| self.waiting.remove(request)) {
             lease.waited_since = wait.from;
             if wait.from.is_none() && self.waited_before.len() < STEPS {
@@ -197,9 +197,9 @@ impl Told {
 
     fn wait(&mut self, waiter: &Waiter, from: Option<Timestamp>, position: Option<u64>) {
         let Waiter { claim, deadline } = waiter;
-        let request = claim.request.clone().unwrap_or_default();
+        let request = claim.request.as_deref().unwrap_or_default().to_owned();
         let wait = WaitTale {
-            owner: claim.owner.clone(),
+            owner: claim.owner.to_string(),
             from,
             deadline: *deadline,
             to: None,
@@ -260,9 +260,9 @@ impl Told {
 
 fn tale(token: u64, claim: &Claim, expires_at: Timestamp) -> LeaseTale {
     LeaseTale {
-        owner: claim.owner.clone(),
+        owner: claim.owner.to_string(),
         token,
-        session: claim.session.clone(),
+        session: claim.session.as_ref().map(ToString::to_string),
         mode: claim.mode,
         range: claim.range,
         waited_since: None,

@@ -33,6 +33,8 @@ pub struct Diff {
     pub locks: Few<LockDiff>,
     /// Sessions, by count and the first few by name.
     pub sessions: SessionsDiff,
+    /// What happened to subjects.
+    pub subjects: Few<Step>,
 }
 
 /// The first of many, and how many more there are.
@@ -253,6 +255,8 @@ pub struct SessionsDiff {
     pub ran_out: u64,
     /// Reached their greatest age.
     pub reached_max_age: u64,
+    /// Ended because their subject was erased.
+    pub erased: u64,
     /// The first that began.
     pub created: Few<SessionTale>,
     /// The first that ended.

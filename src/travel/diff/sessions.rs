@@ -30,7 +30,7 @@ impl Sessions {
     ) {
         match event {
             SessionEvent::SessionCreated(event) => {
-                let (id, subject) = (id.to_owned(), event.subject.clone());
+                let (id, subject) = (id.to_owned(), event.subject.to_string());
                 let at = Timestamp::from_micros(record.at_us);
                 let tale = SessionTale { id, subject, at, reason: None };
                 self.told.created.push(tale, ENTITIES);
@@ -40,7 +40,7 @@ impl Sessions {
             },
             SessionEvent::SessionEnded(event) => {
                 let subject = match world.sessions.get(id) {
-                    Some(SessionState::Live(live)) => live.subject.clone(),
+                    Some(SessionState::Live(live)) => live.subject.to_string(),
                     _ => String::new(),
                 };
                 self.ended(id, subject, event.reason, event.at);
@@ -50,13 +50,14 @@ impl Sessions {
 
     /// One that had run out before the walk began is no news, whenever it was swept.
     fn ended(&mut self, id: &str, subject: String, reason: EndReason, at: Timestamp) {
-        if reason != EndReason::Ended && at <= self.from {
+        if matches!(reason, EndReason::Idle | EndReason::MaxAge) && at <= self.from {
             return;
         }
         match reason {
             EndReason::Ended => self.told.ended_by_caller += 1,
             EndReason::Idle => self.told.ran_out += 1,
             EndReason::MaxAge => self.told.reached_max_age += 1,
+            EndReason::Erased => self.told.erased += 1,
         }
         let tale = SessionTale { id: id.to_owned(), subject, at, reason: Some(reason) };
         self.told.ended.push(tale, ENTITIES);
@@ -71,7 +72,7 @@ impl Sessions {
                 let at = it.expires_at();
                 let aged = it.ends_at == Some(at);
                 let reason = if aged { EndReason::MaxAge } else { EndReason::Idle };
-                self.ended(id, it.subject.clone(), reason, at);
+                self.ended(id, it.subject.to_string(), reason, at);
             }
         }
         self.told.live_after = live(world, now);

@@ -24,6 +24,7 @@ pub(super) struct Walk {
     dependencies: Dependencies,
     locks: Locks,
     sessions: Sessions,
+    subjects: Few<Step>,
 }
 
 impl Walk {
@@ -38,13 +39,14 @@ impl Walk {
             dependencies: Dependencies::default(),
             locks: Locks::new(from.judged_at()),
             sessions: Sessions::new(from.judged_at(), world),
+            subjects: Few::default(),
         }
     }
 
     /// Takes one event and the world before it.
     pub(super) fn see(&mut self, world: &World, record: &RecordRef<'_>, event: &AnyEvent) {
         self.events += 1;
-        let id = record.stream.split_once('/').map_or("", |(_, id)| id);
+        let (_, id) = record.kind_and_id();
         match event {
             AnyEvent::System(SystemEvent::Booted(_)) => {
                 self.starts.push(step(record, event, None), STEPS);
@@ -58,6 +60,7 @@ impl Walk {
             AnyEvent::Key(_) => {},
             AnyEvent::Lock(told) => self.locks.see(world, id, record, told),
             AnyEvent::Session(told) => self.sessions.see(world, id, record, told),
+            AnyEvent::Subject(_) => self.subjects.push(step(record, event, None), STEPS),
         }
     }
 
@@ -79,13 +82,14 @@ impl Walk {
             dependencies: self.dependencies.end(world),
             locks: self.locks.end(log, world, now)?,
             sessions: self.sessions.end(world, now),
+            subjects: self.subjects,
         })
     }
 }
 
 /// An event as a step.
 pub(super) fn step(record: &RecordRef<'_>, event: &AnyEvent, owner: Option<&str>) -> Step {
-    let id = record.stream.split_once('/').map_or("", |(_, id)| id);
+    let (_, id) = record.kind_and_id();
     let at = Timestamp::from_micros(record.at_us);
     Step {
         at,

@@ -136,7 +136,9 @@ impl Client {
             request.push_str("host: localhost\r\n");
         }
         for (name, value) in &self.headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            for part in [name, ": ", value, "\r\n"] {
+                request.push_str(part);
+            }
         }
         request.push_str("content-type: application/json\r\ncontent-length: 2\r\n\r\n{}");
         let mut stream = TcpStream::connect(self.address).unwrap();

@@ -26,9 +26,19 @@ pub(crate) struct Told {
 impl Feed {
     /// Connects and reads the headers.
     pub(crate) fn open(address: SocketAddr, query: &str, last: Option<&str>) -> Self {
+        Self::send(address, &request(query, last))
+    }
+
+    /// As [`Feed::open`], under a key.
+    pub(crate) fn open_with(address: SocketAddr, query: &str, key: &str) -> Self {
+        let request = request(query, None);
+        Self::send(address, &request.replacen("\r\n", &format!("\r\nX-API-Key: {key}\r\n"), 1))
+    }
+
+    fn send(address: SocketAddr, request: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.write_all(request(query, last).as_bytes()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
         let mut status = String::new();
         lines.read_line(&mut status).unwrap();

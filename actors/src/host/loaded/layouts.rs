@@ -1,7 +1,5 @@
 //! The layout of every state in a snapshot, pinned: one that changes needs another number.
 
-use std::collections::BTreeMap;
-
 use super::freeze;
 use crate::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
 use crate::host::ledger::Ledger;
@@ -9,11 +7,13 @@ use crate::key::{Key, KeyCreated, KeyHash, Role};
 use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
 use crate::session::{Sealed, Session, SessionCreated};
+use crate::subject::{ConsentRecorded, HoldPlaced, Subject};
 use crate::system::{Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
-const PINNED: [(&str, usize, u64); 5] = [
+const PINNED: [(&str, usize, u64); 6] = [
+    ("subject", 90, 0x7c37_9d35_d7d0_610a),
     ("lock", 150, 0x10ab_f29b_4658_c9c0),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
@@ -35,13 +35,13 @@ fn bytes<M: Machine>(events: impl IntoIterator<Item = M::Event>) -> Vec<u8> {
 
 fn claim(owner: &str, request: Option<&str>) -> Claim {
     Claim {
-        owner: owner.to_owned(),
-        session: Some("default/s".to_owned()),
+        owner: owner.into(),
+        session: Some("default/s".into()),
         mode: Mode::Exclusive,
         range: None,
         ttl_ms: 5_000,
         delay_ms: 10,
-        request: request.map(str::to_owned),
+        request: request.map(Into::into),
     }
 }
 
@@ -53,13 +53,13 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
         WaiterQueued { claim: claim("ben", Some("r")), deadline: AT }.into(),
     ]);
     let created = SessionCreated {
-        tenant: "default".to_owned(),
-        subject: "someone".to_owned(),
+        tenant: "default".into(),
+        subject: "someone".into(),
         ttl_ms: 5_000,
         at: AT,
         idle_until: AT.plus_ms(5_000),
         ends_at: Some(AT.plus_ms(60_000)),
-        attributes: BTreeMap::from([("a".to_owned(), Sealed::plain(b"1"))]),
+        attributes: [("a", Sealed::plain(b"1"))].into(),
     };
     let session = bytes::<Session>([created.into()]);
     let breaker = BreakerSettings::default();
@@ -72,7 +72,17 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     let tenant = Some("default".to_owned());
     let made = KeyCreated { role: Role::Operator, tenant, hash, at: AT, expires_at: None };
     let key = bytes::<Key>([made.into()]);
+    let recorded = ConsentRecorded {
+        consent: "mail".to_owned(),
+        granted: true,
+        text_version: "v1".to_owned(),
+        by: "anna".to_owned(),
+        at: AT,
+    };
+    let held = HoldPlaced { reason: "case 7".to_owned(), at: AT };
+    let subject = bytes::<Subject>([recorded.into(), held.into()]);
     let found = [
+        ("subject", subject),
         ("lock", lock),
         ("session", session),
         ("dependency", dependency),

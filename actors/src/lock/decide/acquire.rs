@@ -18,7 +18,7 @@ pub(super) fn acquire(
     context: &Context<'_>,
 ) -> Result<Ruling, LockReject> {
     if claim.request.as_deref() != context.request {
-        claim.request = context.request.map(str::to_owned);
+        claim.request = context.request.map(Into::into);
     }
     validate(&claim, wait_ms)?;
     if let Some(ruling) = again(draft, &claim, context) {

@@ -11,6 +11,8 @@
 //! | it was refused as another's | | `HeldByOther` |
 //! | it renewed, or only time did something | | decide again: it changes nothing twice |
 
+use smol_str::SmolStr;
+
 use crate::lock::{Lock, LockEvent, LockReject, LockReply, LockState};
 use crate::machine::Again;
 use crate::time::Timestamp;
@@ -21,7 +23,7 @@ pub(crate) fn answer_again(
     events: &[LockEvent],
     now: Timestamp,
 ) -> Again<Lock> {
-    let is_its = |of: &Option<String>| of.as_deref() == Some(request);
+    let is_its = |of: &Option<SmolStr>| of.as_deref() == Some(request);
     if let Some(grant) = state.grants.iter().find(|grant| is_its(&grant.claim.request)) {
         let lives = grant.ends_at() > now;
         return if lives { Again::Decide } else { Again::Reply(Err(LockReject::RequestSpent)) };

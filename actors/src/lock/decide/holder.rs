@@ -1,5 +1,7 @@
 //! What a holder, an operator or a session's end does to leases.
 
+use smol_str::SmolStr;
+
 use super::{check, check_owner};
 use crate::lock::draft::{Draft, Ruling, lease};
 use crate::lock::{
@@ -60,7 +62,7 @@ pub(super) fn force_release(
 }
 
 pub(super) fn session_ended(draft: &mut Draft<'_>, session: &str) {
-    let is_its = |of: &Option<String>| of.as_deref() == Some(session);
+    let is_its = |of: &Option<SmolStr>| of.as_deref() == Some(session);
     let held = draft.grants.iter().filter(|grant| is_its(&grant.claim.session));
     let tokens: Vec<u64> = held.map(|grant| grant.token).collect();
     for token in tokens {

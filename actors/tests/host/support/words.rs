@@ -32,7 +32,7 @@ pub(crate) fn request(id: &str) -> Meta {
 
 pub(crate) fn claim(owner: &str, ttl_ms: u64) -> Claim {
     Claim {
-        owner: owner.to_owned(),
+        owner: owner.into(),
         session: None,
         mode: Mode::Exclusive,
         range: None,

@@ -222,7 +222,7 @@ mod tests {
     use crate::postings::Posting;
     use crate::segment::Segment;
     use crate::store::Month;
-    use crate::store::run::{load_filter, run_key, write};
+    use crate::store::run::{filter, run_key, write};
 
     const SEGMENT: u64 = 7;
 
@@ -248,7 +248,7 @@ mod tests {
 
     fn read(month: &Month, term: u64, at: u32, way: Way) -> Result<Vec<u32>, String> {
         let segment = segment();
-        assert!(load_filter(month, &segment)?);
+        assert!(filter(month, &segment)?.is_some());
         let (mut found, mut from) = (Vec::new(), Some(From::Offset(at)));
         while let Some(next) = from {
             let Stretch { offsets, rest } = stretch(month, &segment, term, next, way)?;

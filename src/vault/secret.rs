@@ -1,4 +1,5 @@
-//! The secret of a data directory: keys the ids of sessions that are created under a key.
+//! The secret of a data directory: it keys the names of subjects in the file of keys, the ids of
+//! sessions that are created under an `Idempotency-Key`, and the fingerprints of such requests.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -32,8 +33,8 @@ fn read(path: &Path) -> io::Result<[u8; LENGTH]> {
     <[u8; LENGTH]>::try_from(bytes).map_err(|_| {
         let path = path.display();
         io::Error::other(format!(
-            "{path} has {found} bytes and not {LENGTH}; put it back from a copy, or delete it: \
-             retries of creates under an Idempotency-Key then make second sessions"
+            "{path} has {found} bytes and not {LENGTH}; put it back from a copy: without it no key of \
+             a subject is found"
         ))
     })
 }
