@@ -36,5 +36,6 @@ mod payloads;
 mod score;
 mod session_limits;
 mod session_rules;
+mod session_subjects;
 mod subject_table;
 mod walks;
