@@ -33,6 +33,7 @@ mod lock_sizes;
 mod lock_table;
 mod lock_waiters;
 mod payloads;
+mod privacy;
 mod score;
 mod session_limits;
 mod session_rules;
