@@ -26,6 +26,7 @@ mod problems;
 mod races;
 mod scale;
 mod sessions;
+mod subjects;
 mod survival;
 mod travel;
 mod verbs;
