@@ -16,10 +16,12 @@ mod exit;
 mod keys;
 mod online;
 mod pages;
+mod paper;
 mod replay;
 mod serve;
 mod source;
 mod status;
+mod subject;
 mod table;
 mod verify;
 
@@ -51,6 +53,7 @@ enum Verb {
     Audit(audit::Audit),
     Verify(verify::Verify),
     Keys(keys::Keys),
+    Subject(subject::Subject),
     Config(config::Config),
     Completions(pages::Completions),
     Man(pages::Man),
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Keys(verb) => verb.run(),
+        Verb::Subject(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),

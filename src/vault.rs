@@ -178,6 +178,19 @@ impl Vault {
         self.key(name)
     }
 
+    /// As [`Vault::key`], for what may stay sealed: without a key only plain values open.
+    ///
+    /// # Errors
+    /// [`VaultError::Erased`], or the keys cannot be read.
+    #[cfg(feature = "server")]
+    pub(crate) fn key_to_open(&self, name: Name) -> Result<Option<SubjectKey>, VaultError> {
+        match self.key(name) {
+            Ok(key) => Ok(Some(key)),
+            Err(VaultError::Missing | VaultError::Damaged) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether a subject was erased. One without a key was not.
     ///
     /// # Errors

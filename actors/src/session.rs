@@ -10,6 +10,7 @@ mod decide;
 mod events;
 mod fold;
 mod limits;
+mod personal;
 mod sealed;
 mod stored;
 

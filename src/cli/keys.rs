@@ -5,9 +5,7 @@
 
 mod office;
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +14,7 @@ use serde_json::{Value, json};
 
 use self::office::Office;
 use super::exit::Failed;
+use super::paper::Paper;
 use super::table::{lines, table, text};
 use crate::config::Span;
 
@@ -143,7 +142,7 @@ impl Keys {
 
 impl Create {
     fn run(self) -> Result<ExitCode, Failed> {
-        let paper = Paper::new(self.out)?;
+        let paper = self.out.map(Paper::new).transpose()?;
         let mut body = json!({ "name": self.name, "role": self.role.name() });
         if let Some(tenant) = &self.tenant {
             body["tenant"] = json!(tenant);
@@ -152,7 +151,7 @@ impl Create {
             body["life_ms"] = json!(life.as_ms());
         }
         let made = Office::open(&self.at)?.create(&self.name, &body)?;
-        paper.give(&made, self.at.json)
+        give(&made, paper, self.at.json)
     }
 }
 
@@ -196,9 +195,9 @@ impl Rotate {
         if self.dry_run {
             return self.try_out();
         }
-        let paper = Paper::new(self.out)?;
+        let paper = self.out.map(Paper::new).transpose()?;
         let made = Office::open(&self.at)?.rotate(&self.name, self.overlap)?;
-        paper.give(&made, self.at.json)
+        give(&made, paper, self.at.json)
     }
 
     fn try_out(&self) -> Result<ExitCode, Failed> {
@@ -245,58 +244,29 @@ impl Revoke {
     }
 }
 
-/// What a new key is written on.
-struct Paper(Option<(PathBuf, std::fs::File)>);
-
-impl Paper {
-    /// Before the key is made: one that cannot be written down is lost.
-    fn new(out: Option<PathBuf>) -> Result<Self, Failed> {
-        let Some(path) = out else { return Ok(Self(None)) };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| {
-            Failed::usage(format!(
-                "--out {}: {error}; name a file that does not exist",
-                path.display()
-            ))
-        })?;
-        Ok(Self(Some((path, file))))
-    }
-
-    fn give(mut self, made: &Value, as_json: bool) -> Result<ExitCode, Failed> {
-        let key = made["key"].as_str().unwrap_or_default();
-        let mut stdout = io::stdout().lock();
-        let Some((path, file)) = &mut self.0 else {
-            if as_json {
-                writeln!(stdout, "{made}")?;
-            } else {
-                writeln!(stdout, "{key}")?;
-                drop(writeln!(
-                    io::stderr(),
-                    "this is shown once; keep it in a file that only its reader can read"
-                ));
-            }
-            return Ok(ExitCode::SUCCESS);
-        };
-        writeln!(file, "{key}")?;
-        file.sync_all()?;
+/// Shows a new key, or writes it down.
+fn give(made: &Value, paper: Option<Paper>, as_json: bool) -> Result<ExitCode, Failed> {
+    let key = made["key"].as_str().unwrap_or_default();
+    let mut stdout = io::stdout().lock();
+    let Some(mut paper) = paper else {
         if as_json {
-            let mut told = made.clone();
-            told["key"] = json!(null);
-            writeln!(stdout, "{told}")?;
+            writeln!(stdout, "{made}")?;
         } else {
-            writeln!(stdout, "the key {} is in {}", text(&made["name"]), path.display())?;
+            writeln!(stdout, "{key}")?;
+            drop(writeln!(
+                io::stderr(),
+                "this is shown once; keep it in a file that only its reader can read"
+            ));
         }
-        Ok(ExitCode::SUCCESS)
+        return Ok(ExitCode::SUCCESS);
+    };
+    paper.write(&format!("{key}\n"))?;
+    if as_json {
+        let mut told = made.clone();
+        told["key"] = json!(null);
+        writeln!(stdout, "{told}")?;
+    } else {
+        writeln!(stdout, "the key {} is in {}", text(&made["name"]), paper.path().display())?;
     }
-}
-
-impl Drop for Paper {
-    fn drop(&mut self) {
-        // No key was made, or none was given: an empty file would only be in the way.
-        if let Some((path, file)) = &self.0
-            && file.metadata().is_ok_and(|it| it.len() == 0)
-        {
-            drop(std::fs::remove_file(path));
-        }
-    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -66,6 +66,18 @@ impl Online {
         self.good(status, body)
     }
 
+    /// The JSON of a DELETE; a problem is a failure.
+    pub(super) fn delete(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failed> {
+        let query = query.iter().map(|(key, value)| (*key, value.as_str()));
+        let mut request = self.agent.delete(format!("{}{path}", self.server)).query_pairs(query);
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        let (status, body) =
+            self.read(request.call().map_err(|error| self.unreachable(&error))?)?;
+        self.good(status, body)
+    }
+
     fn good(&self, status: u16, body: Value) -> Result<Value, Failed> {
         if status < 400 {
             return Ok(body);

@@ -76,7 +76,11 @@ fn of_sessions() -> Vec<At> {
 fn of_subjects() -> Vec<At> {
     let (reads, commands) = (Need::scoped(Viewer), Need::scoped(Operator));
     vec![
-        ("/api/v1/subjects/{id}", vec![delete(Need::scoped(Admin), subjects::erase)]),
+        (
+            "/api/v1/subjects/{id}",
+            vec![patch(commands, subjects::rectify), delete(Need::scoped(Admin), subjects::erase)],
+        ),
+        ("/api/v1/subjects/{id}/export", vec![get(Need::scoped(Admin), subjects::export)]),
         (
             "/api/v1/subjects/{id}/consents",
             vec![get(reads, subjects::consents), post(commands, subjects::record_consent)],

@@ -28,6 +28,7 @@ mod races;
 mod scale;
 mod sessions;
 mod silence;
+mod subjects;
 mod survival;
 mod travel;
 mod verbs;

@@ -1,8 +1,8 @@
-//! What a session may hold, and what a subject must not look like.
+//! What a session may hold, and how it may be named.
 
 use super::{
     Attributes, MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES,
-    Sealed, SessionReject, TTL_MS,
+    Sealed, SessionReject, TTL_MS, personal::personal,
 };
 
 /// Shortest absolute age, in milliseconds.
@@ -106,30 +106,6 @@ fn is_name_length(name: &str) -> bool {
 
 fn is_name(name: &str) -> bool {
     is_name_length(name) && !name.chars().any(char::is_control)
-}
-
-/// What personal data a subject looks like.
-///
-/// An e-mail address is `something@host.domain`. A phone number is 7 to 15 digits behind a `+` or
-/// with the usual separators between them, or 10 to 15 bare digits: shorter bare numbers are ids.
-pub(super) fn personal(subject: &str) -> Option<&'static str> {
-    if let Some((local, host)) = subject.rsplit_once('@') {
-        let dotted =
-            host.split_once('.').is_some_and(|(name, end)| !name.is_empty() && !end.is_empty());
-        if !local.is_empty() && dotted {
-            return Some("an e-mail address");
-        }
-    }
-    let (number, international) =
-        subject.trim().strip_prefix('+').map_or((subject.trim(), false), |rest| (rest, true));
-    let separator = |c: char| matches!(c, ' ' | '-' | '.' | '/' | '(' | ')');
-    if !number.chars().all(|c| c.is_ascii_digit() || separator(c)) {
-        return None;
-    }
-    let digits = number.chars().filter(char::is_ascii_digit).count();
-    let dressed = international || number.chars().any(separator);
-    let least = if dressed { 7 } else { 10 };
-    (least..=15).contains(&digits).then_some("a phone number")
 }
 
 fn check(holds: bool, field: &'static str, rule: &'static str) -> Result<(), SessionReject> {

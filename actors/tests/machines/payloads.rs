@@ -19,6 +19,7 @@ use mainstay_actors::session::{
 use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
 use mainstay_actors::time::Timestamp;
+use mainstay_actors::world::AnyEvent;
 use proptest::prelude::*;
 
 use crate::breaker_world::settings;
@@ -158,6 +159,18 @@ fn key() -> Vec<KeyEvent> {
         AccessRefused { because: RefusedBecause::Role, operation: text("POST /keys"), at: T }
             .into(),
     ]
+}
+
+/// One event of each type.
+pub(crate) fn all() -> Vec<AnyEvent> {
+    let boxed = |event| AnyEvent::Dependency(Box::new(event));
+    let mut all: Vec<AnyEvent> = system().into_iter().map(AnyEvent::System).collect();
+    all.extend(dependency().into_iter().map(boxed));
+    all.extend(session().into_iter().map(AnyEvent::Session));
+    all.extend(lock().into_iter().map(AnyEvent::Lock));
+    all.extend(crate::subject_table::events().into_iter().map(AnyEvent::Subject));
+    all.extend(key().into_iter().map(AnyEvent::Key));
+    all
 }
 
 fn lines<E: Payload + PartialEq + std::fmt::Debug>(events: &[E]) -> String {

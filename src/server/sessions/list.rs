@@ -122,7 +122,8 @@ pub(in crate::server) async fn list(
     Ok(Json(Sessions { sessions, next: next.map(|at| at.to_string()) }))
 }
 
-fn find(tenant: &str, subject: &str) -> Find {
+/// The beginnings of a subject's sessions.
+pub(in crate::server) fn find(tenant: &str, subject: &str) -> Find {
     let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
     Find {
         types: created.map(|(_, id)| *id).into_iter().collect(),
@@ -147,7 +148,11 @@ async fn created(log: Arc<dyn EventLog>, find: Find, before: u64) -> Result<Vec<
 }
 
 /// The session, if it is live.
-async fn show(host: Host, stream: StreamId, meta: Meta) -> Result<Option<Live>, Problem> {
+pub(in crate::server) async fn show(
+    host: Host,
+    stream: StreamId,
+    meta: Meta,
+) -> Result<Option<Live>, Problem> {
     match host.ask::<Session>(stream, SessionCommand::Show, meta).await {
         Ok(Receipt { reply: SessionReply::Shown(session), .. }) => Ok(Some(*session)),
         Ok(_) | Err(Failure::Rejected { .. }) => Ok(None),

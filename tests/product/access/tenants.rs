@@ -216,3 +216,30 @@ fn the_live_feed_tells_a_tenant_its_own_events_only() {
         assert_eq!(past.expect().data["stream"], stream);
     }
 }
+
+#[test]
+fn an_admin_of_a_tenant_exports_and_puts_right_its_own_subjects_only() {
+    let two = Two::start();
+    let admin = two.guarded.key("acme-admin", "admin", Some("acme"));
+    let admin = two.guarded.as_who(&admin);
+    let told = admin.get("/api/v1/subjects/shared-subject/export").expect(200).body;
+    assert_eq!(told["data"]["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(told["data"]["sessions"][0]["id"], json!(two.acme_session));
+    assert_eq!(told["reads"][0]["by"], "key:acme-admin");
+    assert!(!told.to_string().contains("theirs"), "{told}");
+    let body = json!({ "attributes": { "s": "right" } });
+    let told = admin.patch("/api/v1/subjects/shared-subject", &body).expect(200).body;
+    assert_eq!(told["sessions"].as_array().unwrap().len(), 1);
+    for tenant in ["other", "never-was"] {
+        let of = format!("/api/v1/subjects/shared-subject/export?tenant={tenant}");
+        let patched = format!("/api/v1/subjects/shared-subject?tenant={tenant}");
+        for answer in [admin.get(&of), admin.patch(&patched, &body)] {
+            assert_eq!((answer.status, kind(&answer)), (403, "/problems/wrong-tenant"));
+        }
+    }
+    // What was not read left no trace, and what was not reached has not changed.
+    let all = two.guarded.as_who(&two.guarded.admin);
+    let told = all.get("/api/v1/subjects/shared-subject/export?tenant=other").expect(200).body;
+    assert_eq!(told["reads"].as_array().unwrap().len(), 1);
+    assert_eq!(told["data"]["sessions"][0]["attributes"], json!({ "s": "theirs" }));
+}
