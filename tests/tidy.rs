@@ -162,3 +162,22 @@ fn every_decision_record_has_its_four_headings() {
         }
     }
 }
+
+/// The page of security names the tests that show each answer.
+#[test]
+fn every_test_that_the_page_of_security_names_exists() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    // What stands between backticks and is made of words: names of tests, not of commands.
+    let named = page.split('`').skip(1).step_by(2).filter(|it| it.matches('_').count() >= 2);
+    let named: Vec<&str> = named.filter(|it| !it.contains(['.', ' ', '/'])).collect();
+    assert!(named.len() > 30, "the names have moved: {named:?}");
+    let sources: Vec<String> = SOURCES
+        .iter()
+        .flat_map(|folder| files(folder, "rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for name in named {
+        let function = format!("fn {name}(");
+        assert!(sources.iter().any(|text| text.contains(&function)), "there is no test {name}");
+    }
+}
