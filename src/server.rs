@@ -62,6 +62,8 @@ use crate::vault::Vault;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Largest document that an import takes, in bytes.
+pub const MAX_IMPORT_BYTES: usize = 32 * 1024 * 1024;
 /// Threads that speak HTTP; the entities have one of their own.
 const WORKERS: usize = 2;
 /// Threads of each worker that read the journal.
@@ -270,7 +272,31 @@ impl Server {
 }
 
 fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
-    let json = JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(|error, _request| {
+    config
+        .app_data(Data::new(host.clone()))
+        .app_data(Data::new(app.clone()))
+        .app_data(bodies(MAX_BODY_BYTES))
+        .app_data(
+            QueryConfig::default()
+                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
+        )
+        .app_data(
+            PathConfig::default()
+                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
+        );
+    for (path, doors) in routes::all() {
+        let routes = doors.into_iter().map(|Door { route, .. }| route);
+        let mut resource = routes.fold(resource(path), Resource::route);
+        if path == routes::IMPORT {
+            resource = resource.app_data(bodies(MAX_IMPORT_BYTES));
+        }
+        config.service(resource);
+    }
+}
+
+/// JSON bodies of at most so many bytes.
+fn bodies(limit: usize) -> JsonConfig {
+    JsonConfig::default().limit(limit).error_handler(|error, _request| {
         // The framework calls another content type a bad request.
         let status = match &error {
             JsonPayloadError::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -282,21 +308,5 @@ fn configure(config: &mut ServiceConfig, host: &Host, app: &App) {
             Problem::of_status(status)
         };
         problem.into()
-    });
-    config
-        .app_data(Data::new(host.clone()))
-        .app_data(Data::new(app.clone()))
-        .app_data(json)
-        .app_data(
-            QueryConfig::default()
-                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
-        )
-        .app_data(
-            PathConfig::default()
-                .error_handler(|e, _| Problem::bad(without_value(&e.to_string())).into()),
-        );
-    for (path, doors) in routes::all() {
-        let routes = doors.into_iter().map(|Door { route, .. }| route);
-        config.service(routes.fold(resource(path), Resource::route));
-    }
+    })
 }

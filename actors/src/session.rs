@@ -2,7 +2,7 @@
 //! absolute age.
 //!
 //! ```text
-//!   absent ──Create──► live ──Touch, Patch──► live ──End, expiry──► ended
+//!   absent ──Create, Import──► live ──Touch, Patch──► live ──End, expiry──► ended
 //! ```
 
 mod attributes;
@@ -16,9 +16,10 @@ mod stored;
 
 pub use attributes::Attributes;
 pub use events::{
-    EndReason, SessionCreated, SessionEnded, SessionEvent, SessionPatched, SessionTouched,
+    EndReason, SessionCreated, SessionEnded, SessionEvent, SessionImported, SessionPatched,
+    SessionTouched,
 };
-pub use limits::{check_new, check_subject};
+pub use limits::{check_import, check_new, check_subject};
 pub use sealed::Sealed;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,29 @@ impl Live {
     }
 }
 
+/// A session as it stood on another server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Elsewhere {
+    /// Whose it is.
+    pub tenant: String,
+    /// Whom it is about.
+    pub subject: String,
+    /// Of its attributes.
+    pub revision: u64,
+    /// The idle TTL in milliseconds.
+    pub ttl_ms: u64,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// Its last journaled activity.
+    pub active_at: Timestamp,
+    /// When it ends unless it is touched.
+    pub idle_until: Timestamp,
+    /// When it ends whatever happens.
+    pub ends_at: Option<Timestamp>,
+    /// Values by name.
+    pub attributes: Attributes,
+}
+
 /// What can be asked of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SessionCommand {
@@ -110,6 +134,8 @@ pub enum SessionCommand {
         /// Values by name.
         attributes: BTreeMap<String, Sealed>,
     },
+    /// Begin it as it stood elsewhere. Boxed: it is rare.
+    Import(Box<Elsewhere>),
     /// It is in use.
     Touch,
     /// Set or remove attributes.
@@ -208,6 +234,7 @@ impl Machine for Session {
                 SessionPatched { revision, at, idle_until, changes: Attributes::default() }.into()
             },
             SessionEvent::SessionCreated(_)
+            | SessionEvent::SessionImported(_)
             | SessionEvent::SessionTouched(_)
             | SessionEvent::SessionEnded(_) => event.clone(),
         }

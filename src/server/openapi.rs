@@ -49,7 +49,7 @@ use super::{
         dependencies::ask_permit, dependencies::outcomes,
         sessions::list, sessions::create, sessions::show, sessions::change, sessions::end,
         sessions::touch,
-        subjects::erase, subjects::export, subjects::rectify, subjects::consents, subjects::record_consent, subjects::hold,
+        subjects::erase, subjects::export, subjects::rectify, subjects::import, subjects::consents, subjects::record_consent, subjects::hold,
         locks::list, locks::show, locks::acquire, locks::renew, locks::release, locks::check,
         locks::force_release,
         batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,

@@ -12,6 +12,9 @@ use super::{
     subjects, travel,
 };
 
+/// Takes larger bodies than others do.
+pub(super) const IMPORT: &str = "/api/v1/subjects";
+
 /// A path, and what it takes.
 pub(super) type At = (&'static str, Vec<Door>);
 
@@ -76,6 +79,7 @@ fn of_sessions() -> Vec<At> {
 fn of_subjects() -> Vec<At> {
     let (reads, commands) = (Need::scoped(Viewer), Need::scoped(Operator));
     vec![
+        (IMPORT, vec![post(Need::scoped(Admin), subjects::import)]),
         (
             "/api/v1/subjects/{id}",
             vec![patch(commands, subjects::rectify), delete(Need::scoped(Admin), subjects::erase)],

@@ -6,12 +6,14 @@
 //! | `erase` | forgotten, or held |
 //! | `export` | all of it as a document |
 //! | `rectify` | put right in every session |
-//! | `history`, `sessions`, `values` | what the two of them look at |
+//! | `import` | such a document of another server |
+//! | `history`, `sessions`, `values` | what they look at |
 
 mod consents;
 mod erase;
 mod export;
 mod history;
+mod import;
 mod rectify;
 mod sessions;
 mod values;
@@ -19,6 +21,7 @@ mod values;
 pub(super) use consents::{__path_consents, __path_record_consent, consents, record_consent};
 pub(super) use erase::{__path_erase, __path_hold, erase, hold};
 pub(super) use export::{__path_export, export};
+pub(super) use import::{__path_import, import};
 pub(super) use rectify::{__path_rectify, rectify};
 
 use mainstay_actors::host::{Host, Meta, Receipt};

@@ -8,7 +8,6 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use mainstay_actors::codec::Payload as _;
 use mainstay_actors::host::tags;
 use mainstay_actors::session::SessionEvent;
 use mainstay_journal::{Cursor, EventLog, Query, ReadError, StreamId};
@@ -150,10 +149,9 @@ impl OfSubject {
     }
 
     fn query(&self) -> Query {
-        let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
         let tenant = (tags::TENANT, self.sessions.tenant.clone());
         Query {
-            types: created.map(|(_, id)| *id).into_iter().collect(),
+            types: SessionEvent::beginnings(),
             tags: vec![tenant, (tags::SUBJECT, self.subject.clone())],
             ..Query::default()
         }

@@ -166,6 +166,13 @@ fn session(id: &str, event: &SessionEvent, at: Timestamp) -> String {
             let until = clock(event.idle_until, at);
             format!("session {id} of {} began, until {until} unless it is used", event.subject)
         },
+        SessionEvent::SessionImported(event) => {
+            let until = clock(event.idle_until, at);
+            format!(
+                "session {id} of {} came from another server, until {until} unless it is used",
+                event.subject
+            )
+        },
         SessionEvent::SessionTouched(event) => {
             format!("session {id} was used and lasts until {}", clock(event.idle_until, at))
         },

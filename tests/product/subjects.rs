@@ -229,3 +229,89 @@ fn the_command_line_writes_an_export_down_and_erases_only_when_told_to() {
     let gone = subject(&["export"]);
     assert_eq!((gone.code, gone.stderr.contains("was erased")), (2, true), "{}", gone.stderr);
 }
+
+#[test]
+fn what_one_server_exports_another_imports_and_exports_the_same() {
+    let (here, there) = (tempdir().unwrap(), tempdir().unwrap());
+    let (here, there) = (Server::start(here.path()), Server::start(there.path()));
+    let (here, there) = (here.client(), there.client());
+    let one = create(&here, "ann", &json!({ "name": "Zo\u{eb}", "cart": [1, 2.5, {"a": null}] }));
+    let patch = json!({ "attributes": { "name": "Zo\u{eb} B", "new": "" } });
+    here.patch(&format!("/api/v1/sessions/{one}"), &patch).expect(200);
+    let aged = json!({ "subject": "ann", "ttl_ms": 600_000, "max_age_ms": 900_000 });
+    here.post("/api/v1/sessions", &aged).expect(201);
+    for granted in [true, false] {
+        let consent = json!({ "consent": "mail", "granted": granted, "text_version": "v1" });
+        here.post("/api/v1/subjects/ann/consents", &consent).expect(200);
+    }
+    let document = export(&here, "ann");
+    let import = |body: &Value| there.post_as("i1", "/api/v1/subjects", body);
+    let told = import(&document).expect(201).body;
+    assert_eq!((&told["sessions"], &told["consents"]), (&json!(2), &json!(1)));
+    let moved = export(&there, "ann");
+    assert_eq!(moved["data"], document["data"]);
+    // It lives: it is patched, listed, ended, erased like any other.
+    let path = format!("/api/v1/sessions/{one}");
+    let shown = there.get(&path).expect(200);
+    assert_eq!(shown.header("etag"), Some("\"2\""));
+    there.patch(&path, &json!({ "attributes": { "name": "C" } })).expect(200);
+    let listed = there.get("/api/v1/sessions?subject=ann").expect(200).body;
+    assert_eq!(listed["sessions"].as_array().unwrap().len(), 2);
+    // Under its key it is the same import; under another there is something already.
+    import(&document).expect(201);
+    let again = there.post("/api/v1/subjects", &document);
+    again.problem(409, "/problems/subject-exists");
+    let erased = there.delete("/api/v1/subjects/ann").expect(200).body;
+    assert_eq!(erased["sessions_ended"], 2);
+    there.get(&path).expect(404);
+    let again = there.post("/api/v1/subjects", &document);
+    again.problem(410, "/problems/subject-erased");
+}
+
+#[test]
+fn a_document_that_is_not_sound_imports_nothing() {
+    let (here, there) = (tempdir().unwrap(), tempdir().unwrap());
+    let (here, there) = (Server::start(here.path()), Server::start(there.path()));
+    let (here, there) = (here.client(), there.client());
+    create(&here, "ann", &json!({ "name": "Ann" }));
+    create(&here, "ann", &json!({ "name": "Ann" }));
+    let document = export(&here, "ann");
+    let twice = document["data"]["sessions"][0].clone();
+    let spoiled: [(&str, fn(&mut Value)); 9] = [
+        ("format", |it| it["format"] = json!(2)),
+        ("subject", |it| it["subject"] = json!("ann@example.org")),
+        ("", |it| it["data"]["more"] = json!(1)),
+        ("", |it| it["data"] = json!([[], []])),
+        ("sessions", |it| it["data"]["sessions"][1]["unreadable"] = json!(["name"])),
+        ("sessions", |it| it["data"]["sessions"][1]["bytes"] = json!({ "b": "no base64!" })),
+        ("active_at", |it| {
+            it["data"]["sessions"][1]["active_at"] = json!("2100-01-01T00:00:00Z");
+        }),
+        ("ttl_ms", |it| it["data"]["sessions"][1]["ttl_ms"] = json!(1)),
+        ("attributes", |it| {
+            it["data"]["sessions"][1]["attributes"]["name"] = json!("n".repeat(17_000));
+        }),
+    ];
+    for (field, spoil) in spoiled {
+        let mut wrong = document.clone();
+        spoil(&mut wrong);
+        let refused = there.post("/api/v1/subjects", &wrong);
+        let problem = refused.problem(400, "/problems/bad-request");
+        assert_eq!(problem["field"].as_str().unwrap_or_default(), field, "{problem}");
+    }
+    let mut wrong = document.clone();
+    wrong["data"]["sessions"][1] = twice;
+    there.post("/api/v1/subjects", &wrong).problem(400, "/problems/bad-request");
+    // An id that is another's here.
+    let mut other = document.clone();
+    other["subject"] = json!("ben");
+    here.post("/api/v1/subjects", &other).problem(409, "/problems/session-exists");
+    for subject in ["ann", "ben"] {
+        let path = format!("/api/v1/subjects/{subject}/export");
+        assert_eq!(there.get(&path).expect(200).body["data"]["sessions"], json!([]));
+    }
+    // A document is larger than what others may send.
+    let mut large = document;
+    large["history"] = json!("h".repeat(1 << 20));
+    there.post("/api/v1/subjects", &large).expect(201);
+}

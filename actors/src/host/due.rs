@@ -61,6 +61,11 @@ impl Changes {
                 self.by_id.insert(id.into(), Change::Created(due));
                 return;
             },
+            SessionEvent::SessionImported(event) => {
+                let due = Due { idle_until: event.idle_until, ends_at: event.ends_at };
+                self.by_id.insert(id.into(), Change::Created(due));
+                return;
+            },
             SessionEvent::SessionEnded(_) => {
                 if self.since_kept {
                     self.by_id.insert(id.into(), Change::Ended);

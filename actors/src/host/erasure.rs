@@ -22,7 +22,6 @@ use tokio::sync::{Notify, oneshot};
 use super::reactor::{Post, RETRY};
 use super::supervisor::Supervisor;
 use super::views::{Views, tags};
-use crate::codec::Payload;
 use crate::session::{Session, SessionCommand, SessionEvent, SessionReply};
 use crate::subject::{Subject, SubjectCommand, SubjectEvent};
 
@@ -81,7 +80,8 @@ impl ErasedFacts {
 /// `{tenant}/{subject}` of a session that begins.
 fn began(event: &SessionEvent) -> Option<String> {
     match event {
-        SessionEvent::SessionCreated(event) => Some(format!("{}/{}", event.tenant, event.subject)),
+        SessionEvent::SessionCreated(it) => Some(format!("{}/{}", it.tenant, it.subject)),
+        SessionEvent::SessionImported(it) => Some(format!("{}/{}", it.tenant, it.subject)),
         _ => None,
     }
 }
@@ -248,9 +248,7 @@ impl Forgetting {
 const AT_ONCE: usize = 64;
 
 fn sessions_of(log: &dyn EventLog, tags: Vec<(u8, String)>) -> Result<Vec<String>, ReadError> {
-    let begins = |(name, _): &&(&str, u16)| *name == "SessionCreated";
-    let types = SessionEvent::catalogue().iter().filter(begins).map(|(_, id)| *id).collect();
-    let query = Query { types, tags, ..Query::default() };
+    let query = Query { types: SessionEvent::beginnings(), tags, ..Query::default() };
     let mut sessions = Vec::new();
     log.find_back(&query, &mut |record| {
         sessions.extend(StreamId::parse(record.stream).map(|stream| stream.id().to_owned()));

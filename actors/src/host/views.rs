@@ -202,8 +202,10 @@ impl Hosted for Session {
     fn tags(stream: &StreamId, event: &SessionEvent) -> Tags {
         let tenant = stream.id().split_once('/').map_or("", |(tenant, _)| tenant);
         let mut tags: Tags = smallvec![tag(tags::TENANT, tenant)];
-        if let SessionEvent::SessionCreated(event) = event {
-            tags.push(tag(tags::SUBJECT, &event.subject));
+        match event {
+            SessionEvent::SessionCreated(it) => tags.push(tag(tags::SUBJECT, &it.subject)),
+            SessionEvent::SessionImported(it) => tags.push(tag(tags::SUBJECT, &it.subject)),
+            _ => {},
         }
         tags
     }

@@ -3,6 +3,7 @@
 //! | command | absent | live | run out, swept or not |
 //! |---|---|---|---|
 //! | `Create` | `SessionCreated` | `Exists` | `Exists` |
+//! | `Import` | `SessionImported` | `Exists` | `Exists` |
 //! | `Touch` | `NotFound` | `SessionTouched`, or nothing within a tenth of the TTL | `NotFound` |
 //! | `Patch` | `NotFound` | `SessionPatched`, `Stale`; without changes a touch | `NotFound` |
 //! | `End` | `NotFound` | `SessionEnded` | `NotFound` |
@@ -14,8 +15,9 @@ use std::collections::BTreeMap;
 
 use super::limits::{self, check_change};
 use super::{
-    Attributes, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded,
-    SessionEvent, SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched, fold,
+    Attributes, Elsewhere, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated,
+    SessionEnded, SessionEvent, SessionImported, SessionPatched, SessionReject, SessionReply,
+    SessionState, SessionTouched, fold,
 };
 use crate::machine::{Again, Context, Decision};
 use crate::time::Timestamp;
@@ -36,7 +38,10 @@ pub(super) fn decide(
         (S::Absent, C::Create { tenant, subject, ttl_ms, max_age_ms, attributes }) => {
             create(NewSession { tenant, subject, ttl_ms, max_age_ms, attributes }, now)
         },
-        (S::Live(_) | S::Ended { .. }, C::Create { .. }) => Err(SessionReject::Exists),
+        (S::Absent, C::Import(elsewhere)) => import(*elsewhere, now),
+        (S::Live(_) | S::Ended { .. }, C::Create { .. } | C::Import(_)) => {
+            Err(SessionReject::Exists)
+        },
         (S::Live(live), C::Touch) if runs(live) => Ok(touch(live, now)),
         (S::Live(live), C::Patch { if_revision, changes }) if runs(live) => {
             patch(live, if_revision, changes, now)
@@ -86,6 +91,25 @@ fn create(new: NewSession, now: Timestamp) -> Ruling {
     };
     let reply = SessionReply::Shown(Box::new(fold::created(&created)));
     Ok(Decision::of(vec![created.into()], reply))
+}
+
+/// One that has run out meanwhile begins as well: its deadline ends it.
+fn import(elsewhere: Elsewhere, now: Timestamp) -> Ruling {
+    limits::check_import(&elsewhere, now)?;
+    let imported = SessionImported {
+        tenant: elsewhere.tenant.into(),
+        subject: elsewhere.subject.into(),
+        revision: elsewhere.revision,
+        ttl_ms: elsewhere.ttl_ms,
+        created_at: elsewhere.created_at,
+        active_at: elsewhere.active_at,
+        idle_until: elsewhere.idle_until,
+        ends_at: elsewhere.ends_at,
+        at: now,
+        attributes: elsewhere.attributes,
+    };
+    let reply = SessionReply::Shown(Box::new(fold::imported(&imported)));
+    Ok(Decision::of(vec![imported.into()], reply))
 }
 
 /// Journaled once a tenth of the TTL has passed; before that the journaled end stands.
@@ -149,7 +173,12 @@ pub(super) fn answer_again(
         ([SessionEvent::SessionCreated(event)], Some(_)) => {
             Again::Reply(Ok(SessionReply::Shown(Box::new(fold::created(event)))))
         },
-        ([SessionEvent::SessionCreated(_)], None) => Again::Reply(Err(SessionReject::Exists)),
+        ([SessionEvent::SessionImported(event)], Some(_)) => {
+            Again::Reply(Ok(SessionReply::Shown(Box::new(fold::imported(event)))))
+        },
+        ([SessionEvent::SessionCreated(_) | SessionEvent::SessionImported(_)], None) => {
+            Again::Reply(Err(SessionReject::Exists))
+        },
         ([SessionEvent::SessionPatched(event)], Some(live)) => {
             Again::Reply(Ok(kept(live, event.revision, event.idle_until)))
         },

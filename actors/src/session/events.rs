@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{Attributes, Sealed};
-use crate::codec::events;
+use crate::codec::{Payload, events};
 use crate::time::Timestamp;
 
 events! {
@@ -14,6 +14,7 @@ events! {
         0x0202 v 1 SessionTouched,
         0x0203 v 1 SessionPatched,
         0x0204 v 1 SessionEnded,
+        0x0205 v 1 SessionImported,
     }
 }
 
@@ -65,6 +66,41 @@ pub struct SessionEnded {
     pub reason: EndReason,
     /// When.
     pub at: Timestamp,
+}
+
+/// It came from another server, as it stood there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionImported {
+    /// Whose it is.
+    pub tenant: SmolStr,
+    /// Whom it is about; opaque.
+    pub subject: SmolStr,
+    /// Of its attributes, there.
+    pub revision: u64,
+    /// The idle TTL in milliseconds.
+    pub ttl_ms: u64,
+    /// When it began, there.
+    pub created_at: Timestamp,
+    /// The last activity that was journaled there.
+    pub active_at: Timestamp,
+    /// When it ends unless it is touched.
+    pub idle_until: Timestamp,
+    /// When it ends whatever happens.
+    pub ends_at: Option<Timestamp>,
+    /// When it came.
+    pub at: Timestamp,
+    /// Values by name.
+    pub attributes: Attributes,
+}
+
+impl SessionEvent {
+    /// The type ids of those with which a session begins.
+    #[must_use]
+    pub fn beginnings() -> Vec<u16> {
+        let begins = |name: &str| matches!(name, "SessionCreated" | "SessionImported");
+        let all = Self::catalogue().iter();
+        all.filter(|(name, _)| begins(name)).map(|(_, id)| *id).collect()
+    }
 }
 
 /// How a session ended.

@@ -3,11 +3,12 @@
 //! | event | absent | live | ended |
 //! |---|---|---|---|
 //! | `SessionCreated` | live at revision 1 | illegal | illegal |
+//! | `SessionImported` | live as it stood elsewhere | illegal | illegal |
 //! | `SessionTouched` | illegal | later end | illegal |
 //! | `SessionPatched` | illegal | next revision, later end | illegal |
 //! | `SessionEnded` | illegal | ended | illegal |
 
-use super::{Live, SessionCreated, SessionEvent, SessionPatched, SessionState};
+use super::{Live, SessionCreated, SessionEvent, SessionImported, SessionPatched, SessionState};
 use crate::codec::Payload;
 use crate::machine::Illegal;
 
@@ -15,6 +16,9 @@ pub(super) fn fold(state: &mut SessionState, event: &SessionEvent) -> Result<(),
     match (&mut *state, event) {
         (SessionState::Absent, SessionEvent::SessionCreated(event)) => {
             *state = SessionState::Live(created(event));
+        },
+        (SessionState::Absent, SessionEvent::SessionImported(event)) => {
+            *state = SessionState::Live(imported(event));
         },
         (SessionState::Live(live), SessionEvent::SessionTouched(event)) => {
             live.active_at = event.at;
@@ -27,7 +31,10 @@ pub(super) fn fold(state: &mut SessionState, event: &SessionEvent) -> Result<(),
         (SessionState::Absent | SessionState::Ended { .. }, event) => {
             return Err(Illegal::new(event.name(), "there is no live session"));
         },
-        (SessionState::Live(_), SessionEvent::SessionCreated(_)) => {
+        (
+            SessionState::Live(_),
+            SessionEvent::SessionCreated(_) | SessionEvent::SessionImported(_),
+        ) => {
             return Err(Illegal::new(event.name(), "the session is live already"));
         },
     }
@@ -43,6 +50,21 @@ pub(super) fn created(event: &SessionCreated) -> Live {
         attributes: event.attributes.clone(),
         created_at: event.at,
         active_at: event.at,
+        ttl_ms: event.ttl_ms,
+        idle_until: event.idle_until,
+        ends_at: event.ends_at,
+    }
+}
+
+/// The same of one that came from elsewhere.
+pub(super) fn imported(event: &SessionImported) -> Live {
+    Live {
+        tenant: event.tenant.clone(),
+        subject: event.subject.clone(),
+        revision: event.revision,
+        attributes: event.attributes.clone(),
+        created_at: event.created_at,
+        active_at: event.active_at,
         ttl_ms: event.ttl_ms,
         idle_until: event.idle_until,
         ends_at: event.ends_at,

@@ -1,12 +1,15 @@
 //! What a session may hold, and how it may be named.
 
 use super::{
-    Attributes, MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES, MAX_NAME_BYTES,
-    Sealed, SessionReject, TTL_MS, personal::personal,
+    Attributes, Elsewhere, MAX_AGE_MS, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_CHANGES,
+    MAX_NAME_BYTES, Sealed, SessionReject, TTL_MS, personal::personal,
 };
+use crate::time::Timestamp;
 
 /// Shortest absolute age, in milliseconds.
 const MIN_AGE_MS: u64 = 1_000;
+/// Of a session that comes from elsewhere: what every JSON number holds.
+const REVISIONS: std::ops::RangeInclusive<u64> = 1..=1 << 53;
 
 /// Whether a session may begin like this; `attributes` may still be plain. The edge asks before it
 /// makes a key for the subject.
@@ -22,6 +25,22 @@ pub fn check_new(
 ) -> Result<(), SessionReject> {
     check_create(tenant, subject, ttl_ms, max_age_ms)?;
     check_attributes(attributes)
+}
+
+/// Whether a session may have stood like this elsewhere; `attributes` may still be plain.
+///
+/// # Errors
+/// Why it may not.
+pub fn check_import(elsewhere: &Elsewhere, now: Timestamp) -> Result<(), SessionReject> {
+    let Elsewhere { created_at, active_at, idle_until, ends_at, ttl_ms, .. } = elsewhere;
+    let max_age_ms = ends_at.map(|ends_at| ends_at.ms_since(*created_at));
+    let (tenant, subject) = (&elsewhere.tenant, &elsewhere.subject);
+    check_new(tenant, subject, *ttl_ms, max_age_ms, &elsewhere.attributes)?;
+    check(REVISIONS.contains(&elsewhere.revision), "revision", "1 to 2^53")?;
+    check(created_at <= active_at, "created_at", "at most active_at")?;
+    check(*active_at <= now, "active_at", "in the past")?;
+    let idles = *active_at..=active_at.plus_ms(*ttl_ms);
+    check(idles.contains(idle_until), "idle_until", "at most ttl_ms after active_at")
 }
 
 /// Whether these may name somebody.

@@ -13,8 +13,8 @@ use mainstay_actors::lock::{
 };
 use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
-    Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionPatched,
-    SessionTouched,
+    Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionImported,
+    SessionPatched, SessionTouched,
 };
 use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
@@ -117,12 +117,25 @@ fn session() -> Vec<SessionEvent> {
             at: T,
             idle_until: U,
             ends_at: Some(U),
-            attributes,
+            attributes: attributes.clone(),
         }
         .into(),
         SessionTouched { at: T, idle_until: U }.into(),
         SessionPatched { revision: 2, at: T, idle_until: U, changes }.into(),
         SessionEnded { reason: EndReason::MaxAge, at: T }.into(),
+        SessionImported {
+            tenant: "t".into(),
+            subject: "s".into(),
+            revision: 2,
+            ttl_ms: 60_000,
+            created_at: T,
+            active_at: T,
+            idle_until: U,
+            ends_at: Some(U),
+            at: U,
+            attributes,
+        }
+        .into(),
     ]
 }
 

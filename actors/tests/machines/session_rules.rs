@@ -3,14 +3,30 @@
 use mainstay_actors::codec::Payload;
 use mainstay_actors::machine::{Again, Machine};
 use mainstay_actors::session::{
-    Attributes, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated, SessionEnded,
-    SessionEvent, SessionPatched, SessionReject, SessionReply, SessionState, SessionTouched,
+    Attributes, Elsewhere, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated,
+    SessionEnded, SessionEvent, SessionImported, SessionPatched, SessionReject, SessionReply,
+    SessionState, SessionTouched,
 };
 
 use crate::support::{Entity, Then, at};
 
 pub(crate) fn create() -> SessionCommand {
     create_with(60_000, None, &[("cart", "3")])
+}
+
+/// As it stood elsewhere.
+pub(crate) fn elsewhere() -> Elsewhere {
+    Elsewhere {
+        tenant: "default".to_owned(),
+        subject: "guest-7".to_owned(),
+        revision: 7,
+        ttl_ms: 60_000,
+        created_at: at(0),
+        active_at: at(0),
+        idle_until: at(60_000),
+        ends_at: Some(at(3_600_000)),
+        attributes: Attributes::from([("cart", sealed("3"))]),
+    }
 }
 
 pub(crate) fn create_with(
@@ -86,12 +102,13 @@ fn every_state_and_command_has_one_ruling() {
             SessionCommand::Show,
             SessionCommand::Due,
             SessionCommand::Forget,
+            SessionCommand::Import(Box::new(elsewhere())),
         ] {
             let then = session.clone().when(command);
             table.push_str(&format!("{name}: {}\n", ruling(&then)));
         }
     }
-    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due, Forget.
+    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due, Forget, Import.
     let expected = "\
 absent: SessionCreated shown
 absent: - not found
@@ -102,6 +119,7 @@ absent: - not found
 absent: - not found
 absent: - done
 absent: - done
+absent: SessionImported shown
 live: - exists
 live: - kept
 live: SessionPatched kept
@@ -111,6 +129,7 @@ live: SessionEnded ended
 live: - shown
 live: - done
 live: SessionEnded ended
+live: - exists
 run out: - exists
 run out: - not found
 run out: - not found
@@ -120,6 +139,7 @@ run out: - not found
 run out: - not found
 run out: SessionEnded done
 run out: SessionEnded done
+run out: - exists
 ended: - exists
 ended: - not found
 ended: - not found
@@ -129,6 +149,7 @@ ended: - not found
 ended: - not found
 ended: - done
 ended: - done
+ended: - exists
 ";
     assert_eq!(table, expected, "\n{table}");
 }
@@ -136,7 +157,7 @@ ended: - done
 #[test]
 fn every_state_and_event_has_one_ruling() {
     let changes = Attributes::default();
-    let events: [SessionEvent; 5] = [
+    let events: [SessionEvent; 6] = [
         SessionCreated {
             tenant: "default".into(),
             subject: "guest-7".into(),
@@ -152,6 +173,19 @@ fn every_state_and_event_has_one_ruling() {
             .into(),
         SessionPatched { revision: 3, at: at(0), idle_until: at(1_000), changes }.into(),
         SessionEnded { reason: EndReason::Idle, at: at(1_000) }.into(),
+        SessionImported {
+            tenant: "default".into(),
+            subject: "guest-7".into(),
+            revision: 7,
+            ttl_ms: 1_000,
+            created_at: at(0),
+            active_at: at(0),
+            idle_until: at(1_000),
+            ends_at: None,
+            at: at(0),
+            attributes: Attributes::default(),
+        }
+        .into(),
     ];
     let mut table = String::new();
     for (name, session) in states() {
@@ -162,12 +196,59 @@ fn every_state_and_event_has_one_ruling() {
         table.push_str(&format!("{name}: {}\n", legal.collect::<Vec<_>>().join(" ")));
     }
     let expected = "\
-absent: SessionCreated - - - -
-live: - SessionTouched SessionPatched - SessionEnded
-run out: - SessionTouched SessionPatched - SessionEnded
-ended: - - - - -
+absent: SessionCreated - - - - SessionImported
+live: - SessionTouched SessionPatched - SessionEnded -
+run out: - SessionTouched SessionPatched - SessionEnded -
+ended: - - - - - -
 ";
     assert_eq!(table, expected, "\n{table}");
+}
+
+#[test]
+fn an_imported_session_goes_on_as_it_stood_elsewhere() {
+    let mut session = Entity::<Session>::given();
+    let imported = session.when(SessionCommand::Import(Box::new(elsewhere())));
+    let Some(Ok(SessionReply::Shown(shown))) = imported.reply else { panic!("not shown") };
+    assert_eq!(*shown, *live(&session));
+    assert_eq!((shown.revision, shown.created_at, shown.expires_at()), (7, at(0), at(60_000)));
+    assert_eq!(session.when(patch(Some(7), &[("cart", None)])).names(), "SessionPatched");
+    assert_eq!(live(&session).revision, 8);
+    // One that has run out meanwhile begins, and its deadline ends it.
+    let mut late = Entity::<Session>::given();
+    late.wait_ms(60_000);
+    late.when(SessionCommand::Import(Box::new(elsewhere())));
+    assert_eq!(late.when(SessionCommand::Show).reject(), SessionReject::NotFound);
+    assert_eq!(late.when(SessionCommand::Due).names(), "SessionEnded");
+}
+
+#[test]
+fn a_session_that_no_server_could_have_is_not_imported() {
+    type Spoil = fn(&mut Elsewhere);
+    let rules: [(&str, Spoil); 10] = [
+        ("tenant", |it| it.tenant = "a/b".to_owned()),
+        ("subject", |it| it.subject = String::new()),
+        ("ttl_ms", |it| it.ttl_ms = 999),
+        ("max_age_ms", |it| it.ends_at = Some(it.created_at)),
+        ("revision", |it| it.revision = 0),
+        ("revision", |it| it.revision = u64::MAX),
+        ("created_at", |it| it.created_at = at(1)),
+        ("active_at", |it| it.active_at = at(1)),
+        ("idle_until", |it| it.idle_until = at(60_001)),
+        ("attribute value", |it| it.attributes = [("a", Sealed::under_key(b"short"))].into()),
+    ];
+    for (expected, spoil) in rules {
+        let mut wrong = elsewhere();
+        spoil(&mut wrong);
+        let refused = Entity::<Session>::given().when(SessionCommand::Import(Box::new(wrong)));
+        match refused.reject() {
+            SessionReject::OutOfRange { field, .. } => assert_eq!(field, expected),
+            other => panic!("{expected}: {other}"),
+        }
+    }
+    let mut personal = elsewhere();
+    personal.subject = "ann@example.org".to_owned();
+    let refused = Entity::<Session>::given().when(SessionCommand::Import(Box::new(personal)));
+    assert!(matches!(refused.reject(), SessionReject::PersonalSubject { .. }));
 }
 
 #[test]

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use actix_web::rt::spawn;
 use actix_web::web::{Data, Json, Query};
-use mainstay_actors::codec::Payload;
 use mainstay_actors::host::{Failure, Host, Meta, Receipt, tags};
 use mainstay_actors::session::{Live, Session, SessionCommand, SessionEvent, SessionReply};
 use mainstay_journal::{Cursor, EventLog, Query as Find, StreamId};
@@ -124,9 +123,8 @@ pub(in crate::server) async fn list(
 
 /// The beginnings of a subject's sessions.
 pub(in crate::server) fn find(tenant: &str, subject: &str) -> Find {
-    let created = SessionEvent::catalogue().iter().find(|(name, _)| *name == "SessionCreated");
     Find {
-        types: created.map(|(_, id)| *id).into_iter().collect(),
+        types: SessionEvent::beginnings(),
         tags: vec![(tags::TENANT, tenant.to_owned()), (tags::SUBJECT, subject.to_owned())],
         ..Find::default()
     }

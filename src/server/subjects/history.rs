@@ -114,6 +114,7 @@ fn told(record: &RecordRef<'_>, key: Option<&SubjectKey>) -> Event {
     let Some(AnyEvent::Session(decoded)) = decoded(record) else { return event };
     let (field, values): (_, Vec<(&str, &Sealed)>) = match &decoded {
         SessionEvent::SessionCreated(it) => ("attributes", it.attributes.iter().collect()),
+        SessionEvent::SessionImported(it) => ("attributes", it.attributes.iter().collect()),
         SessionEvent::SessionPatched(it) => {
             let set = it.changes.iter().filter_map(|(name, it)| Some((name, it.as_ref()?)));
             ("changes", set.collect())

@@ -29,12 +29,8 @@ impl Sessions {
         event: &SessionEvent,
     ) {
         match event {
-            SessionEvent::SessionCreated(event) => {
-                let (id, subject) = (id.to_owned(), event.subject.to_string());
-                let at = Timestamp::from_micros(record.at_us);
-                let tale = SessionTale { id, subject, at, reason: None };
-                self.told.created.push(tale, ENTITIES);
-            },
+            SessionEvent::SessionCreated(event) => self.began(id, &event.subject, record),
+            SessionEvent::SessionImported(event) => self.began(id, &event.subject, record),
             SessionEvent::SessionTouched(_) | SessionEvent::SessionPatched(_) => {
                 self.told.touched += 1;
             },
@@ -46,6 +42,12 @@ impl Sessions {
                 self.ended(id, subject, event.reason, event.at);
             },
         }
+    }
+
+    fn began(&mut self, id: &str, subject: &str, record: &RecordRef<'_>) {
+        let (id, subject) = (id.to_owned(), subject.to_owned());
+        let at = Timestamp::from_micros(record.at_us);
+        self.told.created.push(SessionTale { id, subject, at, reason: None }, ENTITIES);
     }
 
     /// One that had run out before the walk began is no news, whenever it was swept.
