@@ -277,7 +277,8 @@ fn a_document_that_is_not_sound_imports_nothing() {
     create(&here, "ann", &json!({ "name": "Ann" }));
     let document = export(&here, "ann");
     let twice = document["data"]["sessions"][0].clone();
-    let spoiled: [(&str, fn(&mut Value)); 9] = [
+    type Spoil = fn(&mut Value);
+    let spoiled: [(&str, Spoil); 9] = [
         ("format", |it| it["format"] = json!(2)),
         ("subject", |it| it["subject"] = json!("ann@example.org")),
         ("", |it| it["data"]["more"] = json!(1)),
