@@ -107,7 +107,7 @@ impl Export {
         let sessions = document["data"]["sessions"].as_array().map_or(0, Vec::len);
         let events = document["history"].as_array().map_or(0, Vec::len);
         let file = paper.path().display();
-        writeln!(stdout, "{} live sessions and {} events are in {}", sessions, events, file)?;
+        writeln!(stdout, "{sessions} live sessions and {events} events are in {file}")?;
         if document["truncated"].as_object().is_some_and(|it| it.values().any(|it| *it == true)) {
             writeln!(stdout, "there is more than a document holds: see `truncated` in it")?;
         }

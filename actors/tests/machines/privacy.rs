@@ -28,7 +28,9 @@ fn fields(prefix: &str, value: &Value, found: &mut BTreeSet<String>) {
             }
         },
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().for_each(|item| fields(prefix, item, found));
+            for item in items {
+                fields(prefix, item, found);
+            }
         },
         _ => drop(found.insert(prefix.to_owned())),
     }

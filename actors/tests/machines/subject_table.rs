@@ -159,13 +159,11 @@ fn every_state_and_event_has_one_ruling() {
             .map(|event| {
                 let before = subject.state.clone();
                 let mut state = before.clone();
-                match Subject::fold(&mut state, event) {
-                    Ok(()) => '+',
-                    Err(_) => {
-                        assert_eq!(state, before, "an illegal event changes nothing");
-                        '-'
-                    },
+                if Subject::fold(&mut state, event).is_ok() {
+                    return '+';
                 }
+                assert_eq!(state, before, "an illegal event changes nothing");
+                '-'
             })
             .collect();
         table.push_str(&format!("{name} {line}\n"));
