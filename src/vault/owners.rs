@@ -54,6 +54,7 @@ impl Owners {
 
 impl Vault {
     /// Whether the subject of a session is remembered.
+    #[cfg(feature = "server")]
     pub(crate) fn knows_owner(&self, session: &str) -> bool {
         self.owners.find(session).is_some()
     }

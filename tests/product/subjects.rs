@@ -268,6 +268,9 @@ fn what_one_server_exports_another_imports_and_exports_the_same() {
     again.problem(410, "/problems/subject-erased");
 }
 
+/// Makes something wrong.
+type Spoil = fn(&mut Value);
+
 #[test]
 fn a_document_that_is_not_sound_imports_nothing() {
     let (here, there) = (tempdir().unwrap(), tempdir().unwrap());
@@ -277,7 +280,6 @@ fn a_document_that_is_not_sound_imports_nothing() {
     create(&here, "ann", &json!({ "name": "Ann" }));
     let document = export(&here, "ann");
     let twice = document["data"]["sessions"][0].clone();
-    type Spoil = fn(&mut Value);
     let spoiled: [(&str, Spoil); 9] = [
         ("format", |it| it["format"] = json!(2)),
         ("subject", |it| it["subject"] = json!("ann@example.org")),

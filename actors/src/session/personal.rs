@@ -31,7 +31,7 @@ fn is_address(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once(['@', '\u{ff20}', '\u{fe6b}']) else {
         return false;
     };
-    let dot = |c| matches!(c, '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' | '\u{fe52}');
+    let dot = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{fe52}'];
     let dotted =
         host.split_once(dot).is_some_and(|(name, end)| !name.is_empty() && !end.is_empty());
     !local.is_empty() && (dotted || is_link && !host.is_empty())
@@ -41,7 +41,7 @@ fn is_number(text: &str) -> bool {
     let (text, is_link) = without(text.trim(), &DIALS);
     // `tel:+34-600-111-222;ext=5`
     let text = if is_link { text.split(';').next().unwrap_or_default() } else { text };
-    let plus = |c| matches!(c, '+' | '\u{ff0b}' | '\u{fe62}');
+    let plus = ['+', '\u{ff0b}', '\u{fe62}'];
     // What is not seen may stand before the sign, too.
     let text = text.trim_matches(is_unseen);
     let (number, international) =

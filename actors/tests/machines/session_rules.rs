@@ -221,9 +221,11 @@ fn an_imported_session_goes_on_as_it_stood_elsewhere() {
     assert_eq!(late.when(SessionCommand::Due).names(), "SessionEnded");
 }
 
+/// Makes something wrong.
+type Spoil = fn(&mut Elsewhere);
+
 #[test]
 fn a_session_that_no_server_could_have_is_not_imported() {
-    type Spoil = fn(&mut Elsewhere);
     let rules: [(&str, Spoil); 10] = [
         ("tenant", |it| it.tenant = "a/b".to_owned()),
         ("subject", |it| it.subject = String::new()),
