@@ -233,9 +233,11 @@ impl Machine for Key {
                 check_rotation(key, overlap_ms, now)?;
                 KeyRotated { hash, at: now, older_until: now.plus_ms(overlap_ms) }.into()
             },
-            (Some(key), C::Revoke { .. }) if key.revoked_at.is_some() => return Ok(show(state)),
-            (Some(_), C::Revoke { reason }) => {
+            (Some(key), C::Revoke { reason }) => {
                 check(is_text(&reason), "reason", "1 to 200 bytes without control characters")?;
+                if key.revoked_at.is_some() {
+                    return Ok(show(state));
+                }
                 KeyRevoked { reason, at: now }.into()
             },
             (Some(_), C::Refuse { because, mut operation }) if is_news(state, because, now) => {

@@ -40,15 +40,15 @@ pub(super) fn decide(
             check_consent(state, &consent, &text_version)?;
             vec![ConsentRecorded { consent, granted, text_version, by: by(), at }.into()]
         },
-        (C::SetHold { held: true, reason }, None, None) => {
+        (C::SetHold { held, reason }, None, hold) => {
             check_text("reason", &reason)?;
-            vec![HoldPlaced { reason, at }.into()]
+            match (held, hold) {
+                (true, None) => vec![HoldPlaced { reason, at }.into()],
+                (false, Some(_)) => vec![HoldLifted { reason, at }.into()],
+                (true, Some(_)) | (false, None) => Vec::new(),
+            }
         },
-        (C::SetHold { held: false, reason }, None, Some(_)) => {
-            check_text("reason", &reason)?;
-            vec![HoldLifted { reason, at }.into()]
-        },
-        (C::Show, ..) | (C::SetHold { .. } | C::FinishErasure { .. }, None, _) => Vec::new(),
+        (C::Show, ..) | (C::FinishErasure { .. }, None, _) => Vec::new(),
         (C::Export, None, _) => vec![SubjectExported { by: by(), at }.into()],
         (C::Rectify { names, sessions }, None, _) => {
             vec![SubjectRectified { names, sessions, at }.into()]
