@@ -168,8 +168,8 @@ impl Server {
         let redirect = server.redirect.map(|it| front::listener(it).map_err(bind(it)));
         let redirect = redirect.transpose()?;
         let redirect_address = redirect.as_ref().and_then(|it| it.local_addr().ok());
-        let connections = config.limits.connections.size();
-        front::raise_file_limit(connections);
+        let connections = front::raise_file_limit(config.limits.connections.size());
+        let each = connections.div_ceil(WORKERS);
         let live = live::Live::new();
         let app = App::of(config, vault, &live);
         let (inside, front) = (host.clone(), Front::new(server));
@@ -181,15 +181,17 @@ impl Server {
             let server = server
                 .workers(WORKERS)
                 .worker_max_blocking_threads(BLOCKING_THREADS)
-                .max_connections(connections.div_ceil(WORKERS))
+                .max_connections(each)
                 // Handshakes are bounded by the connections that they are part of.
-                .max_connection_rate(connections.div_ceil(WORKERS))
+                .max_connection_rate(each)
                 .client_request_timeout(front::HEAD_WITHIN)
                 .tls_handshake_timeout(front::HEAD_WITHIN)
                 .keep_alive(front::KEEP_ALIVE)
                 .shutdown_timeout(SHUTDOWN_SECONDS)
                 .disable_signals()
-                .on_connect(front::accepted);
+                .on_connect(move |connection, extensions| {
+                    front::accepted(connection, extensions, each);
+                });
             let server = match secure {
                 Some(tls) => server.listen_rustls_0_23(listener, tls)?,
                 None => server.listen(listener)?,

@@ -29,7 +29,7 @@ pub struct LimitsConfig {
     pub stream_heads: Count,
     /// Events that the store may be behind before the writer waits for it.
     pub store_lag: Count,
-    /// Open connections to the server; more wait until one of them ends.
+    /// Open connections to the server; for one more, the one that has waited longest ends.
     pub connections: Count,
 }
 

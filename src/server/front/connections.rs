@@ -8,10 +8,12 @@
 //!
 //! The framework's clock runs over the first head and over the silence between two requests. A head
 //! that stops in its middle later on, and a reader that takes a byte a second, are ended here. A
-//! stream of events is not: it has rules of its own.
+//! stream of events is not: it has rules of its own. With no room for another, the connection that
+//! has waited longest makes it, so that a crowd of idle ones keeps nobody out.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -55,6 +57,22 @@ enum Doing {
     Asked,
     /// It takes events.
     Streaming,
+    /// It was ended, and is about to go.
+    Ended,
+}
+
+impl Connection {
+    fn end(&self) {
+        drop(self.socket.shutdown(Shutdown::Both));
+    }
+
+    /// The look beyond which it may not wait, if it waits.
+    fn waits_until(&self) -> Option<u64> {
+        match self.doing.get() {
+            Doing::Until(last) => Some(last),
+            Doing::Asked | Doing::Streaming | Doing::Ended => None,
+        }
+    }
 }
 
 thread_local! {
@@ -64,8 +82,8 @@ thread_local! {
     };
 }
 
-/// Bounds a connection that was just made.
-pub(in crate::server) fn accepted(connection: &dyn Any, extensions: &mut Extensions) {
+/// Bounds a connection that was just made, as one of at most so many of its worker.
+pub(in crate::server) fn accepted(connection: &dyn Any, extensions: &mut Extensions, most: usize) {
     let tls = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|it| it.get_ref().0);
     let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(tls) else { return };
     let socket = SockRef::from(stream);
@@ -82,9 +100,28 @@ pub(in crate::server) fn accepted(connection: &dyn Any, extensions: &mut Extensi
         if open.is_empty() {
             actix_web::rt::spawn(look_after());
         }
+        // Beyond this no more are accepted: the next one needs room.
+        if open.len() + 1 >= most {
+            make_room(&mut open, most);
+        }
         open.push(Rc::downgrade(&connection));
         extensions.insert(connection);
     });
+}
+
+/// Ends the connection that has waited longest, if the others are as many as that.
+fn make_room(open: &mut Vec<Weak<Connection>>, most: usize) {
+    open.retain(|it| it.strong_count() > 0);
+    let open = open.iter().filter_map(Weak::upgrade);
+    let open: Vec<_> = open.filter(|it| !matches!(it.doing.get(), Doing::Ended)).collect();
+    if open.len() + 1 < most {
+        return;
+    }
+    let waiting = open.iter().filter_map(|it| Some((it.waits_until()?, it)));
+    if let Some((_, longest)) = waiting.min_by_key(|(until, _)| *until) {
+        longest.doing.set(Doing::Ended);
+        longest.end();
+    }
 }
 
 /// Says what a request's connection is doing.
@@ -122,10 +159,9 @@ async fn look_after() {
             let mut open = open.borrow_mut();
             open.retain(|connection| {
                 let Some(connection) = connection.upgrade() else { return false };
-                if let Doing::Until(last) = connection.doing.get()
-                    && now > last
-                {
-                    drop(connection.socket.shutdown(std::net::Shutdown::Both));
+                if connection.waits_until().is_some_and(|last| now > last) {
+                    connection.doing.set(Doing::Ended);
+                    connection.end();
                 }
                 true
             });
@@ -137,22 +173,26 @@ async fn look_after() {
     }
 }
 
-/// Lets the process open as many files as its connections need, as far as the system does. A
-/// connection takes two.
-pub(in crate::server) fn raise_file_limit(connections: usize) {
+/// Lets the process open as many files as its connections need, as far as the system does, and says
+/// for how many connections that is enough. One takes two files.
+pub(in crate::server) fn raise_file_limit(connections: usize) -> usize {
     let wanted = 2 * u64::try_from(connections).unwrap_or(u64::MAX / 4) + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
     if limit.current.is_none_or(|it| it >= wanted) {
-        return;
+        return connections;
     }
     let raised = Rlimit { current: Some(wanted.min(most)), maximum: limit.maximum };
     let failed = setrlimit(Resource::Nofile, raised).is_err();
-    if failed || most < wanted {
-        let may = if failed { limit.current } else { Some(most) }.unwrap_or_default();
-        tracing::warn!(
-            "limits.connections = {connections} needs {wanted} open files, and the process may \
-             have {may}: raise its limit (ulimit -n, LimitNOFILE) or lower limits.connections"
-        );
+    let may = if failed { limit.current.unwrap_or_default() } else { wanted.min(most) };
+    if may >= wanted {
+        return connections;
     }
+    let enough = usize::try_from(may.saturating_sub(OTHER_FILES) / 2).unwrap_or_default().max(64);
+    tracing::warn!(
+        "limits.connections = {connections} needs {wanted} open files, and the process may have \
+         {may}, which is enough for {enough}: raise its limit (ulimit -n, LimitNOFILE) or lower \
+         limits.connections"
+    );
+    enough
 }
