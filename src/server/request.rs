@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use mainstay_actors::host::Meta;
 use mainstay_journal::Cursor;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
@@ -56,6 +56,16 @@ pub(crate) struct CommandHeaders {
     /// Written into every event of the request, unless there is a `traceparent`.
     #[param(nullable = false, rename = "X-Request-Id", pattern = "^[!-~]{1,200}$")]
     id: Option<String>,
+}
+
+/// `?tenant=`
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Of {
+    /// Whose it is; the key's own tenant, or `default`, if absent.
+    #[param(nullable = false, pattern = "^[A-Za-z0-9._-]{1,200}$")]
+    pub(super) tenant: Option<String>,
 }
 
 /// The caller and its headers.

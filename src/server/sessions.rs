@@ -25,7 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::body::Body;
 use super::problem::Problem;
-use super::request::{Caller, CommandHeaders, Placed};
+use super::request::{Caller, CommandHeaders, Of, Placed};
 use super::whole;
 use crate::vault::{Name, Vault};
 
@@ -149,16 +149,6 @@ pub(super) struct SessionId {
     /// The session's id.
     #[param(example = "019ab2c4-5d7e-7f00-8a1b-2c3d4e5f6071", pattern = "^[A-Za-z0-9._-]{1,200}$")]
     id: String,
-}
-
-/// `?tenant=`
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Of {
-    /// Whose it is; the key's own tenant, or `default`, if absent.
-    #[param(nullable = false, pattern = "^[A-Za-z0-9._-]{1,200}$")]
-    tenant: Option<String>,
 }
 
 /// A live session.

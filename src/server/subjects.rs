@@ -29,10 +29,10 @@ use mainstay_actors::machine::Machine;
 use mainstay_actors::session::check_subject;
 use mainstay_actors::subject::{Subject, SubjectCommand, SubjectReject, SubjectReply};
 use mainstay_journal::StreamId;
-use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::problem::Problem;
+use super::request::Of;
 
 /// Which subject.
 #[derive(Debug, IntoParams)]
@@ -42,16 +42,6 @@ pub(super) struct SubjectId {
     /// The subject, as its sessions name it.
     #[param(example = "customer-7", min_length = 1, max_length = 200)]
     id: String,
-}
-
-/// `?tenant=`
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Of {
-    /// Whose it is; the key's own tenant, or `default`, if absent.
-    #[param(nullable = false, pattern = "^[A-Za-z0-9._-]{1,200}$")]
-    tenant: Option<String>,
 }
 
 /// The stream of a subject that may be one.

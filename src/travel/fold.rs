@@ -92,7 +92,8 @@ impl Fold {
         let (after, upto) = (self.position, place.position);
         let queries = self.tenant.as_deref().map(|tenant| queries(tenant, after));
         let mut take = |record: RecordRef<'_>| {
-            if record.position > upto {
+            // Trouble of one query ends the next one, too.
+            if record.position > upto || trouble.is_some() {
                 return ControlFlow::Break(());
             }
             if record.position.is_multiple_of(STRIDE) && !go_on(record.position) {

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Answer, Client, Server, run, run_under, until};
+use crate::support::{Answer, Client, Server, files, run, run_under, until};
 
 const ROLES: [&str; 4] = ["viewer", "operator", "supervisor", "admin"];
 
@@ -242,18 +242,6 @@ fn keys_and_their_ends_survive_a_crash_and_are_not_on_the_disk() {
         let found = bytes.windows(16).any(|it| it == &secret.as_bytes()[..16]);
         assert!(!found, "a secret is in {}", file.display());
     }
-}
-
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        if entry.file_type().unwrap().is_dir() {
-            all.extend(files(&entry.path()));
-        } else {
-            all.push(entry.path());
-        }
-    }
-    all
 }
 
 #[test]

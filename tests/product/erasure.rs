@@ -8,7 +8,7 @@ use mainstay::{Config, Mainstay};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::support::{Client, Server, run, until};
+use crate::support::{Client, Server, files, run, until};
 
 /// What must never be found on the disk.
 const CANARY: &str = "canary-Zoë-4711-sings";
@@ -28,15 +28,6 @@ fn needles() -> Vec<Vec<u8>> {
     ];
     needles.extend(BASE64.iter().map(|text| text.as_bytes().to_vec()));
     needles
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }
 
 /// The file that has a needle, or a half of it: pages and pieces may cut it in two.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::support::{Client, Ended, Server, run, until};
+use crate::support::{Client, Ended, Server, files, run, until};
 
 fn serve(data: &Path) -> Ended {
     let data = data.to_str().unwrap();
@@ -166,13 +166,4 @@ fn a_broken_store_is_set_aside_and_no_answer_changes() {
         (journal["store"]["reached"] == journal["position"]).then_some(())
     });
     assert_eq!(before[0], answers(&client)[0]);
-}
-
-fn files(under: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(under).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }

@@ -2,10 +2,12 @@
 
 mod client;
 mod feed;
+mod files;
 mod server;
 mod wait;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use feed::{Feed, Told, request};
+pub(crate) use files::files;
 pub(crate) use server::{Ended, Server, Working, run, run_under, run_unread, run_with};
 pub(crate) use wait::{now, until};
