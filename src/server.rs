@@ -15,6 +15,7 @@ mod front;
 mod keys;
 mod live;
 mod locks;
+mod metrics;
 mod openapi;
 mod page;
 mod plain;
@@ -53,6 +54,7 @@ use uuid::Uuid;
 
 use self::access::{Access, Door, Rates};
 use self::front::Front;
+use self::metrics::Refusals;
 use self::plain::without_value;
 use self::request::Caller;
 use self::tls::Tls;
@@ -79,6 +81,7 @@ pub(crate) struct App {
     vault: Arc<Vault>,
     live: Arc<live::Live>,
     folds: Folds,
+    refusals: Refusals,
 }
 
 impl App {
@@ -93,6 +96,7 @@ impl App {
             vault: vault.clone(),
             live: live.clone(),
             folds: Folds::default(),
+            refusals: Refusals::new(),
         }
     }
 

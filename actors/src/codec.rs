@@ -94,12 +94,16 @@ pub(crate) fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Option<(T, &[u8
 /// events! {
 ///     /// What happens to a lock.
 ///     LockEvent {
-///         0x0301 v1 LeaseGranted,
+///         0x0301 v 1 LeaseGranted,
+///         // Written as 2; what was written as 1 is read by way of `From`, forever.
+///         0x030a v 2 RefusalRecorded <- 1 RefusalRecordedV1,
 ///     }
 /// }
 /// ```
 macro_rules! events {
-    ($(#[$doc:meta])* $name:ident { $($id:literal v $schema:literal $variant:ident,)+ }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($id:literal v $schema:literal $variant:ident $(<- $old:literal $older:ident)*,)+
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(untagged)]
@@ -144,6 +148,10 @@ macro_rules! events {
                     $(($id, $schema) => {
                         $crate::codec::decode(stringify!($variant), bytes).map(Self::$variant)
                     },)+
+                    $($(($id, $old) => {
+                        let older: $older = $crate::codec::decode(stringify!($variant), bytes)?;
+                        Ok(Self::$variant(older.into()))
+                    },)*)+
                     _ => Err($crate::codec::CodecError::Unknown { type_id, schema }),
                 }
             }

@@ -16,7 +16,7 @@ mod view;
 
 pub use events::{
     LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeaseRevoked, LeftBecause, LockEvent, RefusalRecorded, WaiterLeft, WaiterQueued,
+    LeaseRevoked, LeftBecause, LockEvent, RefusalRecorded, RefusedFor, WaiterLeft, WaiterQueued,
 };
 pub use view::{Holder, LockView, WaiterView};
 
@@ -272,7 +272,8 @@ pub enum LockReject {
         /// When the first of them ends by itself, in milliseconds from now.
         retry_after_ms: u64,
     },
-    /// The token is no live lease: released, expired, revoked, or of another lock.
+    /// The token is no live lease: released, expired, revoked, or of another lock. To renew or
+    /// release by it is recorded, on a lock that ever had a lease.
     #[error("token {token} is no live lease of this lock")]
     NotHeld {
         /// The token shown.

@@ -40,6 +40,7 @@ use mainstay_journal::StreamId;
 use self::rate::Share;
 use self::secret_text::Presented;
 use super::App;
+use super::metrics::Reason;
 use super::problem::Problem;
 use crate::vault::{Vault, VaultError};
 
@@ -84,11 +85,11 @@ impl Access {
         if let Some(because) = key.refusal(now) {
             return Err(No::Known(name(), because));
         }
-        let good = key.good_secrets(now).any(|it| mac.clone().verify_slice(&it.hash.0).is_ok());
-        if !good {
+        let is_it = |hash: &KeyHash| mac.clone().verify_slice(&hash.0).is_ok();
+        let Some(secret) = key.good_secrets(now).find(|it| is_it(&it.hash)) else {
             return Err(No::Known(name(), RefusedBecause::Secret));
-        }
-        Ok(Identity::of_key(presented.name, key.role, key.tenant.as_deref()))
+        };
+        Ok(Identity::of_key(presented.name, key, secret.hash))
     }
 }
 
@@ -102,6 +103,16 @@ enum No {
     Known(String, RefusedBecause),
     /// It cannot be told.
     Problem(Problem),
+}
+
+impl No {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Keyless => Reason::Keyless,
+            Self::Known(_, because) => Reason::of(*because),
+            Self::Unknown | Self::Problem(_) => Reason::Unknown,
+        }
+    }
 }
 
 /// The key of a request: one header, once.
@@ -144,12 +155,17 @@ pub(super) async fn let_in(
         Ok(identity) => identity,
         Err(No::Problem(problem)) => return Ok(refuse(request, &problem)),
         // Costs nothing, and tries nothing.
-        Err(No::Keyless) => return Ok(refuse(request, &unauthorized())),
+        Err(No::Keyless) => {
+            app.refusals.count(Reason::Keyless);
+            return Ok(refuse(request, &unauthorized()));
+        },
         Err(no) => {
             // Beyond this nobody writes down who tries.
             if let Err(problem) = app.rates.of_failure(request.peer_addr().map(|it| it.ip())) {
+                app.refusals.count(Reason::Rate);
                 return Ok(refuse(request, &problem));
             }
+            app.refusals.count(no.reason());
             if let No::Known(name, because) = no {
                 note(&host, name, because, &request);
             }
@@ -158,8 +174,11 @@ pub(super) async fn let_in(
     };
     let share = identity.key_name().and_then(|_| app.rates.of_key(identity.principal()));
     let mut response = match share.as_ref().map_or(Ok(()), Share::check) {
-        Ok(()) => let_known_in(&host, identity, (role, by_tenants), request, next).await?,
-        Err(problem) => refuse(request, &problem),
+        Ok(()) => let_known_in((&host, &app), identity, (role, by_tenants), request, next).await?,
+        Err(problem) => {
+            app.refusals.count(Reason::Rate);
+            refuse(request, &problem)
+        },
     };
     if let Some(share) = share {
         share.write(response.headers_mut());
@@ -169,7 +188,7 @@ pub(super) async fn let_in(
 
 /// Lets somebody through whom the server knows, as far as role and tenant reach.
 async fn let_known_in<B: MessageBody + 'static>(
-    host: &Host,
+    (host, app): (&Host, &App),
     identity: Identity,
     (role, by_tenants): (Role, bool),
     request: ServiceRequest,
@@ -177,10 +196,12 @@ async fn let_known_in<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     if identity.role() < role {
         let problem = wrong_role(&identity, role);
+        app.refusals.count(Reason::Role);
         note_of(host, &identity, RefusedBecause::Role, &request);
         return Ok(refuse(request, &problem));
     }
     if identity.tenant().is_some() && !by_tenants {
+        app.refusals.count(Reason::Tenant);
         note_of(host, &identity, RefusedBecause::Tenant, &request);
         let detail = "this route is for keys of all tenants, and this key is of one";
         let problem = Problem::new(StatusCode::FORBIDDEN, "wrong-tenant", detail);
@@ -191,6 +212,7 @@ async fn let_known_in<B: MessageBody + 'static>(
     if response.response().extensions().contains::<WrongTenant>()
         && let Some(name) = identity.key_name()
     {
+        app.refusals.count(Reason::Tenant);
         let operation = operation(response.request());
         record(host, name.to_owned(), RefusedBecause::Tenant, operation);
     }

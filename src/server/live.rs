@@ -10,6 +10,7 @@
 //! | comes with `Last-Event-ID` or `after` | goes on behind that event; another history is 410 |
 //! | is slow | holds a position and a chunk, never a queue |
 //! | takes nothing for [`STALLED`] | is dropped, with a reason in the log, and in its stream if it can be told |
+//! | came by a key that is taken no more | gets `event: dropped` and its end, before any other event |
 //! | is there when the server stops | gets `event: closing` and its end |
 
 mod filter;
@@ -35,7 +36,7 @@ use utoipa::IntoParams;
 use self::filter::Filter;
 use self::reader::Reader;
 use super::App;
-use super::access::Scope;
+use super::access::Identity;
 use super::page;
 use super::problem::Problem;
 
@@ -87,12 +88,12 @@ pub(super) struct Follow {
 pub(super) async fn follow(
     host: Data<Host>,
     app: Data<App>,
-    scope: Scope,
+    identity: Identity,
     request: HttpRequest,
     query: Query<Follow>,
 ) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
-    let filter = Filter::of(&query, scope)?;
+    let filter = Filter::of(&query, identity.scope().clone())?;
     let last = request.headers().get("last-event-id");
     let after = match (last, &query.after) {
         (Some(last), _) => {
@@ -103,11 +104,12 @@ pub(super) async fn follow(
     };
     let full = || Failure::<DependencyReject>::Busy("the live feed");
     let seat = app.live.join(&log).ok_or_else(full)?;
+    let is_welcome = move || identity.is_still_good(&host);
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(Reader::new(seat, log, filter, after).stream()))
+        .streaming(Reader::new(seat, log, filter, after, is_welcome).stream()))
 }
 
 /// The position of a cursor. One of an earlier epoch is good up to the fork: its event is here.

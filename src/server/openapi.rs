@@ -20,8 +20,8 @@ use utoipa::OpenApi;
 use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
 use super::{
-    batch, dependencies, docs, events, keys, live, locks, problem, readiness, routes, sessions,
-    subjects, travel,
+    batch, dependencies, docs, events, keys, live, locks, metrics, problem, readiness, routes,
+    sessions, subjects, travel,
 };
 
 /// Everything that is served.
@@ -44,7 +44,7 @@ use super::{
         (name = "documents", description = "This document, as JSON and as a page; the problems"),
     ),
     paths(
-        readiness::livez, readiness::readyz, dependencies::show_health,
+        readiness::livez, readiness::readyz, metrics::show, dependencies::show_health,
         dependencies::list, dependencies::show, dependencies::configure, dependencies::force,
         dependencies::ask_permit, dependencies::outcomes,
         sessions::list, sessions::create, sessions::show, sessions::change, sessions::end,

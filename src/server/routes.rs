@@ -8,8 +8,8 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
 use super::access::{Door, Need, door};
 use super::{
-    batch, dependencies, docs, events, keys, live, locks, openapi, problem, readiness, sessions,
-    subjects, travel,
+    batch, dependencies, docs, events, keys, live, locks, metrics, openapi, problem, readiness,
+    sessions, subjects, travel,
 };
 
 /// Takes larger bodies than others do.
@@ -37,6 +37,8 @@ fn outside() -> Vec<At> {
     vec![
         ("/livez", vec![get(open, readiness::livez)]),
         ("/readyz", vec![get(open, readiness::readyz)]),
+        // Figures of all tenants.
+        ("/metrics", vec![get(Need::role(Viewer), metrics::show)]),
         ("/openapi.json", vec![get(open, openapi::show)]),
         ("/docs", vec![get(open, docs::redirect)]),
         ("/docs/{file:.*}", vec![get(open, docs::asset)]),

@@ -4,7 +4,7 @@ use mainstay_actors::dependency::{
     BreakerForced, Cause, DependencyEvent, Evidence, Mode, ObservationWindow,
 };
 use mainstay_actors::key::{KeyEvent, RefusedBecause};
-use mainstay_actors::lock::{LeftBecause, LockEvent};
+use mainstay_actors::lock::{LeftBecause, LockEvent, RefusedFor};
 use mainstay_actors::rate::Rate;
 use mainstay_actors::session::{EndReason, SessionEvent};
 use mainstay_actors::subject::SubjectEvent;
@@ -271,8 +271,12 @@ fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> Stri
             format!("request {} waits for {id} no more: {why}", event.request)
         },
         LockEvent::RefusalRecorded(event) => {
-            let (by, what, whose) = (&event.owner, &event.command, holder(event.token));
-            format!("{by} was refused to {what} {id}: the lease is of {whose}")
+            let (by, what) = (&event.owner, &event.command);
+            let why = match event.because {
+                RefusedFor::Owner => format!("the lease is of {}", holder(event.token)),
+                RefusedFor::Token => format!("token {} is no live lease", event.token),
+            };
+            format!("{by} was refused to {what} {id}: {why}")
         },
     }
 }

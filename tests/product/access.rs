@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Answer, Client, Server, files, run, run_under, until};
+use crate::support::{Answer, Client, Feed, Server, files, run, run_under, until};
 
 const ROLES: [&str; 4] = ["viewer", "operator", "supervisor", "admin"];
 
@@ -242,6 +242,37 @@ fn keys_and_their_ends_survive_a_crash_and_are_not_on_the_disk() {
         let found = bytes.windows(16).any(|it| it == &secret.as_bytes()[..16]);
         assert!(!found, "a secret is in {}", file.display());
     }
+}
+
+/// The live feed under a key, and what ends it; nothing recorded afterwards goes out.
+fn feed_ends(guarded: &Guarded, key: &str, end: impl FnOnce()) {
+    let mut feed = Feed::open_with(guarded.server.address(), "stream=lock/room", key);
+    let lock = guarded.as_who(&guarded.admin);
+    let take = json!({ "owner": "ann", "ttl_ms": 60_000 });
+    let lease = lock.post("/api/v1/locks/room/acquire", &take).expect(200);
+    assert_eq!(feed.expect().data["type"], "LeaseGranted");
+    end();
+    let lease = json!({ "owner": "ann", "token": lease.number("token") });
+    lock.post("/api/v1/locks/room/release", &lease).expect(200);
+    let told = feed.next().unwrap();
+    assert_eq!((told.event.as_str(), &told.id), ("dropped", &String::new()));
+    assert_eq!(told.data["reason"], "its key is taken no more");
+    assert_eq!(feed.next(), None);
+}
+
+#[test]
+fn a_feed_ends_with_its_key() {
+    let guarded = Guarded::start();
+    let admin = guarded.as_who(&guarded.admin);
+    let revoked = guarded.key("revoked", "viewer", None);
+    feed_ends(&guarded, &revoked, || {
+        let why = json!({ "reason": "lost" });
+        admin.post("/api/v1/keys/revoked/revoke", &why).expect(200);
+    });
+    let rotated = guarded.key("rotated", "viewer", None);
+    feed_ends(&guarded, &rotated, || {
+        admin.post("/api/v1/keys/rotated/rotate", &json!({ "overlap_ms": 0 })).expect(200);
+    });
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod exposure;
 mod idempotency;
 mod live;
 mod locks;
+mod metrics;
 mod openapi;
 mod openings;
 mod probes;

@@ -4,8 +4,8 @@
 //! |---|---|---|---|---|
 //! | `Acquire` | `LeaseGranted` | `Held`, or `WaiterQueued` with `wait_ms` | – | – |
 //! | `Acquire` again, same request | the same lease, `LeaseClaimed` once | still waiting | `RequestSpent` | – |
-//! | `Renew` | `LeaseRenewed` | – | `NotHeld` | `HeldByOther`, `RefusalRecorded` |
-//! | `Release` | `LeaseReleased` | – | `NotHeld` | `HeldByOther`, `RefusalRecorded` |
+//! | `Renew` | `LeaseRenewed` | – | `NotHeld`, `RefusalRecorded` | `HeldByOther`, `RefusalRecorded` |
+//! | `Release` | `LeaseReleased` | – | `NotHeld`, `RefusalRecorded` | `HeldByOther`, `RefusalRecorded` |
 //! | `ForceRelease` | `LeaseRevoked` for one or all | – | `NotHeld` | `LeaseRevoked` |
 //! | `Check` | `valid: true` | – | `valid: false` | `valid: true` |
 //! | `Show` | live leases and waiters | – | – | – |

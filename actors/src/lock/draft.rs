@@ -93,7 +93,7 @@ pub(super) struct Draft<'a> {
     pub(super) left: SmallVec<[&'a str; 2]>,
     pub(super) events: Vec<LockEvent>,
     pub(super) answers: Vec<Answer<Lock>>,
-    last_token: u64,
+    pub(super) last_token: u64,
     delayed_until: Option<Timestamp>,
     /// Leases ended in this decision.
     ends: usize,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Claim;
+use super::{Claim, LockReject};
 use crate::codec::events;
 use crate::time::Timestamp;
 
@@ -18,7 +18,7 @@ events! {
         0x0307 v 1 LeaseExtended,
         0x0308 v 1 WaiterQueued,
         0x0309 v 1 WaiterLeft,
-        0x030a v 1 RefusalRecorded,
+        0x030a v 2 RefusalRecorded <- 1 RefusalRecordedV1,
     }
 }
 
@@ -121,15 +121,54 @@ pub enum LeftBecause {
     SessionEnded,
 }
 
-/// A renew or release with the wrong owner; at most one a second is recorded.
+/// A renew or release with the wrong owner, or with a token that is no live lease; at most one a
+/// second is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalRecorded {
-    /// The lease that was named.
+    /// The token that was shown.
     pub token: u64,
     /// Who claimed to hold it.
     pub owner: String,
     /// What was tried: `renew` or `release`.
     pub command: String,
+    /// What was wrong.
+    pub because: RefusedFor,
     /// When.
     pub at: Timestamp,
+}
+
+/// What was wrong with a renew or a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedFor {
+    /// The lease is another owner's.
+    Owner,
+    /// The token is no live lease: its time is over, or it never was one.
+    Token,
+}
+
+/// Schema 1 of [`RefusalRecorded`], of when only wrong owners were recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusalRecordedV1 {
+    token: u64,
+    owner: String,
+    command: String,
+    at: Timestamp,
+}
+
+impl RefusedFor {
+    /// What the one who showed the token is told.
+    pub(crate) const fn reject(self, token: u64) -> LockReject {
+        match self {
+            Self::Owner => LockReject::HeldByOther { token },
+            Self::Token => LockReject::NotHeld { token },
+        }
+    }
+}
+
+impl From<RefusalRecordedV1> for RefusalRecorded {
+    fn from(older: RefusalRecordedV1) -> Self {
+        let RefusalRecordedV1 { token, owner, command, at } = older;
+        Self { token, owner, command, because: RefusedFor::Owner, at }
+    }
 }

@@ -2,7 +2,7 @@
 
 use mainstay_actors::lock::{
     LeaseReleased, LeaseRevoked, Lock, LockCommand, LockEvent, LockReject, LockReply,
-    RefusalRecorded,
+    RefusalRecorded, RefusedFor,
 };
 use mainstay_actors::machine::{Again, Machine};
 
@@ -94,9 +94,13 @@ fn a_sessions_end_and_a_recorded_refusal_are_answered_again() {
     let released = LeaseReleased { token: 1, session: Some("default/s1".to_owned()) };
     assert_eq!(again(&lock, "r1", &[released.into()]), Again::Reply(Ok(LockReply::Done)));
     let (owner, command) = ("eve".to_owned(), "renew".to_owned());
-    let refused = RefusalRecorded { token: 7, owner, command, at: at(0) };
+    let because = RefusedFor::Owner;
+    let refused = RefusalRecorded { token: 7, owner, command, because, at: at(0) };
     let held = Again::Reply(Err(LockReject::HeldByOther { token: 7 }));
-    assert_eq!(again(&lock, "r1", &[refused.into()]), held);
+    assert_eq!(again(&lock, "r1", &[refused.clone().into()]), held);
+    let stale = RefusalRecorded { because: RefusedFor::Token, ..refused };
+    let gone = Again::Reply(Err(LockReject::NotHeld { token: 7 }));
+    assert_eq!(again(&lock, "r1", &[stale.into()]), gone);
 }
 
 #[test]

@@ -117,6 +117,21 @@ fn another_owners_release_is_refused_and_recorded_once_a_second() {
 }
 
 #[test]
+fn a_token_that_is_no_lease_any_more_is_refused_and_recorded_once_a_second() {
+    let mut lock = Entity::<Lock>::given();
+    assert_eq!(lock.when(renew(1, "eve")).names(), "-", "nobody's lock records nothing");
+    let token = token_of(lock.when(acquire(claim("ann"))));
+    lock.when(release(token, "ann"));
+    let stale = lock.when(renew(token, "ann"));
+    assert_eq!(stale.names(), "RefusalRecorded");
+    assert_eq!(stale.reject(), LockReject::NotHeld { token });
+    lock.wait_ms(999);
+    assert_eq!(lock.when(release(token, "ann")).names(), "-");
+    lock.wait_ms(1);
+    assert_eq!(lock.when(release(token, "ann")).names(), "RefusalRecorded");
+}
+
+#[test]
 fn a_delay_follows_an_expiry_but_not_a_release() {
     let mut delayed = claim("ann");
     delayed.delay_ms = 5_000;

@@ -4,7 +4,7 @@ use mainstay_actors::codec::Payload;
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
     LeaseRevoked, LeftBecause, Lock, LockCommand, LockEvent, LockReply, Mode, RefusalRecorded,
-    WaiterLeft, WaiterQueued,
+    RefusedFor, WaiterLeft, WaiterQueued,
 };
 use mainstay_actors::machine::Machine;
 
@@ -160,8 +160,14 @@ fn events(token: u64) -> Vec<LockEvent> {
         LeaseExtended { boot: 1, leases: vec![(token, expires_at)], claim_by: expires_at }.into(),
         WaiterQueued { claim: bobs, deadline: expires_at }.into(),
         WaiterLeft { request: "r1".to_owned(), why: LeftBecause::Deadline }.into(),
-        RefusalRecorded { token, owner: "eve".to_owned(), command: "renew".to_owned(), at: at(0) }
-            .into(),
+        RefusalRecorded {
+            token,
+            owner: "eve".to_owned(),
+            command: "renew".to_owned(),
+            because: RefusedFor::Owner,
+            at: at(0),
+        }
+        .into(),
     ]
 }
 

@@ -9,7 +9,7 @@ use mainstay_actors::key::{
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
     LeaseRevoked, LeftBecause, LockEvent, Mode as LockMode, Range, RangeUnit, RefusalRecorded,
-    WaiterLeft, WaiterQueued,
+    RefusedFor, WaiterLeft, WaiterQueued,
 };
 use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
@@ -159,7 +159,14 @@ fn lock() -> Vec<LockEvent> {
         LeaseExtended { boot: 2, leases: vec![(5, U)], claim_by: T }.into(),
         WaiterQueued { claim, deadline: U }.into(),
         WaiterLeft { request: text("r1"), why: LeftBecause::SessionEnded }.into(),
-        RefusalRecorded { token: 5, owner: text("eve"), command: text("renew"), at: T }.into(),
+        RefusalRecorded {
+            token: 5,
+            owner: text("eve"),
+            command: text("renew"),
+            because: RefusedFor::Token,
+            at: T,
+        }
+        .into(),
     ]
 }
 
@@ -221,6 +228,19 @@ fn sealed_values_lie_in_the_payload_as_they_are() {
     let mut bytes = Vec::new();
     session()[0].encode(&mut bytes).expect("it can be written");
     assert!(bytes.ends_with(&[4, b'c', b'a', b'r', b't', 2, 0, b'3']));
+}
+
+/// What was written before there was another reason than the owner.
+#[test]
+fn a_refusal_of_schema_1_is_read_as_one_for_its_owner() {
+    let bytes =
+        [5, 3, b'e', b'v', b'e', 5, b'r', b'e', b'n', b'e', b'w', 0xfc, 0x40, 0x42, 0x0f, 0];
+    let older = LockEvent::decode(0x030a, 1, &bytes).expect("it can be read");
+    let because = RefusedFor::Owner;
+    let (owner, command) = (text("eve"), text("renew"));
+    assert_eq!(older, RefusalRecorded { token: 5, owner, command, because, at: T }.into());
+    assert_eq!(older.type_id(), (0x030a, 2));
+    assert!(LockEvent::decode(0x030a, 1, &bytes[..15]).is_err());
 }
 
 #[test]

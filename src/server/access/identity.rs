@@ -6,8 +6,8 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
-use mainstay_actors::host::{tags, tenant_of_lock};
-use mainstay_actors::key::Role;
+use mainstay_actors::host::{Host, tags, tenant_of_lock};
+use mainstay_actors::key::{KeyFacts, KeyHash, Role};
 use mainstay_actors::lock::Lock;
 use mainstay_actors::machine::Machine;
 use mainstay_actors::session::Session;
@@ -24,6 +24,8 @@ pub(in crate::server) struct Identity {
     principal: Arc<str>,
     role: Role,
     scope: Scope,
+    /// The keyed hash of the secret it came by.
+    secret: Option<KeyHash>,
 }
 
 /// Marks a problem that is to be recorded.
@@ -33,13 +35,24 @@ pub(in crate::server) struct WrongTenant;
 impl Identity {
     /// Without a key, from this machine.
     pub(super) fn local() -> Self {
-        Self { principal: Arc::from("local"), role: Role::Admin, scope: Scope(None) }
+        Self { principal: Arc::from("local"), role: Role::Admin, scope: Scope(None), secret: None }
     }
 
-    /// By a key.
-    pub(super) fn of_key(name: &str, role: Role, tenant: Option<&str>) -> Self {
+    /// By a key, and one of its secrets.
+    pub(super) fn of_key(name: &str, key: &KeyFacts, secret: KeyHash) -> Self {
         let principal = Arc::from([PREFIX, name].concat());
-        Self { principal, role, scope: Scope(tenant.map(Arc::from)) }
+        let scope = Scope(key.tenant.as_deref().map(Arc::from));
+        Self { principal, role: key.role, scope, secret: Some(secret) }
+    }
+
+    /// Whether it would be let in again: answers that last ask before each part they send.
+    pub(in crate::server) fn is_still_good(&self, host: &Host) -> bool {
+        let (Some(name), Some(secret)) = (self.key_name(), self.secret) else { return true };
+        let (Some(keys), Some(now)) = (host.keys(), host.now()) else { return false };
+        let state = keys.get(name);
+        state.as_ref().and_then(|state| state.key.as_ref()).is_some_and(|key| {
+            key.refusal(now).is_none() && key.good_secrets(now).any(|it| it.hash == secret)
+        })
     }
 
     /// As events name it.

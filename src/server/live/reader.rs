@@ -21,7 +21,7 @@ const CHUNK_BYTES: usize = 16 * 1024;
 const CHUNK_EVENTS: usize = 256;
 
 /// A reader; it holds no event between two chunks.
-pub(super) struct Reader {
+pub(super) struct Reader<W> {
     seat: Seat,
     log: Arc<dyn EventLog>,
     filter: Filter,
@@ -29,11 +29,19 @@ pub(super) struct Reader {
     /// When it took the last chunk; `None` before the first.
     took: Option<Instant>,
     over: bool,
+    /// Whether its key is still taken.
+    is_welcome: W,
 }
 
-impl Reader {
-    pub(super) fn new(seat: Seat, log: Arc<dyn EventLog>, filter: Filter, after: u64) -> Self {
-        Self { seat, log, filter, after, took: None, over: false }
+impl<W: Fn() -> bool> Reader<W> {
+    pub(super) fn new(
+        seat: Seat,
+        log: Arc<dyn EventLog>,
+        filter: Filter,
+        after: u64,
+        is_welcome: W,
+    ) -> Self {
+        Self { seat, log, filter, after, took: None, over: false, is_welcome }
     }
 
     /// Its chunks; each is made when the socket has taken the one before.
@@ -64,7 +72,13 @@ impl Reader {
                 return Some(self.end("closing", "the server stops"));
             }
             let before = self.after;
-            match self.chunk().await {
+            let chunk = self.chunk().await;
+            // Behind the read, which may have waited: nothing that was recorded after the key was
+            // taken back leaves.
+            if !(self.is_welcome)() {
+                return Some(self.end("dropped", "its key is taken no more"));
+            }
+            match chunk {
                 Ok(chunk) if !chunk.is_empty() => return Some(chunk.into()),
                 // Nothing that it wants, and maybe more behind it.
                 Ok(_) if self.after > before => continue,
@@ -139,7 +153,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl<W> Drop for Reader<W> {
     fn drop(&mut self) {
         if self.over {
             return;

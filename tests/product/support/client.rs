@@ -112,7 +112,10 @@ impl Client {
 
     /// The body of a 200 as it is.
     pub(crate) fn get_bytes(&self, path: &str) -> Vec<u8> {
-        let mut answer = self.agent.get(format!("{}{path}", self.url)).call().unwrap();
+        let request = self.agent.get(format!("{}{path}", self.url));
+        let headers = self.headers.iter();
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+        let mut answer = request.call().unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         answer.body_mut().read_to_vec().unwrap()
     }

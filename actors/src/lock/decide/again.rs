@@ -8,7 +8,7 @@
 //! | | neither | `RequestSpent` |
 //! | it released or revoked leases | | how many |
 //! | its session's leases ended | | done |
-//! | it was refused as another's | | `HeldByOther` |
+//! | it was refused | | `HeldByOther` or `NotHeld`, as it was |
 //! | it renewed, or only time did something | | decide again: it changes nothing twice |
 
 use smol_str::SmolStr;
@@ -44,7 +44,7 @@ pub(crate) fn answer_again(
                 return Again::Reply(Ok(LockReply::Done));
             },
             LockEvent::RefusalRecorded(event) => {
-                return Again::Reply(Err(LockReject::HeldByOther { token: event.token }));
+                return Again::Reply(Err(event.because.reject(event.token)));
             },
             LockEvent::LeaseReleased(_) | LockEvent::LeaseRevoked(_) => released += 1,
             LockEvent::LeaseGranted(_)

@@ -5,7 +5,8 @@ use smol_str::SmolStr;
 use super::{check, check_owner};
 use crate::lock::draft::{Draft, Ruling, lease};
 use crate::lock::{
-    LeaseReleased, LeaseRenewed, LeaseRevoked, LockReject, LockReply, RefusalRecorded, TTL_MS,
+    LeaseReleased, LeaseRenewed, LeaseRevoked, LockReject, LockReply, RefusalRecorded, RefusedFor,
+    TTL_MS,
 };
 use crate::time::Timestamp;
 
@@ -71,7 +72,8 @@ pub(super) fn session_ended(draft: &mut Draft<'_>, session: &str) {
     draft.drop_waiters_of(session);
 }
 
-/// The lease's TTL, if `owner` holds it; a refusal is recorded at most once a second.
+/// The lease's TTL, if `owner` holds it; a refusal is recorded at most once a second. A lock that
+/// never had a lease is nobody's, and records nothing.
 fn held_by(
     draft: &mut Draft<'_>,
     token: u64,
@@ -79,13 +81,15 @@ fn held_by(
     command: &str,
     now: Timestamp,
 ) -> Result<u64, LockReject> {
-    let Some(grant) = draft.grant(token) else { return Err(LockReject::NotHeld { token }) };
-    if grant.claim.owner == owner {
-        return Ok(grant.claim.ttl_ms);
-    }
-    if draft.refusal_at.is_none_or(|last| now >= last.plus_ms(REFUSAL_EVERY_MS)) {
+    let because = match draft.grant(token) {
+        Some(grant) if grant.claim.owner == owner => return Ok(grant.claim.ttl_ms),
+        Some(_) => RefusedFor::Owner,
+        None => RefusedFor::Token,
+    };
+    let rested = draft.refusal_at.is_none_or(|last| now >= last.plus_ms(REFUSAL_EVERY_MS));
+    if rested && draft.last_token > 0 {
         let command = command.to_owned();
-        draft.events.push(RefusalRecorded { token, owner, command, at: now }.into());
+        draft.events.push(RefusalRecorded { token, owner, command, because, at: now }.into());
     }
-    Err(LockReject::HeldByOther { token })
+    Err(because.reject(token))
 }
