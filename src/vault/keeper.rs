@@ -159,7 +159,10 @@ impl Writer {
             },
             (What::Destroy, _) => {},
         }
-        let known = written.get(&name).map(|(place, _)| *place).or_else(|| self.slots.place(name));
+        let known = match written.get(&name) {
+            Some((place, _)) => Some(*place),
+            None => self.slots.place(name)?,
+        };
         let place = known.unwrap_or(*free);
         self.slots.reach(place.saturating_add(1))?;
         match what {

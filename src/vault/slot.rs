@@ -93,6 +93,12 @@ pub(super) fn is_sound(slot: &Slot) -> bool {
     slot.ends_with(&sum(slot).to_le_bytes())
 }
 
+/// The same slot, of a subject: one whose name alone was damaged is sound again.
+pub(super) fn named(mut slot: Slot, name: Name) -> Slot {
+    put(&mut slot, 1, &name.0);
+    slot
+}
+
 /// Its first byte.
 pub(super) fn state(slot: &Slot) -> u8 {
     slot.first().copied().unwrap_or_default()

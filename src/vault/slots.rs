@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A slot that was cut short by a crash does not match its checksum: that subject's key is damaged,
-//! the others are not. An erased slot stays for ever: it is how `erased` is remembered.
+//! the others are not. A slot whose name alone was damaged is found by its checksum. An erased slot stays for ever: it is how `erased` is remembered.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::slot::{
     ERASED, Key, LIVE, MAGIC, SLOT_BYTES, Slot, empty, filled, header, is_of, is_sound, key, name,
-    offset, random_key, state,
+    named, offset, random_key, state,
 };
 use super::{Name, VaultError};
 
@@ -34,6 +34,9 @@ const GROWTH: u32 = 4_096;
 const OF_OTHERS: u32 = 6;
 /// Slots that are read at once.
 const READ_SLOTS: usize = 1_024;
+
+/// Damaged slots that are looked at for a name that no slot has.
+const MOST_DAMAGED: usize = 1_024;
 
 /// What the slots say about a subject.
 pub(super) enum Found {
@@ -53,6 +56,8 @@ pub(super) struct Slots {
 #[derive(Debug, Default)]
 struct Places {
     by_name: HashMap<[u8; 16], u32, BuildHasherDefault<OfName>>,
+    /// Slots that do not match their checksum: whose they are may be what was damaged.
+    damaged: Vec<u32>,
     /// The slot behind the last one in use, and the one behind the end of the file.
     free: u32,
     end: u32,
@@ -83,10 +88,8 @@ impl Slots {
     pub(super) fn find(&self, name: Name) -> io::Result<Found> {
         // Held while the slot is read: nobody sees one half of an erasure.
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        let place = places.by_name.get(&name.0).copied();
-        let Some(place) = place else { return Ok(Found::Nothing) };
-        let mut slot = empty();
-        self.file.read_exact_at(&mut slot[..], offset(place))?;
+        let Some(place) = self.place_among(&places, name)? else { return Ok(Found::Nothing) };
+        let slot = named(self.read(place)?, name);
         drop(places);
         Ok(if !is_sound(&slot) {
             Found::Damaged
@@ -129,9 +132,29 @@ impl Slots {
     }
 
     /// The slot of a subject.
-    pub(super) fn place(&self, name: Name) -> Option<u32> {
+    pub(super) fn place(&self, name: Name) -> io::Result<Option<u32>> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        places.by_name.get(&name.0).copied()
+        self.place_among(&places, name)
+    }
+
+    /// By name; or the damaged slot that is sound under this name, which nothing but a damaged
+    /// name explains.
+    fn place_among(&self, places: &Places, name: Name) -> io::Result<Option<u32>> {
+        if let Some(place) = places.by_name.get(&name.0) {
+            return Ok(Some(*place));
+        }
+        for place in &places.damaged {
+            if is_sound(&named(self.read(*place)?, name)) {
+                return Ok(Some(*place));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, place: u32) -> io::Result<Slot> {
+        let mut slot = empty();
+        self.file.read_exact_at(&mut slot[..], offset(place))?;
+        Ok(slot)
     }
 
     /// The first slot that was never used.
@@ -157,7 +180,6 @@ impl Slots {
 /// Reads which slots there are.
 fn read(file: &File, path: &Path, secret: &[u8; 16]) -> Result<Places, VaultError> {
     let mut places = Places::default();
-    let mut damaged = 0;
     let mut some = Zeroizing::new(vec![0; READ_SLOTS * SLOT_BYTES]);
     loop {
         let bytes = read_at_most(file, &mut some, offset(places.end))?;
@@ -170,7 +192,9 @@ fn read(file: &File, path: &Path, secret: &[u8; 16]) -> Result<Places, VaultErro
                 places.free = 1;
             } else if slot.iter().any(|byte| *byte != 0) {
                 let known = places.by_name.insert(name(&slot), places.end);
-                damaged += usize::from(!is_sound(&slot) || known.is_some());
+                if !is_sound(&slot) || known.is_some() {
+                    places.damaged.push(places.end);
+                }
                 places.free = places.end + 1;
             }
             places.end += 1;
@@ -182,10 +206,11 @@ fn read(file: &File, path: &Path, secret: &[u8; 16]) -> Result<Places, VaultErro
     if places.end == 0 {
         return Err(VaultError::Failed(format!("{} is empty; put it back", path.display())));
     }
-    if damaged > 0 {
-        let path = path.display();
+    if !places.damaged.is_empty() {
+        let (damaged, path) = (places.damaged.len(), path.display());
         tracing::error!(damaged, "keys in {path} are damaged; put it back from a copy");
     }
+    places.damaged.truncate(MOST_DAMAGED);
     Ok(places)
 }
 

@@ -146,6 +146,27 @@ fn a_torn_slot_is_damage_of_one_subject_who_can_still_be_erased() {
 }
 
 #[test]
+fn a_slot_with_a_damaged_name_is_still_its_subjects_and_dies_with_it() {
+    let (data, ann, ben) = two();
+    damage(data.path(), SLOT + 3);
+    let vault = opened(data.path());
+    assert_eq!(open(&vault, "ann", &ann).unwrap(), "soap");
+    assert_eq!(open(&vault, "ben", &ben).unwrap(), "tea");
+    let anew = seal(&vault, "ann", "salt");
+    assert_eq!(open(&vault, "ann", &anew).unwrap(), "salt");
+    seal(&vault, "carl", "rum");
+    let key = slot(data.path(), 1)[17..49].to_vec();
+    vault.destroy("t", "ann").unwrap();
+    assert_eq!(open(&vault, "ann", &ann), Err(VaultError::Erased));
+    drop(vault);
+    let bytes = fs::read(file(data.path())).unwrap();
+    assert!(!bytes.windows(8).any(|part| part == &key[..8]));
+    let vault = opened(data.path());
+    assert_eq!(open(&vault, "ann", &ann), Err(VaultError::Erased));
+    assert_eq!(open(&vault, "ben", &ben).unwrap(), "tea");
+}
+
+#[test]
 fn without_the_file_old_values_stay_sealed_and_new_ones_work() {
     let (data, ann, _) = two();
     fs::remove_file(file(data.path())).unwrap();

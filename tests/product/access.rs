@@ -1,6 +1,7 @@
 //! Keys and roles, on a server that needs keys.
 
 mod tenants;
+mod tricks;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,6 +5,8 @@
 //! | loopback | this machine, or one of `server.names` | this machine, or one of `server.origins` |
 //! | another address | one of `server.names`, if there are any | any: a page has no key unless it is given one |
 //!
+//! The path and query of every request must be text, too.
+//!
 //! A page of one of `server.origins` may read the answers (CORS); of another, no browser lets it.
 
 use std::net::IpAddr;
@@ -16,7 +18,9 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderName, ORIGIN};
+use actix_web::http::uri::PathAndQuery;
 use actix_web::middleware::Next;
+use percent_encoding::percent_decode_str;
 
 use super::foreign;
 use crate::config::{List, ServerConfig, parts};
@@ -93,13 +97,20 @@ impl Gate {
     }
 }
 
+/// What is no text is not read as another text: the framework would put U+FFFD into a query.
+fn check_text(head: &RequestHead) -> Result<(), Problem> {
+    let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let is_text = !target.contains('%') || percent_decode_str(target).decode_utf8().is_ok();
+    if is_text { Ok(()) } else { Err(Problem::bad("the path and its query must be UTF-8")) }
+}
+
 /// Lets a request pass, or refuses it.
 pub(super) async fn pass(
     gate: Arc<Gate>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    match gate.check(request.head()) {
+    match gate.check(request.head()).and_then(|()| check_text(request.head())) {
         Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(refused) => Ok(request.into_response(refused.error_response()).map_into_right_body()),
     }

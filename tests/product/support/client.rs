@@ -179,10 +179,10 @@ impl Client {
     }
 
     /// Sends bytes as they are; gives the status line and all that follows.
-    pub(crate) fn raw(&self, request: &str) -> String {
+    pub(crate) fn raw(&self, request: impl AsRef<[u8]>) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_ref()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
