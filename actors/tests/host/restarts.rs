@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use mainstay_actors::dependency::Mode;
 use mainstay_actors::gate::{Outcome, Report};
+use mainstay_actors::host::Host;
+use mainstay_actors::key::{Key, KeyCommand, KeyHash, RefusedBecause, Role};
 use mainstay_actors::lock::{Lock, LockCommand, LockEvent, LockReply};
+use mainstay_actors::machine::Machine;
+use mainstay_journal::StreamId;
 use tokio::time::sleep;
 
 use super::support::{Rig, acquire, breaker, lock, lock_events, meta, virtually};
@@ -101,6 +105,36 @@ fn a_journal_that_is_over_an_hour_ahead_is_continued_only_on_request() {
         let LockEvent::LeaseGranted(first) = &lock_events(&*log, "pool")[0] else { panic!() };
         let LockEvent::LeaseGranted(second) = &lock_events(&*log, "other")[0] else { panic!() };
         assert!(second.expires_at >= first.expires_at, "time went back");
+    });
+}
+
+#[test]
+fn a_key_that_has_expired_stays_so_when_the_wall_clock_goes_back() {
+    let rig = Rig::default();
+    let refusal = |host: &Host| {
+        let key = host.keys().unwrap().get("ops").unwrap();
+        key.key.as_ref().unwrap().refusal(host.now().unwrap())
+    };
+    virtually(async {
+        let (host, _log) = rig.start().await;
+        let create = KeyCommand::Create {
+            role: Role::Admin,
+            tenant: None,
+            hash: KeyHash([7; 32]),
+            life_ms: Some(30 * 60_000),
+        };
+        let stream = StreamId::new(Key::KIND, "ops").unwrap();
+        host.ask::<Key>(stream, create, meta()).await.unwrap();
+        assert_eq!(refusal(&host), None);
+        sleep(Duration::from_mins(40)).await;
+        acquire(&host, "pool", "anna", 60_000).await;
+        assert_eq!(refusal(&host), Some(RefusedBecause::Expired));
+    });
+    // The wall clock of the next start is 40 minutes behind the journal.
+    let rig = rig.cut();
+    virtually(async {
+        let (host, _log) = rig.start().await;
+        assert_eq!(refusal(&host), Some(RefusedBecause::Expired));
     });
 }
 
