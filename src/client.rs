@@ -4,6 +4,7 @@
 //!   Mainstay::client("booking") ──► Client ─┬─ lock(name)        ──► Lease
 //!                                           ├─ session(id)       ──► get, touch, patch, end
 //!                                           ├─ sessions()        ──► create, of_subject
+//!                                           ├─ subject(id)       ──► consents, hold, erase
 //!                                           ├─ dependency(name)  ──► Permit
 //!                                           └─ health()
 //! ```
@@ -23,6 +24,7 @@ use crate::dependency::Dependency;
 use crate::lock::Lock;
 use crate::session::{Session, Sessions};
 use crate::stay::Mainstay;
+use crate::subject::Subject;
 use crate::vault::{Vault, VaultError};
 
 /// The principal of [`Mainstay::lock`] and its sisters.
@@ -59,6 +61,12 @@ impl Client {
     #[must_use]
     pub fn session(&self, id: impl Into<String>) -> Session {
         self.sessions().session(id)
+    }
+
+    /// A subject of the tenant `default`; see [`Sessions::subject`].
+    #[must_use]
+    pub fn subject(&self, id: impl Into<String>) -> Subject {
+        self.sessions().subject(id)
     }
 
     /// A dependency by name.

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | leases that renew themselves and tell when they are lost | [`Mainstay::lock`], [`lock`] |
 //! | sessions: create, get, touch, patch, end, list | [`Mainstay::sessions`], [`session`] |
+//! | whom they are about: consents, holds, erasure | [`Client::subject`], [`subject`] |
 //! | may a call be made, and how did it go | [`Mainstay::dependency`], [`dependency`] |
 //! | the global health | [`Mainstay::health`] |
 //! | the same in a name of its own, from any task | [`Mainstay::client`], [`Client`] |
@@ -42,6 +43,7 @@ pub mod probe;
 pub mod server;
 pub mod session;
 mod stay;
+pub mod subject;
 pub mod travel;
 pub mod vault;
 

@@ -30,6 +30,7 @@ use mainstay_actors::session::{SessionCommand, SessionReject, SessionReply};
 use mainstay_journal::{Cursor, StreamId};
 
 use crate::client::{Client, Unavailable, told};
+use crate::subject::Subject;
 use crate::vault::VaultError;
 
 /// The machine behind it.
@@ -68,6 +69,13 @@ impl Sessions {
     pub fn session(&self, id: impl Into<String>) -> Session {
         let Self { client, tenant } = self.clone();
         Session { client, tenant, id: id.into() }
+    }
+
+    /// A subject of this tenant. Nothing is asked yet.
+    #[must_use]
+    pub fn subject(&self, id: impl Into<String>) -> Subject {
+        let Self { client, tenant } = self.clone();
+        Subject::new(client, tenant, id.into())
     }
 
     /// The live sessions of a subject, newest first. Await it.

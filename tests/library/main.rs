@@ -11,3 +11,4 @@ mod leaving;
 mod losing;
 mod permits;
 mod sessions;
+mod subjects;
