@@ -13,6 +13,7 @@ mod audit;
 mod config;
 mod diff;
 mod exit;
+mod journal_key;
 mod keys;
 mod online;
 mod pages;
@@ -30,8 +31,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use mainstay_journal::Keyring;
+
 use self::exit::Failed;
-use crate::config::{Config, DEFAULT_PORT};
+use crate::config::{Config, DEFAULT_PORT, JournalConfig};
 
 /// A resilience kernel whose memory cannot be lost.
 #[derive(Debug, Parser)]
@@ -53,6 +56,7 @@ enum Verb {
     Audit(audit::Audit),
     Verify(verify::Verify),
     Keys(keys::Keys),
+    JournalKey(journal_key::JournalKey),
     Subject(subject::Subject),
     Config(config::Config),
     Completions(pages::Completions),
@@ -65,6 +69,24 @@ struct DataArgs {
     /// Data directory
     #[arg(long, value_name = "DIR", env = "MAINSTAY__SERVER__DATA", default_value = DEFAULT_DATA)]
     data: PathBuf,
+}
+
+/// What opens blocks at rest.
+#[derive(Debug, Args)]
+struct JournalKey {
+    /// File with the keys of a sealed journal
+    #[arg(long, value_name = "FILE", env = "MAINSTAY__JOURNAL__KEY_FILE")]
+    journal_key: Option<PathBuf>,
+}
+
+impl JournalKey {
+    fn config(&self) -> JournalConfig {
+        JournalConfig { key_file: self.journal_key.clone(), ..JournalConfig::default() }
+    }
+
+    fn keyring(&self) -> Result<Keyring, Failed> {
+        self.config().keyring().map_err(|error| Failed::usage(error.to_string()))
+    }
 }
 
 const DEFAULT_DATA: &str = "./mainstay-data";
@@ -88,6 +110,7 @@ pub fn run() -> ExitCode {
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Keys(verb) => verb.run(),
+        Verb::JournalKey(verb) => verb.run(),
         Verb::Subject(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),

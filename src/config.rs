@@ -28,9 +28,10 @@ pub use server::{DEFAULT_PORT, ServerConfig, TlsConfig, is_host, parts};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mainstay_actors::dependency::Settings;
+use mainstay_journal::{Keyring, KeyringError};
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured. An unknown key is an error.
@@ -59,6 +60,18 @@ pub struct Config {
 pub struct JournalConfig {
     /// Which implementation; `local` keeps segments and store in the data directory.
     pub url: JournalUrl,
+    /// The file with the keys of blocks at rest, the newest last; none: they lie in the plain.
+    pub key_file: Option<PathBuf>,
+}
+
+impl JournalConfig {
+    /// The keys of blocks at rest.
+    ///
+    /// # Errors
+    /// The file gives none.
+    pub fn keyring(&self) -> Result<Keyring, KeyringError> {
+        self.key_file.as_ref().map_or_else(|| Ok(Keyring::default()), Keyring::read)
+    }
 }
 
 /// Which journal.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
-use mainstay_journal::{EventLog, LocalLog};
+use mainstay_journal::{EventLog, LocalLog, Options};
 
 use crate::config::Config;
 use crate::vault::Vault;
@@ -141,9 +141,12 @@ fn options(config: &Config, accept_clock: bool) -> HostOptions {
 
 /// Opens the journal of a data directory, and then the vault: the directory is ours by then.
 fn open_local(config: &Config, vault: Arc<Vault>) -> OpenLog {
-    let (data, options) = (config.server.data.clone(), config.limits.journal());
+    let (data, journal) = (config.server.data.clone(), config.journal.clone());
+    let options = config.limits.journal();
     Box::new(move |mut sink| {
         let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
+        let keyring = journal.keyring().map_err(|error| StartError::Refused(error.to_string()))?;
+        let options = Options { keyring, ..options };
         let log = LocalLog::open(&data, &options, sink)?;
         vault.open().map_err(|error| StartError::Refused(error.to_string()))?;
         Ok(Arc::new(log) as Arc<dyn EventLog>)

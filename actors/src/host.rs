@@ -85,9 +85,33 @@ pub enum StartError {
     /// Acknowledged events are damaged, and the other copy could not give them.
     #[error("{0}")]
     Damaged(String),
+    /// The key of its blocks is not at hand.
+    #[error("{0}")]
+    Sealed(String),
     /// The journal, the clock or the machine said no.
     #[error("{0}")]
     Refused(String),
+}
+
+impl StartError {
+    /// As [`Readiness`] tells it.
+    pub(crate) fn told(&self) -> Readiness {
+        let cause = match self {
+            Self::Damaged(_) => FailedStart::Damaged,
+            Self::Sealed(_) => FailedStart::Sealed,
+            Self::Refused(_) => FailedStart::Refused,
+        };
+        Readiness::Failed { reason: self.to_string(), cause }
+    }
+
+    /// From what [`Readiness`] told.
+    pub(crate) fn of(cause: FailedStart, reason: &str) -> Self {
+        match cause {
+            FailedStart::Damaged => Self::Damaged(reason.to_owned()),
+            FailedStart::Sealed => Self::Sealed(reason.to_owned()),
+            FailedStart::Refused => Self::Refused(reason.to_owned()),
+        }
+    }
 }
 
 impl From<String> for StartError {
@@ -100,6 +124,7 @@ impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Damaged { .. } => Self::Damaged(error.to_string()),
+            OpenError::Sealed { .. } => Self::Sealed(error.to_string()),
             _ => Self::Refused(error.to_string()),
         }
     }
@@ -171,9 +196,21 @@ pub enum Readiness {
     Failed {
         /// Why.
         reason: String,
-        /// Acknowledged events are damaged.
-        damaged: bool,
+        /// Of which kind that is.
+        cause: FailedStart,
     },
+}
+
+/// Of which kind the reason is that a start failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedStart {
+    /// Acknowledged events are damaged.
+    Damaged,
+    /// The key of the journal's blocks is not at hand.
+    Sealed,
+    /// Another.
+    Refused,
 }
 
 impl std::fmt::Display for Readiness {

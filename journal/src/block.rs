@@ -5,11 +5,16 @@
 //! │ magic … journal id … first … previous hash    │ record record record │ of the rest │
 //! └───────────────────────────────────────────────┴──────────────────────┴─────────────┘
 //! ```
+//!
+//! Under a key the body is sealed, bound to its header; the hash covers what is stored.
+
+use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
 use crate::bytes::Fields;
 use crate::codec;
+use crate::keyring::{Keyring, SEAL_BYTES};
 use crate::record::{MAX_RECORD_BYTES, RecordRef};
 
 /// The format this version writes, and the newest it reads.
@@ -37,6 +42,8 @@ pub(crate) type Hash = [u8; HASH_BYTES];
 pub(crate) struct Header {
     pub(crate) journal: [u8; 16],
     pub(crate) segment: u64,
+    /// Of the key that sealed the body; 0 if none did.
+    pub(crate) key: u32,
     pub(crate) epoch: u32,
     pub(crate) first: u64,
     pub(crate) group: u64,
@@ -56,7 +63,7 @@ impl Header {
         out.extend_from_slice(&[SHA_256, 0]);
         out.extend_from_slice(&self.journal);
         out.extend_from_slice(&self.segment.to_le_bytes());
-        out.extend_from_slice(&0_u32.to_le_bytes());
+        out.extend_from_slice(&self.key.to_le_bytes());
         out.extend_from_slice(&self.epoch.to_le_bytes());
         out.extend_from_slice(&self.first.to_le_bytes());
         out.extend_from_slice(&self.group.to_le_bytes());
@@ -90,12 +97,13 @@ impl Header {
         let (count, body_bytes) = (fields.u16()?, fields.u32()?);
         let previous = fields.array()?;
         let body = usize::try_from(body_bytes).ok()?;
-        let known = format == FORMAT && algorithm == SHA_256 && compression == 0 && key == 0;
+        let sealed = if key == 0 { 0 } else { SEAL_BYTES };
+        let known = format == FORMAT && algorithm == SHA_256 && compression == 0;
         if !known
             || flags & !LAST_OF_GROUP != 0
             || count == 0
             || count > MAX_BLOCK_RECORDS
-            || body > MAX_RECORD_BYTES.max(MAX_BLOCK_BYTES)
+            || body > MAX_RECORD_BYTES.max(MAX_BLOCK_BYTES) + sealed
             || first == 0
             || group > first
         {
@@ -105,6 +113,7 @@ impl Header {
         Some(Ok(Self {
             journal,
             segment,
+            key,
             epoch,
             first,
             group,
@@ -148,47 +157,98 @@ pub(crate) enum Bad {
     Chain,
     #[error("the block does not begin at the next position")]
     Position,
+    #[error("the block is sealed under the key {0:08x}, which is not at hand")]
+    Key(u32),
+    #[error("the block does not open under the key {0:08x}: it was made with another")]
+    Sealed(u32),
 }
 
-/// A block whose hash was checked.
+impl Bad {
+    /// Whether a key is missing, and the bytes are as they were written.
+    pub(crate) fn is_locked(self) -> bool {
+        matches!(self, Self::Key(_) | Self::Sealed(_))
+    }
+}
+
+/// Whose blocks are read: the journal, and the keys of their bodies. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    pub(crate) journal: [u8; 16],
+    pub(crate) keyring: Keyring,
+}
+
+/// A block as it is stored, its hash checked.
 #[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) header: Header,
+    /// All of it.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) hash: Hash,
+    body: &'a [u8],
+}
+
+impl<'a> Stored<'a> {
+    /// Reads the block at the start of `bytes` and checks its hash and its journal.
+    pub(crate) fn parse(bytes: &'a [u8], journal: &[u8; 16]) -> Result<Self, Bad> {
+        let block = Self::split(bytes)?;
+        let (covered, _) = block.bytes.split_last_chunk::<HASH_BYTES>().ok_or(Bad::Short)?;
+        if Hash::from(Sha256::digest(covered)) != block.hash {
+            return Err(Bad::Hash);
+        }
+        if block.header.journal != *journal {
+            return Err(Bad::Journal);
+        }
+        Ok(block)
+    }
+
+    /// The parts of a block whose hash nobody checks.
+    fn split(bytes: &'a [u8]) -> Result<Self, Bad> {
+        let header = Header::parse(bytes)?;
+        let (bytes, _) = bytes.split_at_checked(header.block_bytes()).ok_or(Bad::Short)?;
+        let (covered, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(Bad::Short)?;
+        let (_, body) = covered.split_at_checked(HEADER_BYTES).ok_or(Bad::Short)?;
+        Ok(Self { header, bytes, hash: *hash, body })
+    }
+
+    /// Opens its body.
+    pub(crate) fn open(self, keyring: &Keyring) -> Result<Block<'a>, Bad> {
+        let Self { header, bytes, hash, body } = self;
+        let body = match header.key {
+            0 => Cow::Borrowed(body),
+            key => {
+                let bound_to = bytes.get(..HEADER_BYTES).ok_or(Bad::Short)?;
+                Cow::Owned(keyring.open(key, bound_to, body)?)
+            },
+        };
+        Ok(Block { header, bytes, body, hash })
+    }
+}
+
+/// A block whose hash was checked, and whose body is open.
+#[derive(Debug)]
 pub(crate) struct Block<'a> {
     pub(crate) header: Header,
     /// All of it, as stored.
     pub(crate) bytes: &'a [u8],
-    pub(crate) body: &'a [u8],
+    body: Cow<'a, [u8]>,
     pub(crate) hash: Hash,
 }
 
 impl<'a> Block<'a> {
-    /// Reads the block at the start of `bytes` and checks its hash and its journal.
-    pub(crate) fn parse(bytes: &'a [u8], journal: &[u8; 16]) -> Result<Self, Bad> {
-        let header = Header::parse(bytes)?;
-        let (bytes, _) = bytes.split_at_checked(header.block_bytes()).ok_or(Bad::Short)?;
-        let (covered, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(Bad::Short)?;
-        if Hash::from(Sha256::digest(covered)) != *hash {
-            return Err(Bad::Hash);
-        }
-        if header.journal != *journal {
-            return Err(Bad::Journal);
-        }
-        let (_, body) = covered.split_at_checked(HEADER_BYTES).ok_or(Bad::Short)?;
-        Ok(Self { header, bytes, body, hash: *hash })
+    /// Reads the block at the start of `bytes`, checks its hash and its journal, and opens it.
+    pub(crate) fn parse(bytes: &'a [u8], opener: &Opener) -> Result<Self, Bad> {
+        Stored::parse(bytes, &opener.journal)?.open(&opener.keyring)
     }
 
-    /// Reads a block that was checked before or just made.
-    pub(crate) fn trusted(bytes: &'a [u8]) -> Option<Self> {
-        let header = Header::parse(bytes).ok()?;
-        let (bytes, _) = bytes.split_at_checked(header.block_bytes())?;
-        let (covered, hash) = bytes.split_last_chunk::<HASH_BYTES>()?;
-        let (_, body) = covered.split_at_checked(HEADER_BYTES)?;
-        Some(Self { header, bytes, body, hash: *hash })
+    /// Reads a block that was just made.
+    pub(crate) fn trusted(bytes: &'a [u8], keyring: &Keyring) -> Option<Self> {
+        Stored::split(bytes).ok()?.open(keyring).ok()
     }
 
     /// Its records in order; an `Err` ends them.
-    pub(crate) fn records(&self) -> Records<'a> {
+    pub(crate) fn records(&self) -> Records<'_> {
         Records {
-            rest: self.body,
+            rest: &self.body,
             epoch: self.header.epoch,
             next: self.header.first,
             left: self.header.count,
@@ -196,8 +256,8 @@ impl<'a> Block<'a> {
     }
 
     /// The record at `position`, which must lie in this block.
-    pub(crate) fn record(&self, position: u64) -> Result<RecordRef<'a>, Bad> {
-        let mut rest = self.body;
+    pub(crate) fn record(&self, position: u64) -> Result<RecordRef<'_>, Bad> {
+        let mut rest = &*self.body;
         let mut next = self.header.first;
         loop {
             let (bytes, tail) = codec::split(rest).ok_or(Bad::Records)?;

@@ -190,8 +190,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Place, decode, encode, measure, split};
-    use crate::block::Block;
-    use crate::{Append, Cursor, Draft, Envelope, Request, StreamId, Tag};
+    use crate::block::{Block, Opener};
+    use crate::{Append, Cursor, Draft, Envelope, Keyring, Request, StreamId, Tag};
 
     fn appends() -> impl Strategy<Value = Append> {
         let draft = (
@@ -267,8 +267,10 @@ mod tests {
             }
             let _ = split(&bytes);
             let _ = decode(&bytes, 1, 1);
-            let _ = Block::parse(&bytes, &[0; 16]);
-            if let Some(block) = Block::trusted(&bytes) {
+            let keyring = Keyring::default();
+            let opener = Opener { journal: [0; 16], keyring: keyring.clone() };
+            let _ = Block::parse(&bytes, &opener);
+            if let Some(block) = Block::trusted(&bytes, &keyring) {
                 let _ = block.records().count();
                 let _ = block.record(block.header.first);
             }

@@ -56,6 +56,17 @@ pub enum OpenError {
         /// What was found instead.
         reason: String,
     },
+    /// Its blocks are sealed under a key that is not at hand.
+    #[error(
+        "open {path}: {reason}; nothing was changed: name the file that holds the key with \
+         --journal-key, or as journal.key_file"
+    )]
+    Sealed {
+        /// The segment file.
+        path: PathBuf,
+        /// Which key it needs, and which there are.
+        reason: String,
+    },
     /// The operating system said no.
     #[error("{doing} {path}: {source}")]
     Io {

@@ -3,6 +3,9 @@
 //! ```text
 //! kept/NAME   [length 4][checksum 8][bytes …] … [0][checksum of the pieces' number]
 //! ```
+//!
+//! Under a key the highest bit of a length is set, and the bytes are the key's id and what it sealed,
+//! bound to the number of the piece.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -11,22 +14,31 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::disk::{self, Disk, DiskFile};
+use crate::keyring::{Keyring, SEAL_BYTES};
 use crate::log::KeptWriter;
 
 /// Bytes of a piece.
 const PIECE_BYTES: usize = 64 * 1024;
 const HEAD_BYTES: usize = 12;
+/// In the length of a piece that is sealed.
+const SEALED: u32 = 1 << 31;
+const ID_BYTES: usize = 4;
 /// A big file is handed to the disk in steps of so many pieces, so that one long sync does not stand
 /// in the way of the journal's own.
 const SYNC_PIECES: u64 = 64;
 
 /// Writes a file under a name of its own, and gives it its name once it is on the disk.
-pub(crate) fn write(disk: &dyn Disk, path: &Path, fill: KeptWriter<'_>) -> io::Result<()> {
+pub(crate) fn write(
+    disk: &dyn Disk,
+    path: &Path,
+    keyring: &Keyring,
+    fill: KeptWriter<'_>,
+) -> io::Result<()> {
     let directory = path.parent().unwrap_or(path);
     disk.create_dir(directory)?;
     let young = path.with_extension("new");
     let file = disk.create(&young)?;
-    let mut pieces = Pieces { file: &*file, piece: Vec::new(), at: 0, count: 0 };
+    let mut pieces = Pieces { file: &*file, keyring, piece: Vec::new(), at: 0, count: 0 };
     fill(&mut pieces)?;
     pieces.end()?;
     file.sync()?;
@@ -36,16 +48,17 @@ pub(crate) fn write(disk: &dyn Disk, path: &Path, fill: KeptWriter<'_>) -> io::R
 
 struct Pieces<'f> {
     file: &'f dyn DiskFile,
+    keyring: &'f Keyring,
     piece: Vec<u8>,
     at: u64,
     count: u64,
 }
 
 impl Pieces<'_> {
-    fn put(&mut self, checksum: u64) -> io::Result<()> {
+    fn put(&mut self, flags: u32, checksum: u64) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.piece.len());
         let length = u32::try_from(self.piece.len()).unwrap_or(u32::MAX);
-        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&(length | flags).to_le_bytes());
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes.append(&mut self.piece);
         self.file.write_at(&bytes, self.at)?;
@@ -57,7 +70,7 @@ impl Pieces<'_> {
         if !self.piece.is_empty() {
             self.flush()?;
         }
-        self.put(xxh3_64(&self.count.to_le_bytes()))
+        self.put(0, xxh3_64(&self.count.to_le_bytes()))
     }
 }
 
@@ -76,17 +89,29 @@ impl Write for Pieces<'_> {
         if self.piece.is_empty() {
             return Ok(());
         }
-        self.put(xxh3_64(&self.piece))?;
+        let mut flags = 0;
+        let sealed = self.keyring.seal(&self.count.to_le_bytes(), &self.piece);
+        if let Some((sealed, id)) = sealed.zip(self.keyring.newest()) {
+            self.piece = [&id.to_le_bytes()[..], &sealed].concat();
+            flags = SEALED;
+        }
+        self.put(flags, xxh3_64(&self.piece))?;
         self.count += 1;
         if self.count.is_multiple_of(SYNC_PIECES) { self.file.sync() } else { Ok(()) }
     }
 }
 
 /// Opens what was kept; `None` if nothing was.
-pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Box<dyn Read + Send>>> {
+pub(crate) fn read(
+    disk: &dyn Disk,
+    path: &Path,
+    keyring: &Keyring,
+) -> io::Result<Option<Box<dyn Read + Send>>> {
     match disk.open(path, false) {
         Ok(file) => {
-            Ok(Some(Box::new(Checked { file, piece: Vec::new(), used: 0, at: 0, count: 0 })))
+            let keyring = keyring.clone();
+            let piece = Vec::new();
+            Ok(Some(Box::new(Checked { file, keyring, piece, used: 0, at: 0, count: 0 })))
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -95,6 +120,7 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Box<dyn Re
 
 struct Checked {
     file: Arc<dyn DiskFile>,
+    keyring: Keyring,
     piece: Vec<u8>,
     used: usize,
     at: u64,
@@ -110,8 +136,9 @@ impl Checked {
         let (Some(length), Some(checksum)) = (fields.u32(), fields.u64()) else {
             return Err(damaged("is cut short"));
         };
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > PIECE_BYTES {
+        let is_sealed = length & SEALED != 0;
+        let length = usize::try_from(length & !SEALED).unwrap_or(usize::MAX);
+        if length > PIECE_BYTES + ID_BYTES + SEAL_BYTES {
             return Err(damaged("has a piece that is too long"));
         }
         self.piece.resize(length, 0);
@@ -122,6 +149,12 @@ impl Checked {
         };
         if filled < length || sum != checksum {
             return Err(damaged("does not match its checksum"));
+        }
+        if is_sealed {
+            let (id, sealed) = self.piece.split_first_chunk().ok_or_else(|| damaged("is short"))?;
+            let bound_to = self.count.to_le_bytes();
+            let opened = self.keyring.open(u32::from_le_bytes(*id), &bound_to, sealed);
+            self.piece = opened.map_err(|bad| damaged(&format!("does not open: {bad}")))?;
         }
         (self.used, self.count) = (0, self.count + 1);
         self.at += (HEAD_BYTES + length) as u64;
@@ -153,17 +186,18 @@ mod tests {
     use std::io::Read;
 
     use super::{read, write};
+    use crate::Keyring;
     use crate::disk::RealDisk;
 
     fn keep(directory: &std::path::Path, bytes: &[u8]) -> std::path::PathBuf {
         let path = directory.join("kept").join("name");
-        write(&RealDisk, &path, &mut |out| out.write_all(bytes)).unwrap();
+        write(&RealDisk, &path, &Keyring::default(), &mut |out| out.write_all(bytes)).unwrap();
         path
     }
 
     fn all(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        read(&RealDisk, path)?.unwrap().read_to_end(&mut bytes)?;
+        read(&RealDisk, path, &Keyring::default())?.unwrap().read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -175,7 +209,8 @@ mod tests {
             let path = keep(directory.path(), &bytes);
             assert_eq!(all(&path).unwrap(), bytes);
         }
-        assert!(read(&RealDisk, &directory.path().join("nothing")).unwrap().is_none());
+        let nothing = directory.path().join("nothing");
+        assert!(read(&RealDisk, &nothing, &Keyring::default()).unwrap().is_none());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod faulty;
 mod heads;
 mod identify;
 mod kept;
+mod keyring;
 mod layout;
 mod local;
 mod log;
@@ -39,6 +40,7 @@ mod spare;
 mod stats;
 mod store;
 mod terms;
+mod unlock;
 mod verify;
 mod view;
 mod writer;
@@ -47,6 +49,7 @@ pub use block::FORMAT;
 pub use error::{OpenError, ReadError};
 #[cfg(feature = "test-support")]
 pub use faulty::{Fault, FaultyLog, FaultySink};
+pub use keyring::{Keyring, KeyringError};
 pub use layout::Identity;
 pub use local::{LocalLog, Options};
 pub use log::{

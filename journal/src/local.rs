@@ -14,10 +14,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
+use crate::block::Opener;
 use crate::disk::{Disk, Held, RealDisk};
 use crate::error::{OpenError, ReadError};
 use crate::identify::identify;
 use crate::kept;
+use crate::keyring::Keyring;
 use crate::layout::{self, Identity, Layout};
 use crate::log::{
     Append, EventLog, Full, KeptWriter, LogStatus, Query, ReadLog, Sink, Snapshot, Visit,
@@ -26,6 +28,7 @@ use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Opened, Recovered, recover};
 use crate::spare::Spares;
 use crate::store::{Store, StoreBrake};
+use crate::unlock::check_keys;
 use crate::view::{View, lock};
 use crate::writer::{Bounds, Job, Parts, Shared, Writer};
 
@@ -56,6 +59,8 @@ pub struct Options {
     pub store_limit: Duration,
     /// The id of a journal that is made; random if `None`.
     pub journal_id: Option<[u8; 16]>,
+    /// The keys of blocks at rest. Default: none, blocks lie in the plain.
+    pub keyring: Keyring,
     /// Where files lie. Default: [`RealDisk`].
     pub disk: Arc<dyn Disk>,
 }
@@ -74,6 +79,7 @@ impl Default for Options {
             store_lag: 131_072,
             store_limit: Duration::from_secs(30),
             journal_id: None,
+            keyring: Keyring::default(),
             disk: Arc::new(RealDisk),
         }
     }
@@ -136,11 +142,13 @@ impl LocalLog {
         let layout = Layout { root: directory.to_path_buf() };
         let disk = Arc::clone(&options.disk);
         let (identity, held) = identify(&*disk, &layout, options)?;
+        let opener = Opener { journal: identity.journal, keyring: options.keyring.clone() };
+        check_keys(&*disk, &layout, &opener)?;
         let zero_to = (threads && options.spares > 0).then_some(options.segment_bytes);
-        let store = start_store(&*disk, &layout, &identity, options)?;
-        let recovered = recover(&disk, &layout, &identity, zero_to, store.as_ref());
+        let store = start_store(&*disk, &layout, &opener, options)?;
+        let recovered = recover(&disk, &layout, &identity, &opener, zero_to, store.as_ref());
         let recovered = recovered.inspect_err(|_| stop(store.as_ref()))?;
-        let view = View::new(identity.journal, recovered.segments.clone(), recovered.head);
+        let view = View::new(opener, recovered.segments.clone(), recovered.head);
         let view = Arc::new(view);
         index_open(&view, &recovered).inspect_err(|_| stop(store.as_ref()))?;
         if let Some(store) = &store {
@@ -243,14 +251,14 @@ fn stop(store: Option<&Arc<Store>>) {
 fn start_store(
     disk: &dyn Disk,
     layout: &Layout,
-    identity: &Identity,
+    opener: &Opener,
     options: &Options,
 ) -> Result<Option<Arc<Store>>, OpenError> {
     if !options.store {
         return Ok(None);
     }
     let newest = layout::list_segments(disk, layout)?.pop().map(|(month, _)| month);
-    Ok(Some(Store::start(layout.clone(), identity.journal, newest, options.store_limit)))
+    Ok(Some(Store::start(layout.clone(), opener.clone(), newest, options.store_limit)))
 }
 
 /// Makes the open segment's index from its records.
@@ -296,7 +304,7 @@ impl ReadLog for LocalLog {
     }
 
     fn kept(&self, name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
-        kept::read(&*self.disk, &self.layout.kept(name))
+        kept::read(&*self.disk, &self.layout.kept(name), &self.view.opener.keyring)
     }
 
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
@@ -338,7 +346,7 @@ impl EventLog for LocalLog {
     }
 
     fn keep(&self, name: &str, write: KeptWriter<'_>) -> io::Result<()> {
-        kept::write(&*self.disk, &self.layout.kept(name), write)
+        kept::write(&*self.disk, &self.layout.kept(name), &self.view.opener.keyring, write)
     }
 
     fn close(&self) {

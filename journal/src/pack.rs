@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::block::{
     HASH_BYTES, HEADER_BYTES, Hash, Header, MAX_BLOCK_BYTES, MAX_BLOCK_RECORDS, segment_id,
 };
+use crate::keyring::{Keyring, SEAL_BYTES};
 use crate::segment::Mark;
 
 /// What stays the same while a segment grows, and the end of its chain.
@@ -27,6 +28,7 @@ pub(crate) struct Chain {
 #[derive(Debug)]
 pub(crate) struct Packer {
     pub(crate) chain: Chain,
+    keyring: Keyring,
     pub(crate) buffer: Vec<u8>,
     /// One per block: first position, offset in the buffer, first time.
     pub(crate) marks: Vec<Mark>,
@@ -38,9 +40,10 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    pub(crate) fn new(chain: Chain) -> Self {
+    pub(crate) fn new(chain: Chain, keyring: Keyring) -> Self {
         Self {
             chain,
+            keyring,
             buffer: Vec::new(),
             marks: Vec::new(),
             group: 0,
@@ -64,8 +67,9 @@ impl Packer {
     /// Puts a record of `size` bytes at the next position; `write` appends exactly these bytes.
     pub(crate) fn push(&mut self, at_us: u64, size: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let filled = self.buffer.len() - self.start;
+        let around = HASH_BYTES + self.keyring.newest().map_or(0, |_| SEAL_BYTES);
         let full = self.count == MAX_BLOCK_RECORDS
-            || (self.count > 0 && filled + size + HASH_BYTES > MAX_BLOCK_BYTES);
+            || (self.count > 0 && filled + size + around > MAX_BLOCK_BYTES);
         if full {
             self.seal(false);
         }
@@ -92,10 +96,13 @@ impl Packer {
         if chain.segment == 0 {
             chain.segment = segment_id(&chain.journal, chain.epoch, first, &chain.hash);
         }
-        let body = self.buffer.len() - self.start - HEADER_BYTES;
+        let plain = self.buffer.len() - self.start - HEADER_BYTES;
+        let key = self.keyring.newest();
+        let body = plain + key.map_or(0, |_| SEAL_BYTES);
         let header = Header {
             journal: chain.journal,
             segment: chain.segment,
+            key: key.unwrap_or_default(),
             epoch: chain.epoch,
             first,
             group: self.group,
@@ -105,9 +112,16 @@ impl Packer {
             body_bytes: u32::try_from(body).unwrap_or(u32::MAX),
             previous: chain.hash,
         };
+        let header = header.bytes();
+        let body_at = self.start + HEADER_BYTES;
+        let sealed = self.buffer.get(body_at..).and_then(|body| self.keyring.seal(&header, body));
+        if let Some(sealed) = sealed {
+            self.buffer.truncate(body_at);
+            self.buffer.extend_from_slice(&sealed);
+        }
         if let Some(block) = self.buffer.get_mut(self.start..) {
             if let Some(room) = block.get_mut(..HEADER_BYTES) {
-                room.copy_from_slice(&header.bytes());
+                room.copy_from_slice(&header);
             }
             chain.hash = Sha256::digest(block).into();
         }

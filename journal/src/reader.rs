@@ -11,13 +11,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::block::Opener;
 use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::error::{OpenError, ReadError};
+use crate::keyring::Keyring;
 use crate::layout::{self, Identity, Layout};
 use crate::log::{LogStatus, Query, ReadLog, Visit};
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Stop, Whole, examine, later_group, rest};
 use crate::segment::{Mark, Segment};
+use crate::unlock::{check_keys, sealed};
 use crate::view::{View, lock};
 
 const POLL: Duration = Duration::from_millis(20);
@@ -50,18 +53,32 @@ impl Reader {
         Self::open_on(directory, Arc::new(RealDisk))
     }
 
+    /// Opens the journal in a directory, whose blocks may be sealed under these keys.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_under(directory: impl AsRef<Path>, keyring: &Keyring) -> Result<Self, OpenError> {
+        Self::begin(directory.as_ref(), keyring, Arc::new(RealDisk))
+    }
+
     /// Opens a journal on another disk.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open_on(directory: impl AsRef<Path>, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
-        let layout = Layout { root: directory.as_ref().to_path_buf() };
+        Self::begin(directory.as_ref(), &Keyring::default(), disk)
+    }
+
+    fn begin(directory: &Path, keyring: &Keyring, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
+        let layout = Layout { root: directory.to_path_buf() };
         let identity = Identity::read(&*disk, &layout)?.ok_or_else(|| OpenError::NotAJournal {
             path: layout.root.clone(),
             reason: "it has no JOURNAL".into(),
         })?;
         let head = Cursor { epoch: identity.epoch, position: 0 };
-        let view = View::new(identity.journal, Vec::new(), head);
+        let opener = Opener { journal: identity.journal, keyring: keyring.clone() };
+        check_keys(&*disk, &layout, &opener)?;
+        let view = View::new(opener, Vec::new(), head);
         let reader = Self { layout, disk, identity, view, tail: Mutex::default() };
         reader.refresh()?;
         Ok(reader)
@@ -89,7 +106,7 @@ impl Reader {
                 *tail = Tail { first, whole: Whole::before(first) };
             }
             let before = std::mem::take(&mut tail.whole);
-            tail.whole = Self::read_on(&file, &path, self.identity.journal, before)?;
+            tail.whole = Self::read_on(&file, &path, &self.view.opener, before)?;
             if tail.whole.end == 0 {
                 continue;
             }
@@ -104,18 +121,21 @@ impl Reader {
     fn read_on(
         file: &Arc<dyn DiskFile>,
         path: &Path,
-        journal: [u8; 16],
+        opener: &Opener,
         mut whole: Whole,
     ) -> Result<Whole, OpenError> {
         let io = |source| OpenError::Io { doing: "read", path: path.into(), source };
         let mut doubts = 0;
         loop {
             let before = whole.end;
-            let (now, stop) = examine(file, journal, whole, None).map_err(io)?;
+            let (now, stop) = examine(file, opener, whole, None).map_err(io)?;
             whole = now;
             let Stop { bad: Some(bad), offset, position, .. } = stop else { return Ok(whole) };
+            if bad.is_locked() {
+                return Err(sealed(path, bad, &opener.keyring));
+            }
             let behind = rest(&**file, whole.end).map_err(io)?;
-            if !later_group(&behind, &journal, &stop, whole.segment) {
+            if !later_group(&behind, &opener.journal, &stop, whole.segment) {
                 return Ok(whole);
             }
             doubts = if whole.end == before { doubts + 1 } else { 0 };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::block::{Bad, Block, Hash, MAGIC};
+use crate::block::{Bad, Block, Hash, MAGIC, Opener, Stored};
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::OpenError;
 use crate::layout::{Identity, Layout};
@@ -22,6 +22,7 @@ use crate::pack::Chain;
 use crate::record::Cursor;
 use crate::segment::{Mark, Segment, Step, Walk};
 use crate::store::Store;
+use crate::unlock::sealed;
 use crate::view::Second;
 
 /// How long a journal waits for a store that may hold what its segments have lost: opening the store
@@ -78,14 +79,14 @@ pub(crate) struct Stop {
 /// Reads a segment's whole groups from where `whole` ends, with the store's help if there is one.
 pub(crate) fn examine(
     file: &Arc<dyn DiskFile>,
-    journal: [u8; 16],
+    opener: &Opener,
     mut whole: Whole,
     second: Option<(&dyn Second, &str)>,
 ) -> io::Result<(Whole, Stop)> {
     let mut ahead: Option<Whole> = None;
     let next = whole.last + 1;
     let mut stop = Stop { bad: None, offset: whole.end, group: next, position: next };
-    let mut walk = Walk::new(Arc::clone(file), journal, whole.end, u64::MAX, 256 * 1024);
+    let mut walk = Walk::new(Arc::clone(file), opener, whole.end, u64::MAX, 256 * 1024);
     loop {
         let state = ahead.as_ref().unwrap_or(&whole);
         let (next, chained) = (state.last + 1, (state.end > 0).then_some(state.hash));
@@ -107,7 +108,7 @@ pub(crate) fn examine(
             Ok(taken) => taken,
             Err(bad) => {
                 let bytes = second.and_then(|(second, month)| second.block_at(month, next));
-                let block = bytes.as_deref().and_then(|bytes| Block::parse(bytes, &journal).ok());
+                let block = bytes.as_deref().and_then(|bytes| Block::parse(bytes, opener).ok());
                 let Some(block) = block.filter(|block| fits(block).is_ok()) else {
                     let ended = walk.header()?.is_ok_and(|header| header.is_none());
                     stop.bad = (!ended).then_some(bad);
@@ -116,7 +117,7 @@ pub(crate) fn examine(
                 let at_us = last_time(&block).unwrap_or_default();
                 walk = Walk::new(
                     Arc::clone(file),
-                    journal,
+                    opener,
                     offset + block.bytes.len() as u64,
                     u64::MAX,
                     256 * 1024,
@@ -213,7 +214,7 @@ pub(crate) fn later_group(bytes: &[u8], journal: &[u8; 16], stop: &Stop, segment
     let mut from = bytes;
     while let Some(start) = from.windows(MAGIC.len()).position(|window| window == MAGIC) {
         let found = from.get(start..).unwrap_or_default();
-        if let Ok(block) = Block::parse(found, journal) {
+        if let Ok(block) = Stored::parse(found, journal) {
             let same = segment == 0 || block.header.segment == segment;
             if same && block.header.group > stop.group {
                 return true;
@@ -229,6 +230,7 @@ pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     layout: &Layout,
     identity: &Identity,
+    opener: &Opener,
     zero_to: Option<u64>,
     store: Option<&Arc<Store>>,
 ) -> Result<Recovered, OpenError> {
@@ -236,7 +238,7 @@ pub(crate) fn recover(
     let mut opened = Opened::default();
     let chain =
         Chain { journal: identity.journal, epoch: identity.epoch, segment: 0, hash: [0; 32] };
-    let sealed = |(month, first): &(String, u64)| {
+    let shut = |(month, first): &(String, u64)| {
         let path = layout.segment(month, *first);
         Segment::new(*first, month.clone(), path, Arc::clone(disk))
     };
@@ -245,17 +247,16 @@ pub(crate) fn recover(
         let io = |error| OpenError::io("read", path.clone(), error);
         let source = disk.open(&path, false).map_err(io)?;
         let (mut whole, mut stop) =
-            examine(&source, identity.journal, Whole::before(first), None).map_err(io)?;
+            examine(&source, opener, Whole::before(first), None).map_err(io)?;
         let mut behind = rest(&*source, whole.end).map_err(io)?;
         // Opening waits for the store only if that may hold what is missing here.
         if let Some(store) = store.filter(|store| store.may_hold(whole.last + 1)) {
             store.wait_tried(PATIENCE);
             let second = Some((&**store as &dyn Second, month.as_str()));
-            (whole, stop) =
-                examine(&source, identity.journal, Whole::before(first), second).map_err(io)?;
+            (whole, stop) = examine(&source, opener, Whole::before(first), second).map_err(io)?;
             behind = rest(&*source, whole.end).map_err(io)?;
         }
-        check(&path, &whole, &stop, &behind, &identity.journal)?;
+        check(&path, &whole, &stop, &behind, opener)?;
         if !behind.is_empty() {
             opened.cut = Some(move_aside(&**disk, layout, &path, whole.end, &behind)?);
         }
@@ -267,8 +268,8 @@ pub(crate) fn recover(
             continue;
         }
         let file = rewrite(&**disk, &source, &path, &whole, zero_to)?;
-        let mut segments: Vec<_> = listed.iter().map(|entry| Arc::new(sealed(entry))).collect();
-        let open = sealed(&(month, first)).growing(Arc::clone(&file), &whole.marks, whole.end);
+        let mut segments: Vec<_> = listed.iter().map(|entry| Arc::new(shut(entry))).collect();
+        let open = shut(&(month, first)).growing(Arc::clone(&file), &whole.marks, whole.end);
         segments.push(Arc::new(open));
         return Ok(Recovered {
             segments,
@@ -291,10 +292,14 @@ fn check(
     whole: &Whole,
     stop: &Stop,
     behind: &[u8],
-    journal: &[u8; 16],
+    opener: &Opener,
 ) -> Result<(), OpenError> {
+    // Whole bytes, which a key is missing for, are never cut.
+    if let Some(bad) = stop.bad.filter(|bad| bad.is_locked()) {
+        return Err(sealed(path, bad, &opener.keyring));
+    }
     let (path, offset) = (path.to_path_buf(), stop.offset);
-    if later_group(behind, journal, stop, whole.segment) {
+    if later_group(behind, &opener.journal, stop, whole.segment) {
         let reason = stop.bad.unwrap_or(Bad::Magic).to_string();
         return Err(OpenError::Damaged { path, offset, position: stop.position, reason });
     }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use crate::block::{Bad, Block, HEADER_BYTES, Header};
+use crate::block::{Bad, Block, HEADER_BYTES, Header, Opener, Stored};
 use crate::disk::{self, Disk, DiskFile};
 use crate::postings::Postings;
 
@@ -190,7 +190,7 @@ impl Segment {
             }
         }
         let mut fresh = Marks { complete: true, ..Marks::default() };
-        let mut walk = Walk::new(self.file()?, [0; 16], 0, self.end(), 256 * 1024);
+        let mut walk = Headers::new(self.file()?, 0, self.end(), 256 * 1024);
         while let Ok(Some((header, offset))) = walk.header()? {
             let mark = Mark { first: header.first, offset, at_us: header.first_at_us };
             if mark.first >= self.first {
@@ -206,16 +206,15 @@ impl Segment {
     }
 
     /// Walks from `offset` to the durable end.
-    pub(crate) fn walk(&self, journal: [u8; 16], offset: u64, chunk: usize) -> io::Result<Walk> {
-        Ok(Walk::new(self.file()?, journal, offset, self.end(), chunk))
+    pub(crate) fn walk(&self, opener: &Opener, offset: u64, chunk: usize) -> io::Result<Walk> {
+        Ok(Walk::new(self.file()?, opener, offset, self.end(), chunk))
     }
 }
 
-/// Goes through the blocks of a file with a buffer of bounded size.
+/// Goes through the headers of a file with a buffer of bounded size.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct Headers {
     file: Arc<dyn DiskFile>,
-    journal: [u8; 16],
     buffer: Vec<u8>,
     filled: usize,
     base: u64,
@@ -224,10 +223,17 @@ pub(crate) struct Walk {
     chunk: usize,
 }
 
+/// Goes through the blocks of a file.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    headers: Headers,
+    opener: Opener,
+}
+
 /// What lies at a walk's place.
 #[derive(Debug)]
 pub(crate) enum Step<'w> {
-    /// A whole block, its hash checked; the walk stands behind it.
+    /// A whole block, its hash checked and its body open; the walk stands behind it.
     Block(Block<'w>),
     /// Nothing, or zeros; the walk stays.
     End,
@@ -235,15 +241,9 @@ pub(crate) enum Step<'w> {
     Bad(Bad),
 }
 
-impl Walk {
-    pub(crate) fn new(
-        file: Arc<dyn DiskFile>,
-        journal: [u8; 16],
-        offset: u64,
-        end: u64,
-        chunk: usize,
-    ) -> Self {
-        Self { file, journal, buffer: Vec::new(), filled: 0, base: offset, at: 0, end, chunk }
+impl Headers {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, offset: u64, end: u64, chunk: usize) -> Self {
+        Self { file, buffer: Vec::new(), filled: 0, base: offset, at: 0, end, chunk }
     }
 
     /// Where it stands, in bytes from the start of the file.
@@ -287,21 +287,60 @@ impl Walk {
         Ok(Header::parse(bytes).map(|header| Some((header, offset))))
     }
 
+    /// The block that begins here, its hash checked; `None` at the end. The walk stays.
+    pub(crate) fn stored(
+        &mut self,
+        journal: &[u8; 16],
+    ) -> io::Result<Result<Option<Stored<'_>>, Bad>> {
+        let header = match self.header()? {
+            Ok(Some((header, _))) => header,
+            Ok(None) => return Ok(Ok(None)),
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let bytes = self.ahead(header.block_bytes())?;
+        Ok(Stored::parse(bytes, journal).map(Some))
+    }
+}
+
+impl Walk {
+    pub(crate) fn new(
+        file: Arc<dyn DiskFile>,
+        opener: &Opener,
+        offset: u64,
+        end: u64,
+        chunk: usize,
+    ) -> Self {
+        Self { headers: Headers::new(file, offset, end, chunk), opener: opener.clone() }
+    }
+
+    /// See [`Headers::offset`].
+    pub(crate) fn offset(&self) -> u64 {
+        self.headers.offset()
+    }
+
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.headers.skip(bytes);
+    }
+
+    /// See [`Headers::header`].
+    pub(crate) fn header(&mut self) -> io::Result<Result<Option<(Header, u64)>, Bad>> {
+        self.headers.header()
+    }
+
     /// The block that begins here.
     pub(crate) fn step(&mut self) -> io::Result<Step<'_>> {
-        let header = match self.header()? {
+        let header = match self.headers.header()? {
             Ok(Some((header, _))) => header,
             Ok(None) => return Ok(Step::End),
             Err(bad) => return Ok(Step::Bad(bad)),
         };
         let size = header.block_bytes();
-        let journal = self.journal;
-        self.ahead(size)?;
-        let start = self.at;
-        let bytes = self.buffer.get(start..self.filled).unwrap_or_default();
-        match Block::parse(bytes, &journal) {
+        self.headers.ahead(size)?;
+        let Headers { buffer, filled, at, .. } = &mut self.headers;
+        let bytes = buffer.get(*at..*filled).unwrap_or_default();
+        match Block::parse(bytes, &self.opener) {
             Ok(block) => {
-                self.at = start + size;
+                *at += size;
                 Ok(Step::Block(block))
             },
             Err(bad) => Ok(Step::Bad(bad)),

@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::block::Block;
+use crate::block::{Opener, Stored};
+use crate::keyring::Keyring;
 use crate::layout::Layout;
 use crate::log::{Snapshot, StoreStatus};
 use crate::record::StreamId;
@@ -52,6 +53,8 @@ const STUCK: Duration = Duration::from_secs(5);
 pub(crate) struct Store {
     layout: Layout,
     journal: [u8; 16],
+    /// Snapshots are sealed under it; blocks come as they are.
+    keyring: Keyring,
     limit: Duration,
     months: Mutex<BTreeMap<String, Arc<Month>>>,
     opening: Mutex<()>,
@@ -101,14 +104,15 @@ impl Store {
     /// Starts the thread; it opens the newest month at once and follows when it gets a view.
     pub(crate) fn start(
         layout: Layout,
-        journal: [u8; 16],
+        opener: Opener,
         newest: Option<String>,
         limit: Duration,
     ) -> Arc<Self> {
         let (give_view, view) = bounded(1);
         let (end, ended) = bounded(1);
         let store = Arc::new(Self {
-            journal,
+            journal: opener.journal,
+            keyring: opener.keyring,
             limit,
             months: Mutex::default(),
             opening: Mutex::default(),
@@ -278,7 +282,7 @@ impl Second for Store {
                 return None;
             },
         };
-        if let Ok(block) = Block::parse(&bytes, &self.journal) {
+        if let Ok(block) = Stored::parse(&bytes, &self.journal) {
             // Another block whole is no fault: this one has not arrived.
             let inside = (block.header.first..=block.header.last()).contains(&position);
             return inside.then_some(bytes);

@@ -9,10 +9,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::block::Opener;
 use crate::disk::{Disk, Held, RealDisk};
 use crate::error::OpenError;
+use crate::keyring::Keyring;
 use crate::layout::{self, Identity, Layout};
 use crate::record::{Cursor, RecordRef};
+use crate::unlock::check_keys;
 
 mod records;
 mod segments;
@@ -25,13 +28,16 @@ pub struct VerifyOptions {
     pub repair: bool,
     /// Leave the store alone, as beside a running server.
     pub segments_only: bool,
+    /// The keys of blocks at rest.
+    pub keyring: Keyring,
     /// Where files lie; the store is only checked on [`RealDisk`].
     pub disk: Arc<dyn Disk>,
 }
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { repair: false, segments_only: false, disk: Arc::new(RealDisk) }
+        let keyring = Keyring::default();
+        Self { repair: false, segments_only: false, keyring, disk: Arc::new(RealDisk) }
     }
 }
 
@@ -133,6 +139,8 @@ pub fn verify(
         path: layout.root.clone(),
         reason: "it has no JOURNAL".into(),
     })?;
+    let opener = Opener { journal: identity.journal, keyring: options.keyring.clone() };
+    check_keys(&**disk, &layout, &opener)?;
     let held = take_lock(&layout, options)?;
     let listed = layout::list_segments(&**disk, &layout)?;
     let with_store = held.is_some() && !options.segments_only && layout.store().is_dir();
@@ -145,7 +153,7 @@ pub fn verify(
     let mut check = segments::Check {
         layout: &layout,
         disk: &**disk,
-        journal: identity.journal,
+        opener,
         repair: options.repair && held.is_some(),
         stores,
         records: records::Records::new(&identity),

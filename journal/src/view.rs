@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::block::{Bad, Block};
+use crate::block::{Bad, Block, Opener};
 use crate::error::ReadError;
 use crate::log::{Snapshot, Visit};
 use crate::postings::Postings;
@@ -62,7 +62,7 @@ pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 /// All segments and the durable head.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) journal: [u8; 16],
+    pub(crate) opener: Opener,
     /// New ones come at the end, so each keeps its place.
     segments: RwLock<Segments>,
     /// By that place.
@@ -82,9 +82,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl View {
-    pub(crate) fn new(journal: [u8; 16], segments: Vec<Arc<Segment>>, head: Cursor) -> Self {
+    pub(crate) fn new(opener: Opener, segments: Vec<Arc<Segment>>, head: Cursor) -> Self {
         Self {
-            journal,
+            opener,
             segments: RwLock::new(Arc::new(segments)),
             sieve: Sieve::default(),
             durable: AtomicU64::new(head.position),
@@ -244,7 +244,7 @@ impl View {
         if cold {
             self.warm(segment);
         }
-        let mut walk = segment.walk(self.journal, offset, chunk)?;
+        let mut walk = segment.walk(&self.opener, offset, chunk)?;
         while next <= to {
             if let Ok(Some((header, _))) = walk.header()?
                 && header.first == next
@@ -269,13 +269,13 @@ impl View {
             let offset = walk.offset();
             let wanted = next.max(from);
             let bytes = self.second_copy(segment, wanted, bad, offset)?;
-            let block = Block::parse(&bytes, &self.journal).map_err(|bad| damaged(next, bad))?;
+            let block = Block::parse(&bytes, &self.opener).map_err(|bad| damaged(next, bad))?;
             let seek = segment.locate_after(block.header.last(), offset + bytes.len() as u64)?;
             next = block.header.last() + 1;
             if take(&block)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            walk = segment.walk(self.journal, seek, chunk)?;
+            walk = segment.walk(&self.opener, seek, chunk)?;
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -134,7 +134,8 @@ impl Writer {
         let open = recovered.segments.last().zip(recovered.file.as_ref()).map(|(segment, file)| {
             Open { segment: Arc::clone(segment), file: Arc::clone(file), end: recovered.end }
         });
-        let seed = xxhash_rust::xxh3::xxh3_64(&view.journal);
+        let packer = Packer::new(recovered.chain, view.opener.keyring.clone());
+        let seed = xxhash_rust::xxh3::xxh3_64(&view.opener.journal);
         Self {
             inbox,
             sink,
@@ -145,7 +146,7 @@ impl Writer {
             bounds,
             spares,
             brake,
-            packer: Packer::new(recovered.chain),
+            packer,
             heads: Heads::new(
                 bounds.heads.max(bounds.group_records),
                 seed,

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use mainstay_journal::conformance::{self, Bench, Outcomes};
-use mainstay_journal::{EventLog, LocalLog, MemoryLog, Options, Outcome, ReadLog as _, Writer};
+use mainstay_journal::{
+    EventLog, Keyring, LocalLog, MemoryLog, Options, Outcome, ReadLog as _, Writer,
+};
 
 struct Memory {
     log: MemoryLog,
@@ -95,6 +98,17 @@ fn a_local_log_driven_by_hand_over_many_small_segments() {
         ..Options::default()
     };
     conformance::all(&mut || local(&options, true));
+}
+
+#[test]
+fn a_local_log_under_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.key");
+    std::fs::write(&path, &*Keyring::new_line().unwrap()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let keyring = Keyring::read(&path).unwrap();
+    let options = Options { segment_bytes: 20_000, spares: 0, keyring, ..Options::default() };
+    conformance::all(&mut || local(&options, false));
 }
 
 #[test]

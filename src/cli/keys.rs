@@ -43,6 +43,8 @@ struct Where {
     /// Data directory of a server that is not running
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    key: super::JournalKey,
     /// A running server; the variable `MAINSTAY_KEY_FILE` names the file with an admin's key
     #[arg(long, value_name = "URL", env = "MAINSTAY_SERVER", default_value_t = super::default_server())]
     server: String,

@@ -63,6 +63,7 @@ impl Serve {
                         [server.tls] and access.keys";
             return Err(Failed::usage(text));
         }
+        config.journal.keyring().map_err(|error| Failed::usage(error.to_string()))?;
         if self.dry_run {
             check(&config.server)?;
             let dependencies = config.dependency.len();
@@ -171,6 +172,7 @@ async fn recover(stay: &Mainstay) -> Result<(), Failed> {
     bar.finish_and_clear();
     stay.ready().await.map_err(|error| match error {
         OpenError::Start(StartError::Damaged(_)) => Failed::integrity(error.to_string()),
+        OpenError::Start(StartError::Sealed(_)) => Failed::usage(error.to_string()),
         _ => Failed::refused(error.to_string()),
     })
 }

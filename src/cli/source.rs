@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::{OpenError, Reader};
+use mainstay_journal::{Keyring, OpenError, Reader};
 
-use super::DEFAULT_DATA;
 use super::exit::Failed;
 use super::online::Online;
+use super::{DEFAULT_DATA, JournalKey};
 use crate::travel::{Moment, MomentError, Place, Unfoldable};
 
 /// The two ways of a verb that reads.
@@ -28,6 +28,8 @@ pub(super) struct Way {
     /// Ask this server instead
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    #[command(flatten)]
+    key: JournalKey,
 }
 
 /// One of them, opened.
@@ -47,13 +49,14 @@ impl Way {
         }
         let from_environment = || std::env::var_os("MAINSTAY__SERVER__DATA").map(Into::into);
         let data = self.data.clone().or_else(from_environment);
-        Ok(Source::Data(Box::new(open(&data.unwrap_or_else(|| DEFAULT_DATA.into()))?)))
+        let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
+        Ok(Source::Data(Box::new(open(&data, &self.key.keyring()?)?)))
     }
 }
 
 /// Opens a journal to read it; the error names the way out.
-fn open(data: &Path) -> Result<Reader, Failed> {
-    Reader::open(data).map_err(|error| match &error {
+fn open(data: &Path, keyring: &Keyring) -> Result<Reader, Failed> {
+    Reader::open_under(data, keyring).map_err(|error| match &error {
         OpenError::NotAJournal { path, reason } => Failed::refused(format!(
             "open {}: not a journal ({reason}); name a data directory with --data, or ask a \
              running server with --server",
@@ -68,6 +71,7 @@ pub(super) fn refusal(error: &OpenError) -> Failed {
     match error {
         OpenError::Damaged { .. } => Failed::integrity(error.to_string()),
         OpenError::Io { .. } => Failed::work(error.to_string()),
+        OpenError::Sealed { .. } => Failed::usage(error.to_string()),
         _ => Failed::refused(error.to_string()),
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Verify {
     /// Not its way: told in the error.
     #[arg(long, hide = true)]
     server: Option<String>,
+    #[command(flatten)]
+    key: super::JournalKey,
     /// Heal the bad copy from the good one
     #[arg(long)]
     repair: bool,
@@ -46,7 +48,8 @@ impl Verify {
             return Err(Failed::usage(text));
         }
         let Self { repair, segments_only, .. } = self;
-        let options = VerifyOptions { repair, segments_only, ..VerifyOptions::default() };
+        let keyring = self.key.keyring()?;
+        let options = VerifyOptions { repair, segments_only, keyring, ..VerifyOptions::default() };
         let bar = progress("verifying", 0);
         let mut tell = |done, total| {
             bar.set_length(total);

@@ -27,6 +27,7 @@ mod probes;
 mod problems;
 mod races;
 mod scale;
+mod sealed;
 mod sessions;
 mod silence;
 mod subjects;

@@ -104,10 +104,7 @@ impl Host {
                 drop(self.inside.doors.set(doors));
                 Readiness::Ready
             },
-            Err(error) => {
-                let damaged = matches!(error, StartError::Damaged(_));
-                Readiness::Failed { reason: error.to_string(), damaged }
-            },
+            Err(error) => error.told(),
         };
         self.inside.readiness.send_replace(readiness);
     }
@@ -122,12 +119,7 @@ impl Host {
             .wait_for(|now| matches!(now, Readiness::Ready | Readiness::Failed { .. }))
             .await;
         match settled.as_deref() {
-            Ok(Readiness::Failed { reason, damaged: true }) => {
-                Err(StartError::Damaged(reason.clone()))
-            },
-            Ok(Readiness::Failed { reason, damaged: false }) => {
-                Err(StartError::Refused(reason.clone()))
-            },
+            Ok(Readiness::Failed { reason, cause }) => Err(StartError::of(*cause, reason)),
             Ok(_) => Ok(()),
             Err(_) => Err(StartError::Refused("the host has ended".to_owned())),
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 
 use super::guarded;
-use crate::block::{Block, FORMAT};
+use crate::block::{FORMAT, Stored};
 use crate::layout::Layout;
 
 /// Values are cut into pieces of this many bytes: sled puts larger ones in files of their own.
@@ -116,7 +116,7 @@ impl Month {
             Some((key, _)) => {
                 let first = split_key(&key).map_or(0, |(first, _)| first);
                 let bytes = self.block_at(first)?.unwrap_or_default();
-                Block::parse(&bytes, journal).map_or(0, |block| block.header.last())
+                Stored::parse(&bytes, journal).map_or(0, |block| block.header.last())
             },
         };
         // Blocks go in before the mark, so a little more than the mark is no fault.

@@ -11,17 +11,18 @@ use std::path::{Path, PathBuf};
 use super::records::Records;
 use super::stores::Stores;
 use super::{Finding, FindingKind, Meaning, Report};
-use crate::block::{Bad, Block, Hash, Header, MAGIC};
+use crate::block::{Bad, Block, Hash, Header, MAGIC, Opener, Stored};
 use crate::disk::{self, Disk};
 use crate::error::OpenError;
 use crate::layout::Layout;
 use crate::postings::Postings;
+use crate::unlock::sealed;
 
 /// A verification under way.
 pub(super) struct Check<'c> {
     pub(super) layout: &'c Layout,
     pub(super) disk: &'c dyn Disk,
-    pub(super) journal: [u8; 16],
+    pub(super) opener: Opener,
     pub(super) repair: bool,
     pub(super) stores: Option<Stores>,
     pub(super) records: Records,
@@ -96,7 +97,7 @@ impl Check<'_> {
         if first != expected {
             self.gap(&place.path.clone(), expected, first);
         }
-        self.walk(&mut place, &bytes, follower);
+        self.walk(&mut place, &bytes, follower)?;
         self.report.head.position = follower.map_or(place.whole, |next| next - 1);
         self.heal_file(&mut place, bytes.clone())?;
         if let Some(last) = follower.map(|next| next - 1) {
@@ -116,19 +117,27 @@ impl Check<'_> {
         self.last_hash = None;
     }
 
-    fn walk(&mut self, place: &mut Place, bytes: &[u8], follower: Option<u64>) {
+    fn walk(
+        &mut self,
+        place: &mut Place,
+        bytes: &[u8],
+        follower: Option<u64>,
+    ) -> Result<(), OpenError> {
         loop {
             if follower.is_some_and(|follower| place.next >= follower) {
-                return;
+                return Ok(());
             }
             let here = bytes.get(place.at..).unwrap_or_default();
-            let found = Block::parse(here, &self.journal);
+            let found = Block::parse(here, &self.opener);
             let fits = found.and_then(|block| self.fits(place, &block).map(|()| block));
             match fits {
                 Ok(block) => self.block(place, &block, false),
+                Err(bad) if bad.is_locked() => {
+                    return Err(sealed(&place.path, bad, &self.opener.keyring));
+                },
                 Err(bad) => {
                     if !self.over(place, bytes, bad, follower) {
-                        return;
+                        return Ok(());
                     }
                 },
             }
@@ -210,7 +219,7 @@ impl Check<'_> {
         let at = (place.path.clone(), Some(place.at as u64), place.next);
         let copy = self.stores.as_mut().and_then(|s| s.block_at(&place.month, place.next));
         if let Some(copy) = copy
-            && let Ok(block) = Block::parse(&copy, &self.journal)
+            && let Ok(block) = Block::parse(&copy, &self.opener)
             && self.fits(place, &block).is_ok()
         {
             let text = format!("{bad}; the store has it whole");
@@ -258,7 +267,7 @@ impl Check<'_> {
         loop {
             let rest = behind.get(from..)?;
             let start = from + rest.windows(MAGIC.len()).position(|window| window == MAGIC)?;
-            let found = Block::parse(behind.get(start..)?, &self.journal);
+            let found = Stored::parse(behind.get(start..)?, &self.opener.journal);
             if let Ok(block) = found
                 && block.header.first >= next
                 && (sealed || block.header.group > group)

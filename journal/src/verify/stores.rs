@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::block::Block;
+use crate::block::Stored;
 use crate::layout::Layout;
 use crate::postings::Posting;
 use crate::store::{Month, guarded, run, set_aside};
@@ -53,7 +53,7 @@ impl Stores {
         let journal = self.journal;
         let month = self.month(name)?;
         let bytes = guarded(|| month.block_at(position)).ok()??;
-        let block = Block::parse(&bytes, &journal).ok()?;
+        let block = Stored::parse(&bytes, &journal).ok()?;
         (block.header.first == position).then_some(bytes)
     }
 

@@ -127,7 +127,7 @@ impl Writer {
         let mut slot = lock(&open.segment.postings);
         let Some(postings) = &mut *slot else { return };
         let mut rest = self.packer.buffer.as_slice();
-        while let Some(block) = Block::trusted(rest) {
+        while let Some(block) = Block::trusted(rest, &self.view.opener.keyring) {
             for record in block.records().flatten() {
                 postings.add(&record);
             }

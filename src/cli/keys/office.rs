@@ -14,7 +14,7 @@ use super::Where;
 use crate::Mainstay;
 use crate::cli::exit::Failed;
 use crate::cli::online::{Online, path};
-use crate::config::{Config, Span};
+use crate::config::{Config, JournalConfig, Span};
 use crate::server::keyroom::{Access, KEY_NAME, NewKey, check_key_name, view};
 
 /// One of the two.
@@ -37,7 +37,7 @@ impl Office {
             let hint = "or make keys in the data directory of a stopped one with --data";
             return Ok(Self::Server(Online::new(&at.server, hint)?));
         };
-        Inside::open(data).map(|inside| Self::Data(Box::new(inside)))
+        Inside::open(data, at.key.config()).map(|inside| Self::Data(Box::new(inside)))
     }
 
     /// `body` is what the route takes.
@@ -96,8 +96,8 @@ impl Office {
 }
 
 impl Inside {
-    fn open(data: &Path) -> Result<Self, Failed> {
-        let mut config = Config::default();
+    fn open(data: &Path, journal: JournalConfig) -> Result<Self, Failed> {
+        let mut config = Config { journal, ..Config::default() };
         data.clone_into(&mut config.server.data);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failed::work(format!("start: {error}")))?;

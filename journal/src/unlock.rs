@@ -1,0 +1,51 @@
+//! Whether the keys at hand open a journal: asked before anything is written.
+
+use std::path::Path;
+
+use crate::block::{Bad, Opener};
+use crate::disk::Disk;
+use crate::error::OpenError;
+use crate::keyring::Keyring;
+use crate::layout::{self, Layout};
+use crate::segment::Headers;
+
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Refuses a journal of which a segment begins under a key that is not at hand, or the newest one
+/// goes on under such a key.
+pub(crate) fn check_keys(
+    disk: &dyn Disk,
+    layout: &Layout,
+    opener: &Opener,
+) -> Result<(), OpenError> {
+    let listed = layout::list_segments(disk, layout)?;
+    for (number, (month, first)) in (1..).zip(&listed) {
+        let path = layout.segment(month, *first);
+        let io = |error| OpenError::io("read", path.clone(), error);
+        let newest = number == listed.len();
+        let chunk = if newest { CHUNK_BYTES } else { 0 };
+        let mut headers = Headers::new(disk.open(&path, false).map_err(io)?, 0, u64::MAX, chunk);
+        // What is no whole block is the business of recovery.
+        while let Ok(Some(block)) = headers.stored(&opener.journal).map_err(io)? {
+            let header = block.header;
+            if !opener.keyring.holds(header.key) {
+                return Err(sealed(&path, Bad::Key(header.key), &opener.keyring));
+            }
+            if !newest {
+                break;
+            }
+            headers.skip(header.block_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// The refusal that a block leads to which a key does not open.
+pub(crate) fn sealed(path: &Path, bad: Bad, keyring: &Keyring) -> OpenError {
+    let ids: Vec<String> = keyring.ids().iter().map(|id| format!("{id:08x}")).collect();
+    let at_hand = match ids.len() {
+        0 => "no key is at hand".to_owned(),
+        _ => format!("the keys at hand are {}", ids.join(", ")),
+    };
+    OpenError::Sealed { path: path.into(), reason: format!("{bad}; {at_hand}") }
+}
