@@ -42,6 +42,10 @@ deny:
 bench *ARGS:
     cargo bench {{ ARGS }}
 
+# P2 with etcd, Redis and PostgreSQL beside ours, started and stopped by it
+bench-peers *ARGS:
+    bash benches/peers.sh {{ ARGS }}
+
 # Counted instructions of decide, append and fold beside the committed ones; --bless commits to new ones
 instructions *ARGS:
     cargo bench -p mainstay-actors --no-default-features --bench instructions --profile counts -- {{ ARGS }}

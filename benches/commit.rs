@@ -23,6 +23,8 @@
 mod raw;
 #[path = "support/run.rs"]
 mod run;
+#[path = "support/sync.rs"]
+mod sync;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use mainstay::actors::host::{Host, HostOptions, Limits, OpenLog};
 use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
 
 use crate::raw::RawLog;
-use crate::run::{Figures, Load, drive, sync_p50_us};
+use crate::run::{Figures, Load, drive};
 
 // As in the program: see `src/main.rs`.
 #[global_allocator]
@@ -67,7 +69,7 @@ fn main() {
     };
     let scratch = scratch.unwrap();
 
-    println!("disk: fdatasync p50 {} us (16 KiB appends)", sync_p50_us(scratch.path()));
+    println!("disk: fdatasync p50 {} us (16 KiB appends)", sync::p50_us(scratch.path()));
     println!("{rounds} rounds of {} s each, {in_flight} in flight\n", seconds.as_secs());
     for (title, load) in [
         (format!("P1  acquire + release, {locks} locks"), Load::Locks { locks }),
@@ -113,7 +115,7 @@ fn main() {
             },
         }
     }
-    println!("disk: fdatasync p50 {} us (16 KiB appends)", sync_p50_us(scratch.path()));
+    println!("disk: fdatasync p50 {} us (16 KiB appends)", sync::p50_us(scratch.path()));
 }
 
 const JOURNALS: [&str; 3] = ["segments + sled", "raw file", "no disk"];

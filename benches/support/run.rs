@@ -1,9 +1,6 @@
 //! Drives a host with a bounded number of commands in flight and counts what became durable.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -179,23 +176,4 @@ pub(crate) fn median(rounds: &[Figures]) -> Figures {
         lag: rounds.iter().map(|it| it.lag).max().unwrap_or(0),
         sync_us: rounds.iter().map(|it| it.sync_us).max().unwrap_or_default(),
     }
-}
-
-/// Median time of an `fdatasync` after a 16 KiB write into a zeroed file, in microseconds.
-pub(crate) fn sync_p50_us(dir: &Path) -> u128 {
-    let path = dir.join("sync");
-    let file = File::create(&path).unwrap();
-    file.write_all_at(&vec![0; 16 << 20], 0).unwrap();
-    file.sync_all().unwrap();
-    let mut times: Vec<u128> = (0..500)
-        .map(|turn| {
-            file.write_all_at(&[1; 16 << 10], turn * (16 << 10)).unwrap();
-            let started = Instant::now();
-            file.sync_data().unwrap();
-            started.elapsed().as_micros()
-        })
-        .collect();
-    std::fs::remove_file(path).unwrap();
-    times.sort_unstable();
-    times[times.len() / 2]
 }
