@@ -8,9 +8,10 @@ use mainstay_actors::key::{
 };
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeaseRevoked, LeftBecause, LockEvent, Mode as LockMode, Range, RangeUnit, RefusalRecorded,
-    RefusedFor, WaiterLeft, WaiterQueued,
+    LeaseRevoked, LeftBecause, Lock, LockEvent, LockState, Mode as LockMode, Range, RangeUnit,
+    RefusalRecorded, RefusedFor, WaiterLeft, WaiterQueued,
 };
+use mainstay_actors::machine::Machine as _;
 use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
     Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionImported,
@@ -240,6 +241,13 @@ fn a_refusal_of_schema_1_is_read_as_one_for_its_owner() {
     let (owner, command) = (text("eve"), text("renew"));
     assert_eq!(older, RefusalRecorded { token: 5, owner, command, because, at: T }.into());
     assert_eq!(older.type_id(), (0x030a, 2));
+    let mut state = LockState::default();
+    Lock::fold(&mut state, &older).expect("it folds");
+    assert_eq!(state.refusal_at, Some(T));
+    // And the next program writes it again as it is now.
+    let mut written = Vec::new();
+    older.encode(&mut written).expect("it can be written");
+    assert_eq!(LockEvent::decode(0x030a, 2, &written), Ok(older));
     assert!(LockEvent::decode(0x030a, 1, &bytes[..15]).is_err());
 }
 
