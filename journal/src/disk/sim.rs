@@ -154,6 +154,27 @@ impl SimDisk {
         next
     }
 
+    /// What is left after the process was killed: all that it wrote reads back, synced or not, and
+    /// no fault is set. This disk and all its open files are dead.
+    #[must_use]
+    pub fn kill(&self) -> Self {
+        let mut state = self.state();
+        state.faults.dead = true;
+        let left = State {
+            files: state.files.clone(),
+            names: state.names.clone(),
+            durable_names: state.durable_names.clone(),
+            pending_names: state.pending_names.clone(),
+            directories: state.directories.clone(),
+            durable_directories: state.durable_directories.clone(),
+            ..State::default()
+        };
+        drop(state);
+        let next = Self::default();
+        *next.state() = left;
+        next
+    }
+
     /// The live bytes of a file.
     #[must_use]
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
