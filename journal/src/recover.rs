@@ -2,7 +2,7 @@
 //!
 //! | at the first block that does not continue the chain | then |
 //! |---|---|
-//! | the store has the block that does | taken from there |
+//! | the store has the block that does | taken from there, also where a whole file is gone |
 //! | a valid block of a later group lies behind it | damage: the open fails, nothing is changed |
 //! | anything else that is not zero | torn tail: moved aside, whole groups before it are kept |
 //!
@@ -23,6 +23,8 @@ use crate::record::Cursor;
 use crate::segment::{Mark, Segment, Step, Walk};
 use crate::store::Store;
 use crate::view::Second;
+
+mod missing;
 
 /// How long a journal waits for a store that may hold what its segments have lost: opening the store
 /// has a limit of its own.
@@ -240,6 +242,18 @@ pub(crate) fn recover(
         let path = layout.segment(month, *first);
         Segment::new(*first, month.clone(), path, Arc::clone(disk))
     };
+    // Each lost segment is begun again once.
+    let mut begun = 0;
+    if let Some(store) = store.filter(|store| listed.is_empty() && store.may_hold(1)) {
+        let nothing = Whole::before(1);
+        listed.extend(missing::begin_again(
+            &**disk,
+            layout,
+            &**store,
+            &identity.journal,
+            &nothing,
+        )?);
+    }
     while let Some((month, first)) = listed.pop() {
         let path = layout.segment(&month, first);
         let io = |error| OpenError::io("read", path.clone(), error);
@@ -256,6 +270,19 @@ pub(crate) fn recover(
             behind = rest(&*source, whole.end).map_err(io)?;
         }
         check(&path, &whole, &stop, &behind, &identity.journal)?;
+        let whole_file = behind.is_empty() && whole.end > 0 && whole.last > begun;
+        if let Some(store) = store.filter(|store| whole_file && store.may_hold(whole.last + 1)) {
+            begun = whole.last;
+            let lost = missing::begin_again(&**disk, layout, &**store, &identity.journal, &whole)?;
+            if let Some(lost) = lost {
+                if !whole.patches.is_empty() {
+                    opened.repaired_blocks += whole.patches.len() as u64;
+                    rewrite(&**disk, &source, &path, &whole, None)?;
+                }
+                listed.extend([(month, first), lost]);
+                continue;
+            }
+        }
         if !behind.is_empty() {
             opened.cut = Some(move_aside(&**disk, layout, &path, whole.end, &behind)?);
         }

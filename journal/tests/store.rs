@@ -241,6 +241,29 @@ fn what_the_open_segment_lost_comes_back_from_the_store() {
 }
 
 #[test]
+fn newest_segments_that_are_gone_come_back_from_the_store() {
+    // The journal went on at positions that had been acknowledged.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let all = segments(path);
+    let originals: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+    for gone in [1, 2, all.len()] {
+        for file in all.iter().rev().take(gone) {
+            fs::remove_file(file).unwrap();
+        }
+        let log = open(path);
+        assert!(log.opened().repaired_blocks > 0);
+        assert_eq!(answers(&log), before, "{gone} gone");
+        assert_eq!(settle(&log).trouble, None, "{gone} gone");
+        drop(log);
+        let now: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+        assert_eq!(now, originals, "{gone} gone");
+    }
+}
+
+#[test]
 fn a_store_ahead_of_its_segments_by_more_than_they_can_take_is_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
