@@ -198,6 +198,26 @@ fn a_store_that_died_while_opening_is_set_aside_untried() {
 }
 
 #[test]
+fn a_store_that_hangs_while_opening_is_set_aside_and_answers_come_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    // To open a pipe is to wait for somebody who writes to it.
+    let conf = path.join("store/2026-12/conf");
+    fs::remove_file(&conf).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&conf).status().unwrap().success());
+    let options = Options { store_limit: Duration::from_millis(200), ..options() };
+    let log = LocalLog::open(path, &options, Outcomes::default()).unwrap();
+    assert_eq!(answers(&log), before);
+    assert!(settle(&log).trouble.unwrap().contains("took too long"));
+    assert_eq!(answers(&log), before);
+    // Lets the thread end that still waits.
+    let pipe = path.join("set-aside/store-2026-12-0/conf");
+    drop(fs::OpenOptions::new().write(true).open(pipe).unwrap());
+}
+
+#[test]
 fn a_damaged_sealed_segment_is_answered_from_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();

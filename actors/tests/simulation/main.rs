@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `cargo test` runs a number of seeds; more of them: `just simulate 2000`. A seed that fails is
-//! printed; `MAINSTAY_SEED=17 cargo test -p mainstay-actors --test simulation seeds` runs it again.
+//! printed; `MAINSTAY_SEED=17 cargo test --test simulation seeds` runs it again.
 //! Seeds that have failed once lie in `seeds.txt` and are run each time.
 #![cfg(test)]
 #![cfg(feature = "host")]
@@ -36,7 +36,7 @@ const SEEDS: u64 = 200;
 /// Seeds that run beside each other.
 const THREADS: usize = 2;
 /// Runs one seed, named before it.
-const AGAIN: &str = "cargo test -p mainstay-actors --test simulation seeds";
+const AGAIN: &str = "cargo test --test simulation seeds";
 
 /// What a seed came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ fn seeds_lose_nothing_and_break_no_promise() {
         threads.into_iter().filter_map(|thread| thread.join().unwrap().err()).collect()
     });
     let (answers, events) = ran.into_inner().unwrap();
-    println!("{} seeds, {answers} answers, {events} events", seeds.len());
+    println!("campaign: {} seeds, {answers} answers, {events} events", seeds.len());
     for (seed, reason) in &failed {
         eprintln!("seed {seed}: {reason}\nrun it again: MAINSTAY_SEED={seed} {AGAIN}");
     }

@@ -15,7 +15,7 @@ fn is_found(says: &[&str]) {
     plant(None);
     skip_syncs(false);
     let (seed, reason) = found.unwrap();
-    println!("seed {seed}: {}", reason.lines().next().unwrap_or_default());
+    println!("campaign: found by seed {seed}: {}", reason.lines().next().unwrap_or_default());
     let told = says.iter().any(|text| reason.contains(text));
     assert!(told, "seed {seed}, another failure than was planted: {reason}");
 }
