@@ -13,7 +13,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    clippy::print_stdout,
     reason = "a failed setup is a failed test"
 )]
 
