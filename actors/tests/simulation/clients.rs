@@ -39,9 +39,9 @@ pub(crate) fn start(host: &Host, scene: &Shared, seed: u64, life: u64) {
         spawn_local(async move {
             let scene = client.scene.clone();
             if who < CUSTOMERS {
-                client.shop().await
+                client.shop().await;
             } else {
-                client.call().await
+                client.call().await;
             }
             scene.borrow_mut().clients -= 1;
         });

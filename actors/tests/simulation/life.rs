@@ -111,8 +111,8 @@ impl World {
             if left > 0 {
                 return Err(format!("{left} clients were never answered"));
             }
+            live::equals_the_fold(&host, &*log).await?;
             if let Ok(entries) = journal::read(&*log)? {
-                live::equals_the_fold(&host, &entries).await?;
                 live::ended_sessions_hold_nothing(&entries, log.status().refusing.as_ref())?;
             }
         }
