@@ -166,6 +166,7 @@ pub fn verify(
         done += check.segment(month, *first, next)?;
         progress(done, total);
     }
+    check.newest()?;
     Ok(check.end())
 }
 

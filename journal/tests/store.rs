@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_journal::conformance::{Outcomes, append, stream};
-use mainstay_journal::{EventLog as _, LocalLog, Options, Query, ReadLog as _, StoreStatus};
+use mainstay_journal::{
+    EventLog as _, LocalLog, Options, Query, ReadLog as _, StoreStatus, VerifyOptions, verify,
+};
 
 const STREAMS: u64 = 11;
 
@@ -273,6 +275,10 @@ fn newest_segments_that_are_gone_come_back_from_the_store() {
         for file in all.iter().rev().take(gone) {
             fs::remove_file(file).unwrap();
         }
+        let options = VerifyOptions::default();
+        let report = verify(path, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap();
+        assert!(!report.is_good(), "{gone} gone");
+        assert!(report.findings[0].text.contains("newest segment is gone"), "{report:?}");
         let log = open(path);
         assert!(log.opened().repaired_blocks > 0);
         assert_eq!(answers(&log), before, "{gone} gone");

@@ -57,6 +57,16 @@ impl Stores {
         (block.header.first == position).then_some(bytes)
     }
 
+    /// The database that has the newest block, and that block's last position.
+    pub(super) fn newest(&mut self, names: &[String]) -> Option<(PathBuf, u64)> {
+        let marks = names.iter().filter_map(|name| {
+            let month = self.month(name)?;
+            let mark = guarded(|| month.mark()).ok()?;
+            Some((self.path(name), mark))
+        });
+        marks.max_by_key(|(_, mark)| *mark)
+    }
+
     /// What differs in the copy of this block, if the database should have it.
     pub(super) fn differs(&mut self, name: &str, first: u64, bytes: &[u8]) -> Option<&'static str> {
         let month = self.month(name)?;
