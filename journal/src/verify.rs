@@ -14,6 +14,7 @@ use crate::error::OpenError;
 use crate::layout::{self, Identity, Layout};
 use crate::record::{Cursor, RecordRef};
 
+mod missing;
 mod records;
 mod segments;
 mod stores;
@@ -134,14 +135,9 @@ pub fn verify(
         reason: "it has no JOURNAL".into(),
     })?;
     let held = take_lock(&layout, options)?;
-    let listed = layout::list_segments(&**disk, &layout)?;
+    let mut listed = layout::list_segments(&**disk, &layout)?;
     let with_store = held.is_some() && !options.segments_only && layout.store().is_dir();
     let stores = with_store.then(|| stores::Stores::new(&layout, identity.journal));
-    let mut total = 0;
-    for (month, first) in &listed {
-        let path = layout.segment(month, *first);
-        total += disk.open(&path, false).and_then(|file| file.size()).unwrap_or_default();
-    }
     let mut check = segments::Check {
         layout: &layout,
         disk: &**disk,
@@ -160,13 +156,21 @@ pub fn verify(
             findings: Vec::new(),
         },
     };
+    if check.missing(&listed)? {
+        listed = layout::list_segments(&**disk, &layout)?;
+        check.report.segments = listed.len();
+    }
+    let mut total = 0;
+    for (month, first) in &listed {
+        let path = layout.segment(month, *first);
+        total += disk.open(&path, false).and_then(|file| file.size()).unwrap_or_default();
+    }
     let mut done = 0;
     for (index, (month, first)) in listed.iter().enumerate() {
         let next = listed.get(index + 1).map(|(_, next)| *next);
         done += check.segment(month, *first, next)?;
         progress(done, total);
     }
-    check.newest()?;
     Ok(check.end())
 }
 

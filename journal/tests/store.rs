@@ -278,7 +278,7 @@ fn newest_segments_that_are_gone_come_back_from_the_store() {
         let options = VerifyOptions::default();
         let report = verify(path, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap();
         assert!(!report.is_good(), "{gone} gone");
-        assert!(report.findings[0].text.contains("newest segment is gone"), "{report:?}");
+        assert!(report.findings[0].text.contains("the file is gone"), "{report:?}");
         let log = open(path);
         assert!(log.opened().repaired_blocks > 0);
         assert_eq!(answers(&log), before, "{gone} gone");
@@ -287,6 +287,35 @@ fn newest_segments_that_are_gone_come_back_from_the_store() {
         let now: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
         assert_eq!(now, originals, "{gone} gone");
     }
+}
+
+#[test]
+fn verify_makes_every_segment_again_that_the_store_has() {
+    // It said of each that its events were lost, and good of the newest.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let all = segments(path);
+    let originals: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+    let check = |repair| {
+        let options = VerifyOptions { repair, ..VerifyOptions::default() };
+        verify(path, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap()
+    };
+    let last = all.len() - 1;
+    for gone in [vec![0], vec![1], vec![last], vec![0, 1, 2], (0..=last).collect()] {
+        for index in &gone {
+            fs::remove_file(&all[*index]).unwrap();
+        }
+        assert!(!check(false).is_good(), "{gone:?}");
+        let healed = check(true);
+        let files = healed.findings.iter().filter(|finding| finding.text.contains("is gone"));
+        assert!(healed.is_good() && files.count() == gone.len(), "{gone:?}: {healed:?}");
+        assert_eq!(check(false).findings, [], "{gone:?}");
+        let now: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+        assert_eq!(now, originals, "{gone:?}");
+    }
+    assert_eq!(answers(&open(path)), before);
 }
 
 #[test]

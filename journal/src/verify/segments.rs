@@ -14,7 +14,7 @@ use super::{Finding, FindingKind, Meaning, Report};
 use crate::block::{Bad, Block, Hash, Header, MAGIC};
 use crate::disk::{self, Disk};
 use crate::error::OpenError;
-use crate::layout::{self, Layout};
+use crate::layout::Layout;
 use crate::postings::Postings;
 
 /// A verification under way.
@@ -305,23 +305,6 @@ impl Check<'_> {
         if healed {
             self.mark_repaired(index);
         }
-    }
-
-    /// After all segments: the store is never ahead of them, unless files of the newest are gone.
-    pub(super) fn newest(&mut self) -> Result<(), OpenError> {
-        let Some(stores) = &mut self.stores else { return Ok(()) };
-        let mut names = layout::list(self.disk, &self.layout.store())?;
-        names.retain(|name| layout::is_month(name));
-        let head = self.report.head.position;
-        if let Some((path, mark)) = stores.newest(&names).filter(|(_, mark)| *mark > head) {
-            let text = format!(
-                "the newest segment is gone; the store has positions {} to {mark}, and the next \
-                 start takes them from there",
-                head + 1
-            );
-            self.find(FindingKind::Segment, (&path, None, head + 1), text);
-        }
-        Ok(())
     }
 
     /// Closes the databases and gives the report.

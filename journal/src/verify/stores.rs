@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Stores {
     layout: Layout,
-    journal: [u8; 16],
+    pub(super) journal: [u8; 16],
     months: BTreeMap<String, Option<Month>>,
     /// Databases that did not open, not yet reported.
     pub(super) broken: Vec<(String, String)>,
@@ -57,14 +57,22 @@ impl Stores {
         (block.header.first == position).then_some(bytes)
     }
 
-    /// The database that has the newest block, and that block's last position.
-    pub(super) fn newest(&mut self, names: &[String]) -> Option<(PathBuf, u64)> {
+    /// The copy of the block whose last position this is, if it is whole.
+    pub(super) fn block_ending(&mut self, name: &str, position: u64) -> Option<Vec<u8>> {
+        let journal = self.journal;
+        let month = self.month(name)?;
+        let bytes = guarded(|| month.block_at(position)).ok()??;
+        let block = Block::parse(&bytes, &journal).ok()?;
+        (block.header.last() == position).then_some(bytes)
+    }
+
+    /// The last position of which one of these databases has the block.
+    pub(super) fn newest(&mut self, names: &[String]) -> Option<u64> {
         let marks = names.iter().filter_map(|name| {
             let month = self.month(name)?;
-            let mark = guarded(|| month.mark()).ok()?;
-            Some((self.path(name), mark))
+            guarded(|| month.mark()).ok()
         });
-        marks.max_by_key(|(_, mark)| *mark)
+        marks.max()
     }
 
     /// What differs in the copy of this block, if the database should have it.
