@@ -50,6 +50,14 @@ bench-peers *ARGS:
 instructions *ARGS:
     cargo bench -p mainstay-actors --no-default-features --bench instructions --profile counts -- {{ ARGS }}
 
+# Hosts over a simulated disk: so many seeds; one alone: MAINSTAY_SEED=17 just simulate
+simulate N="2000":
+    MAINSTAY_SEEDS={{ N }} cargo test --test simulation seeds -- --nocapture
+
+# The long fault campaign; leaves target/campaign/report.md
+campaign:
+    bash .ci/campaign
+
 # All that CI does
 verify:
     bash .ci/run

@@ -35,6 +35,7 @@ use window::{SlidingWindow, Tally};
 use crate::dependency::{
     Breaker, BreakerSettings, DependencyCommand, DependencyState, Mode, Observed,
 };
+use crate::planted::{self, Bug};
 use crate::time::Timestamp;
 
 /// Ask again after this, in milliseconds, when a state is about to change.
@@ -226,7 +227,10 @@ impl Gate {
     #[must_use = "a verdict or an observation is for the machine"]
     pub fn record(&mut self, report: Report, now: Timestamp) -> Option<DependencyCommand> {
         let now = self.advance(now);
-        let standing = report.permit.map(|permit| self.permits.take_back(permit));
+        let standing = report.permit.map(|permit| match self.permits.take_back(permit) {
+            Standing::Older if planted::has(Bug::CountLateOutcomes) => Standing::Current,
+            standing => standing,
+        });
         let Journaled { settings, breaker, .. } = self.journaled.as_ref()?;
         if breaker.mode == Mode::Disabled || standing == Some(Standing::Void) {
             return None;

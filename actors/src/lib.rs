@@ -13,6 +13,10 @@ pub mod lock;
 pub mod machine;
 #[cfg(feature = "openapi")]
 mod openapi;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod rate;
 pub mod session;
 pub mod subject;

@@ -30,6 +30,10 @@ mod local;
 mod log;
 mod memory;
 mod pack;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod postings;
 mod reader;
 mod record;

@@ -2,7 +2,7 @@
 //!
 //! | at the first block that does not continue the chain | then |
 //! |---|---|
-//! | the store has the block that does | taken from there |
+//! | the store has the block that does | taken from there, also where a whole file is gone |
 //! | a valid block of a later group lies behind it | damage: the open fails, nothing is changed |
 //! | anything else that is not zero | torn tail: moved aside, whole groups before it are kept |
 //!
@@ -24,6 +24,8 @@ use crate::segment::{Mark, Segment, Step, Walk};
 use crate::store::Store;
 use crate::unlock::sealed;
 use crate::view::Second;
+
+mod missing;
 
 /// How long a journal waits for a store that may hold what its segments have lost: opening the store
 /// has a limit of its own.
@@ -108,10 +110,13 @@ pub(crate) fn examine(
             Ok(taken) => taken,
             Err(bad) => {
                 let bytes = second.and_then(|(second, month)| second.block_at(month, next));
-                let block = bytes.as_deref().and_then(|bytes| Block::parse(bytes, opener).ok());
+                let copy = bytes.as_deref().map(|bytes| Block::parse(bytes, opener));
+                let locked = copy.as_ref().and_then(|copy| copy.as_ref().err());
+                let locked = locked.copied().filter(|bad| bad.is_locked());
+                let block = copy.and_then(Result::ok);
                 let Some(block) = block.filter(|block| fits(block).is_ok()) else {
                     let ended = walk.header()?.is_ok_and(|header| header.is_none());
-                    stop.bad = (!ended).then_some(bad);
+                    stop.bad = locked.or_else(|| (!ended).then_some(bad));
                     break;
                 };
                 let at_us = last_time(&block).unwrap_or_default();
@@ -242,6 +247,12 @@ pub(crate) fn recover(
         let path = layout.segment(month, *first);
         Segment::new(*first, month.clone(), path, Arc::clone(disk))
     };
+    // Each lost segment is begun again once.
+    let mut begun = 0;
+    if let Some(store) = store.filter(|store| listed.is_empty() && store.may_hold(1)) {
+        let nothing = Whole::before(1);
+        listed.extend(missing::begin_again(&**disk, layout, &**store, opener, &nothing)?);
+    }
     while let Some((month, first)) = listed.pop() {
         let path = layout.segment(&month, first);
         let io = |error| OpenError::io("read", path.clone(), error);
@@ -257,6 +268,19 @@ pub(crate) fn recover(
             behind = rest(&*source, whole.end).map_err(io)?;
         }
         check(&path, &whole, &stop, &behind, opener)?;
+        let whole_file = behind.is_empty() && whole.end > 0 && whole.last > begun;
+        if let Some(store) = store.filter(|store| whole_file && store.may_hold(whole.last + 1)) {
+            begun = whole.last;
+            let lost = missing::begin_again(&**disk, layout, &**store, opener, &whole)?;
+            if let Some(lost) = lost {
+                if !whole.patches.is_empty() {
+                    opened.repaired_blocks += whole.patches.len() as u64;
+                    rewrite(&**disk, &source, &path, &whole, None)?;
+                }
+                listed.extend([(month, first), lost]);
+                continue;
+            }
+        }
         if !behind.is_empty() {
             opened.cut = Some(move_aside(&**disk, layout, &path, whole.end, &behind)?);
         }

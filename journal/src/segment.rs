@@ -268,7 +268,8 @@ impl Headers {
             let left = usize::try_from(self.end.saturating_sub(self.base)).unwrap_or(usize::MAX);
             let wanted = count.max(self.chunk).min(left);
             if self.buffer.len() < wanted {
-                self.buffer.resize(wanted, 0);
+                // What was in it is read again.
+                self.buffer = vec![0; wanted];
             }
             let room = self.buffer.get_mut(..wanted).unwrap_or_default();
             self.filled = disk::read_full(&*self.file, room, self.base)?;

@@ -17,6 +17,7 @@ use crate::layout::{self, Identity, Layout};
 use crate::record::{Cursor, RecordRef};
 use crate::unlock::check_keys;
 
+mod missing;
 mod records;
 mod segments;
 mod stores;
@@ -142,14 +143,9 @@ pub fn verify(
     let opener = Opener { journal: identity.journal, keyring: options.keyring.clone() };
     check_keys(&**disk, &layout, &opener)?;
     let held = take_lock(&layout, options)?;
-    let listed = layout::list_segments(&**disk, &layout)?;
+    let mut listed = layout::list_segments(&**disk, &layout)?;
     let with_store = held.is_some() && !options.segments_only && layout.store().is_dir();
     let stores = with_store.then(|| stores::Stores::new(&layout, identity.journal));
-    let mut total = 0;
-    for (month, first) in &listed {
-        let path = layout.segment(month, *first);
-        total += disk.open(&path, false).and_then(|file| file.size()).unwrap_or_default();
-    }
     let mut check = segments::Check {
         layout: &layout,
         disk: &**disk,
@@ -168,6 +164,15 @@ pub fn verify(
             findings: Vec::new(),
         },
     };
+    if check.missing(&listed)? {
+        listed = layout::list_segments(&**disk, &layout)?;
+        check.report.segments = listed.len();
+    }
+    let mut total = 0;
+    for (month, first) in &listed {
+        let path = layout.segment(month, *first);
+        total += disk.open(&path, false).and_then(|file| file.size()).unwrap_or_default();
+    }
     let mut done = 0;
     for (index, (month, first)) in listed.iter().enumerate() {
         let next = listed.get(index + 1).map(|(_, next)| *next);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mainstay_journal::conformance::{Outcomes, append};
 use mainstay_journal::disk::sim::{Loss, SimDisk};
@@ -124,4 +125,76 @@ fn a_disk_whose_sync_lies_is_caught_by_this_very_check() {
     let left = disk.power_cut(Loss::All, 0);
     let caught = std::panic::catch_unwind(|| check(&left, &ledger, "lying"));
     assert!(caught.is_err(), "a skipped sync went unnoticed");
+}
+
+/// A number from the seed that looks drawn, below `bound`.
+fn drawn(seed: u64, bound: u64) -> u64 {
+    (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % bound
+}
+
+/// One journal lives through many cuts, with its threads at work: the writer, and the maker of spare
+/// files, which become segments. Returns how many events were acknowledged.
+fn cut_under_load(cuts: u64, seed: u64) -> usize {
+    let (mut disk, mut ledger) = (SimDisk::default(), Ledger::new());
+    let (mut segments, mut spares) = (0, 0);
+    for cut in 0..cuts {
+        let seed = seed + cut * 7;
+        let loss = match seed % 3 {
+            0 => Loss::All,
+            1 => Loss::Some,
+            _ => Loss::Torn,
+        };
+        let outcomes = Outcomes::default();
+        let options = Options { spares: 2, ..options(&disk) };
+        let log = LocalLog::open("/j", &options, outcomes.clone()).unwrap();
+        let mut submitted = Vec::new();
+        for n in 0..2 + drawn(seed, 40) {
+            let mut append =
+                append(&format!("s/{cut}-{n}"), 0, 1 + u8::try_from(n % 3).unwrap(), n);
+            for draft in &mut append.drafts {
+                draft.payload.resize(30 + usize::try_from(drawn(seed + n, 500)).unwrap(), 1);
+                draft.payload.extend(format!("{seed}:{n}").bytes());
+            }
+            submitted.push(append.clone());
+            log.submit(append).unwrap();
+            if drawn(seed ^ n, 4) == 0 {
+                // Some groups are large, some small.
+                log.wait_beyond(log.head().position, Duration::from_millis(20));
+            }
+        }
+        // What was acknowledged before the power went; more may be on its way.
+        let acknowledged = outcomes.all();
+        let left = disk.power_cut(loss, seed);
+        for (append, outcome) in submitted.iter().zip(acknowledged) {
+            let Outcome::Committed { first, .. } = outcome else { panic!("{outcome:?}") };
+            for (position, draft) in (first..).zip(&append.drafts) {
+                let known = ledger.insert(position, draft.payload.clone());
+                assert!(known.is_none(), "cut {cut}: {position} was used twice");
+            }
+        }
+        drop(log);
+        let names = left.files();
+        let ends =
+            |end: &str| names.iter().filter(|path| path.to_string_lossy().contains(end)).count();
+        segments = ends(".seg");
+        spares += ends("spare-");
+        check(&left, &ledger, &format!("seed {seed}, cut {cut}, {loss:?}"));
+        disk = left;
+    }
+    assert!(segments as u64 > cuts / 4 && spares > 0, "{segments} segments, {spares} spares");
+    ledger.len()
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_goes_again_and_again_under_load() {
+    let acknowledged = cut_under_load(60, 1);
+    assert!(acknowledged > 500, "hardly any load: {acknowledged}");
+}
+
+#[test]
+#[ignore = "takes long: `just campaign`"]
+fn nothing_acknowledged_is_lost_over_thousands_of_cuts_under_load() {
+    let (rounds, cuts) = (30, 100);
+    let acknowledged: usize = (0..rounds).map(|round| cut_under_load(cuts, round * 1_000)).sum();
+    println!("campaign: {} power cuts under load, {acknowledged} events held", rounds * cuts);
 }

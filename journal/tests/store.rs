@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_journal::conformance::{Outcomes, append, stream};
-use mainstay_journal::{EventLog as _, LocalLog, Options, Query, ReadLog as _, StoreStatus};
+use mainstay_journal::{
+    EventLog as _, LocalLog, Options, Query, ReadLog as _, StoreStatus, VerifyOptions, verify,
+};
 
 const STREAMS: u64 = 11;
 
@@ -198,6 +200,26 @@ fn a_store_that_died_while_opening_is_set_aside_untried() {
 }
 
 #[test]
+fn a_store_that_hangs_while_opening_is_set_aside_and_answers_come_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    // To open a pipe is to wait for somebody who writes to it.
+    let conf = path.join("store/2026-12/conf");
+    fs::remove_file(&conf).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&conf).status().unwrap().success());
+    let options = Options { store_limit: Duration::from_millis(200), ..options() };
+    let log = LocalLog::open(path, &options, Outcomes::default()).unwrap();
+    assert_eq!(answers(&log), before);
+    assert!(settle(&log).trouble.unwrap().contains("took too long"));
+    assert_eq!(answers(&log), before);
+    // Lets the thread end that still waits.
+    let pipe = path.join("set-aside/store-2026-12-0/conf");
+    drop(fs::OpenOptions::new().write(true).open(pipe).unwrap());
+}
+
+#[test]
 fn a_damaged_sealed_segment_is_answered_from_the_store() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
@@ -238,6 +260,62 @@ fn what_the_open_segment_lost_comes_back_from_the_store() {
         drop(log);
         assert_eq!(fs::read(&last).unwrap(), whole);
     }
+}
+
+#[test]
+fn newest_segments_that_are_gone_come_back_from_the_store() {
+    // The journal went on at positions that had been acknowledged.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let all = segments(path);
+    let originals: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+    for gone in [1, 2, all.len()] {
+        for file in all.iter().rev().take(gone) {
+            fs::remove_file(file).unwrap();
+        }
+        let options = VerifyOptions::default();
+        let report = verify(path, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap();
+        assert!(!report.is_good(), "{gone} gone");
+        assert!(report.findings[0].text.contains("the file is gone"), "{report:?}");
+        let log = open(path);
+        assert!(log.opened().repaired_blocks > 0);
+        assert_eq!(answers(&log), before, "{gone} gone");
+        assert_eq!(settle(&log).trouble, None, "{gone} gone");
+        drop(log);
+        let now: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+        assert_eq!(now, originals, "{gone} gone");
+    }
+}
+
+#[test]
+fn verify_makes_every_segment_again_that_the_store_has() {
+    // It said of each that its events were lost, and good of the newest.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let before = answers(&open(path));
+    let all = segments(path);
+    let originals: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+    let check = |repair| {
+        let options = VerifyOptions { repair, ..VerifyOptions::default() };
+        verify(path, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap()
+    };
+    let last = all.len() - 1;
+    for gone in [vec![0], vec![1], vec![last], vec![0, 1, 2], (0..=last).collect()] {
+        for index in &gone {
+            fs::remove_file(&all[*index]).unwrap();
+        }
+        assert!(!check(false).is_good(), "{gone:?}");
+        let healed = check(true);
+        let files = healed.findings.iter().filter(|finding| finding.text.contains("is gone"));
+        assert!(healed.is_good() && files.count() == gone.len(), "{gone:?}: {healed:?}");
+        assert_eq!(check(false).findings, [], "{gone:?}");
+        let now: Vec<_> = all.iter().map(|file| fs::read(file).unwrap()).collect();
+        assert_eq!(now, originals, "{gone:?}");
+    }
+    assert_eq!(answers(&open(path)), before);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod dependencies;
 mod erasure;
 mod events;
 mod exposure;
+mod faults;
 mod idempotency;
 mod live;
 mod locks;

@@ -108,8 +108,10 @@ impl<M: Hosted> EntityActor<M> {
         }
         let Deliver { stream: _, command, meta, reply_to } = message;
         let now = self.shared.clock.now();
-        let Some(reply_to) = self.entity.borrow_mut().remembered(&meta, now, reply_to) else {
-            return;
+        let remembered = self.entity.borrow_mut().remembered(&meta, now, reply_to);
+        let Some(reply_to) = remembered else {
+            // It may wait now: then the entity stays in memory.
+            return rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
         };
         let decided = {
             let entity = self.entity.borrow();

@@ -3,6 +3,7 @@
 //! Rebuilt from the envelopes of the entity's records: at most 64 requests of the last 24 hours.
 //! Refusals without events are not remembered: they change nothing, so they are decided again.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -58,12 +59,27 @@ impl<E> Ledger<E> {
         self.entries.iter()
     }
 
-    /// What a request led to, if it is remembered at `now`.
-    pub(crate) fn find(&self, request: &str, now: Timestamp) -> Option<&Entry<E>> {
-        self.entries
-            .iter()
-            .rev()
-            .find(|entry| *entry.request == *request)
-            .filter(|entry| entry.at.plus_ms(MEMORY_MS) >= now)
+    /// What a request led to, each time that it was made, if it is remembered at `now`.
+    pub(crate) fn find(&self, request: &str, now: Timestamp) -> Option<Remembered<'_, E>>
+    where
+        E: Clone,
+    {
+        let live =
+            |entry: &&Entry<E>| *entry.request == *request && entry.at.plus_ms(MEMORY_MS) >= now;
+        let mut entries = self.entries.iter().filter(live);
+        let first = entries.next()?;
+        let mut events = Cow::Borrowed(first.events.as_slice());
+        for again in entries {
+            events.to_mut().extend_from_slice(&again.events);
+        }
+        Some(Remembered { fingerprint: first.fingerprint, events })
     }
+}
+
+/// What is remembered of a request.
+#[derive(Debug)]
+pub(crate) struct Remembered<'l, E: Clone> {
+    pub(crate) fingerprint: u64,
+    /// Oldest first.
+    pub(crate) events: Cow<'l, [E]>,
 }

@@ -14,6 +14,7 @@ use super::loaded::{Loaded, freeze};
 use super::message::{Answered, Failure, Meta, Receipt, ReplyTo, answer};
 use super::views::Hosted;
 use crate::machine::{Again, Answer};
+use crate::planted::{self, Bug};
 use crate::time::Timestamp;
 
 /// One life of an entity: from a fold of its stream to a refusal, a panic or the end.
@@ -188,7 +189,7 @@ impl<M: Hosted> Entity<M> {
 
     /// Replies once everything submitted so far is durable; at once if it is.
     pub(super) fn hold(&mut self, reply_to: ReplyTo<M>, result: Result<M::Reply, No<M::Reject>>) {
-        if self.submitted == self.settled {
+        if self.submitted == self.settled || planted::has(Bug::ReplyBeforeDurable) {
             answer::<M>(reply_to, self.answered(result));
         } else {
             self.held.push_back(Held { after: self.submitted, reply_to, result });

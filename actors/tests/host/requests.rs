@@ -135,3 +135,43 @@ fn a_retried_patch_after_a_power_cut_answers_its_own_revision() {
         assert!(matches!(again, SessionReply::Kept { revision: 2, .. }), "{again:?}");
     });
 }
+
+#[test]
+fn a_request_that_claimed_its_grant_is_spent_when_its_lease_has_ended() {
+    // The claim was remembered as if it were all that the request had led to: a retry after the
+    // lease's end was granted another lease.
+    virtually(async {
+        let (host, log) = Rig::default().start().await;
+        let ask = |command, key| host.ask::<Lock>(lock("pool"), command, request(key));
+        let lease = |answered: mainstay_actors::host::Answered<Lock>| match answered.unwrap().reply
+        {
+            LockReply::Lease(lease) => lease,
+            other => panic!("{other:?} is no lease"),
+        };
+        let release = |token, owner: &str| LockCommand::Release { token, owner: owner.to_owned() };
+        let held = acquire(&host, "pool", "anna", 600_000).await;
+        let wait = waiting("ben", 600_000, 60_000);
+        let next = waiting("carl", 600_000, 60_000);
+        let (ben, carl, ()) = tokio::join!(
+            ask(wait.clone(), "k"),
+            async {
+                sleep(Duration::from_millis(1)).await;
+                ask(next, "other").await
+            },
+            async {
+                sleep(Duration::from_millis(2)).await;
+                let released = release(held.token, "anna");
+                host.ask::<Lock>(lock("pool"), released, meta()).await.unwrap();
+                let claimed = lease(ask(wait.clone(), "k").await);
+                ask(release(claimed.token, "ben"), "done").await.unwrap();
+            },
+        );
+        lease(ben);
+        ask(release(lease(carl).token, "carl"), "done too").await.unwrap();
+        let spent = ask(wait, "k").await.unwrap_err();
+        let is_spent = matches!(spent, Failure::Rejected { reason: LockReject::RequestSpent, .. });
+        assert!(is_spent, "{spent}");
+        let granted = |event: &&LockEvent| matches!(event, LockEvent::LeaseGranted(_));
+        assert_eq!(lock_events(&*log, "pool").iter().filter(granted).count(), 3);
+    });
+}

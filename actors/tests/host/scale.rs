@@ -165,3 +165,41 @@ async fn create_all_again(host: &Host) {
         host.ask::<Session>(named(number), SessionCommand::Touch, meta()).await.unwrap();
     }
 }
+
+#[test]
+fn an_entity_whose_retried_request_waits_is_not_let_go() {
+    // It was idle by its own account, went, and its caller heard of a crash.
+    let rig = small(2, 4);
+    let held = virtually(async {
+        let (host, _log) = rig.start().await;
+        let held = acquire(&host, "pool", "anna", 600_000).await;
+        let waits = host.clone();
+        let _gone = spawn_local(async move {
+            let wait = waiting("ben", 600_000, 600_000);
+            waits.ask::<Lock>(lock("pool"), wait, request("k")).await
+        });
+        sleep(Duration::from_millis(1)).await;
+        held
+    });
+    let mut rig = rig.cut();
+    rig.options.limits.residents = 2;
+    virtually(async {
+        let (host, _log) = rig.start().await;
+        let waits = host.clone();
+        let again = spawn_local(async move {
+            let wait = waiting("ben", 600_000, 600_000);
+            waits.ask::<Lock>(lock("pool"), wait, request("k")).await
+        });
+        sleep(Duration::from_millis(1)).await;
+        for n in 0..40 {
+            acquire(&host, &format!("other-{n}"), "carl", 600_000).await;
+        }
+        let release = mainstay_actors::lock::LockCommand::Release {
+            token: held.token,
+            owner: "anna".to_owned(),
+        };
+        host.ask::<Lock>(lock("pool"), release, meta()).await.unwrap();
+        let granted = again.await.unwrap().unwrap().reply;
+        assert!(matches!(granted, LockReply::Lease(_)), "{granted:?}");
+    });
+}

@@ -14,8 +14,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::{Disk, DiskFile, Held};
 
 mod file;
+mod names;
 
 use file::{Chance, FileOp, FileState, SimFile};
+use names::{NameOp, within};
 
 /// What survives a power cut of what was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,14 +65,6 @@ struct Faults {
     capacity: Option<u64>,
     hold: bool,
     lying: bool,
-}
-
-#[derive(Debug, Clone)]
-enum NameOp {
-    Link(PathBuf, usize),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf),
-    MakeDir(PathBuf),
 }
 
 fn eio() -> io::Error {
@@ -154,6 +148,27 @@ impl SimDisk {
         next
     }
 
+    /// What is left after the process was killed: all that it wrote reads back, synced or not, and
+    /// no fault is set. This disk and all its open files are dead.
+    #[must_use]
+    pub fn kill(&self) -> Self {
+        let mut state = self.state();
+        state.faults.dead = true;
+        let left = State {
+            files: state.files.clone(),
+            names: state.names.clone(),
+            durable_names: state.durable_names.clone(),
+            pending_names: state.pending_names.clone(),
+            directories: state.directories.clone(),
+            durable_directories: state.durable_directories.clone(),
+            ..State::default()
+        };
+        drop(state);
+        let next = Self::default();
+        *next.state() = left;
+        next
+    }
+
     /// The live bytes of a file.
     #[must_use]
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
@@ -177,42 +192,6 @@ impl SimDisk {
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.state().names.keys().cloned().collect()
-    }
-}
-
-fn within(path: &Path, directories: &BTreeSet<PathBuf>) -> bool {
-    path.parent().is_none_or(|parent| directories.contains(parent))
-}
-
-impl NameOp {
-    fn touches(&self, directory: &Path) -> bool {
-        match self {
-            Self::Link(path, _) | Self::Unlink(path) | Self::MakeDir(path) => {
-                path.parent() == Some(directory)
-            },
-            Self::Rename(from, to) => {
-                from.parent() == Some(directory) || to.parent() == Some(directory)
-            },
-        }
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>, directories: &mut BTreeSet<PathBuf>) {
-        match self {
-            Self::Link(path, id) => {
-                names.insert(path.clone(), *id);
-            },
-            Self::Unlink(path) => {
-                names.remove(path);
-            },
-            Self::Rename(from, to) => {
-                if let Some(id) = names.remove(from) {
-                    names.insert(to.clone(), id);
-                }
-            },
-            Self::MakeDir(path) => {
-                directories.insert(path.clone());
-            },
-        }
     }
 }
 

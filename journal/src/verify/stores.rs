@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Stores {
     layout: Layout,
-    journal: [u8; 16],
+    pub(super) journal: [u8; 16],
     months: BTreeMap<String, Option<Month>>,
     /// Databases that did not open, not yet reported.
     pub(super) broken: Vec<(String, String)>,
@@ -55,6 +55,24 @@ impl Stores {
         let bytes = guarded(|| month.block_at(position)).ok()??;
         let block = Stored::parse(&bytes, &journal).ok()?;
         (block.header.first == position).then_some(bytes)
+    }
+
+    /// The copy of the block whose last position this is, if it is whole.
+    pub(super) fn block_ending(&mut self, name: &str, position: u64) -> Option<Vec<u8>> {
+        let journal = self.journal;
+        let month = self.month(name)?;
+        let bytes = guarded(|| month.block_at(position)).ok()??;
+        let block = Stored::parse(&bytes, &journal).ok()?;
+        (block.header.last() == position).then_some(bytes)
+    }
+
+    /// The last position of which one of these databases has the block.
+    pub(super) fn newest(&mut self, names: &[String]) -> Option<u64> {
+        let marks = names.iter().filter_map(|name| {
+            let month = self.month(name)?;
+            guarded(|| month.mark()).ok()
+        });
+        marks.max()
     }
 
     /// What differs in the copy of this block, if the database should have it.

@@ -59,7 +59,32 @@ impl Server {
         Self::start_program(command, data, listen, &[])
     }
 
-    fn start_program(mut command: Command, data: &Path, listen: &str, more: &[&str]) -> Self {
+    /// As [`Server::start`], as the child of another program that is given these arguments before
+    /// it. The error is what was said by one that ended before it was ready.
+    pub(crate) fn try_start_through(around: &[&str], data: &Path) -> Result<Self, String> {
+        let inner = program();
+        let mut command = Command::new(around[0]);
+        command.args(&around[1..]).arg(inner.get_program()).stdin(Stdio::null());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::try_start_program(command, data, LOOPBACK, &[])
+    }
+
+    fn start_program(command: Command, data: &Path, listen: &str, more: &[&str]) -> Self {
+        let started = Self::try_start_program(command, data, listen, more);
+        started.unwrap_or_else(|said| panic!("the server did not start:\n{said}"))
+    }
+
+    fn try_start_program(
+        mut command: Command,
+        data: &Path,
+        listen: &str,
+        more: &[&str],
+    ) -> Result<Self, String> {
         command.arg("serve").arg("--data").arg(data).args(["--listen", listen]).args(more);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
@@ -84,9 +109,9 @@ impl Server {
         let Ok(address) = told else {
             drop(child.kill());
             drop(child.wait());
-            panic!("the server did not start:\n{}", talk.join().unwrap());
+            return Err(talk.join().unwrap());
         };
-        Self { child, address: address.parse().unwrap(), talk: Some(talk), lines }
+        Ok(Self { child, address: address.parse().unwrap(), talk: Some(talk), lines })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -120,6 +145,14 @@ impl Server {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         until(30, "the server to stop", || self.child.try_wait().unwrap())
+    }
+
+    /// As [`Server::stop`]; returns what it has said, after the last process of it has ended.
+    pub(crate) fn stop_and_hear(mut self) -> String {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        until(30, "the server to stop", || self.child.try_wait().unwrap());
+        self.talk.take().unwrap().join().unwrap()
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) fn answer_again(
             LockEvent::WaiterQueued(event) if is_its(&event.claim.request) => {
                 return Again::Reply(Err(LockReject::RequestSpent));
             },
+            // Only the request that was granted claims.
+            LockEvent::LeaseClaimed(_) => return Again::Reply(Err(LockReject::RequestSpent)),
             LockEvent::LeaseReleased(event) if event.session.is_some() => {
                 return Again::Reply(Ok(LockReply::Done));
             },
@@ -50,7 +52,6 @@ pub(crate) fn answer_again(
             LockEvent::LeaseGranted(_)
             | LockEvent::WaiterQueued(_)
             | LockEvent::LeaseRenewed(_)
-            | LockEvent::LeaseClaimed(_)
             | LockEvent::LeaseExpired(_)
             | LockEvent::LeaseExtended(_)
             | LockEvent::WaiterLeft(_) => {},
