@@ -66,8 +66,10 @@ pub struct LockState {
     pub waiters: VecDeque<Waiter>,
     /// Nothing is granted before this: `lock_delay` after an expiry.
     pub delayed_until: Option<Timestamp>,
-    /// When a refusal was last recorded; they are rate-limited.
+    /// When another owner's attempt was last recorded; they are rate-limited.
     pub refusal_at: Option<Timestamp>,
+    /// The same of a token that was no live lease: neither hides the other.
+    pub stale_at: Option<Timestamp>,
     /// The boot that last extended the leases.
     pub recovered_boot: u64,
 }
@@ -318,6 +320,7 @@ pub enum LockReject {
 
 impl Machine for Lock {
     const KIND: &'static str = "lock";
+    const LAYOUT: u16 = 2;
     type State = LockState;
     type Command = LockCommand;
     type Event = LockEvent;

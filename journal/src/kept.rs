@@ -90,7 +90,7 @@ impl Write for Pieces<'_> {
             return Ok(());
         }
         let mut flags = 0;
-        let sealed = self.keyring.seal(&self.count.to_le_bytes(), &self.piece);
+        let sealed = self.keyring.seal(&self.count.to_le_bytes(), &self.piece)?;
         if let Some((sealed, id)) = sealed.zip(self.keyring.newest()) {
             self.piece = [&id.to_le_bytes()[..], &sealed].concat();
             flags = SEALED;

@@ -16,7 +16,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
@@ -38,9 +37,6 @@ pub struct Keyring(Option<Arc<Ring>>);
 
 struct Ring {
     keys: Vec<(u32, XChaCha20Poly1305)>,
-    /// Of every nonce of this ring: random, and never used by another.
-    prefix: [u8; 16],
-    sealed: AtomicU64,
 }
 
 /// Why a file gives no keys. Each text says what to do, and none shows a key.
@@ -110,9 +106,9 @@ impl Keyring {
         if keys.is_empty() {
             return Err(KeyringError::Empty { path: path.into() });
         }
-        let mut prefix = [0; 16];
-        getrandom::fill(&mut prefix).map_err(|error| io(io::Error::other(error.to_string())))?;
-        Ok(Self(Some(Arc::new(Ring { keys, prefix, sealed: AtomicU64::new(0) }))))
+        // It must outlive what is sealed under it, whoever wrote it.
+        fs::File::open(path).and_then(|file| file.sync_all()).map_err(io)?;
+        Ok(Self(Some(Arc::new(Ring { keys }))))
     }
 
     /// A line with a new key of 256 random bits.
@@ -147,16 +143,20 @@ impl Keyring {
     }
 
     /// Seals bytes under the newest key, bound to others; `None` if there is no key.
-    pub(crate) fn seal(&self, bound_to: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
-        let ring = self.0.as_ref()?;
-        let (_, cipher) = ring.keys.last()?;
-        let number = ring.sealed.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
+    pub(crate) fn seal(&self, bound_to: &[u8], plain: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let Some((_, cipher)) = self.0.as_ref().and_then(|ring| ring.keys.last()) else {
+            return Ok(None);
+        };
+        // Random each time: a machine that is resumed twice from one image repeats no counter.
         let mut nonce = [0; NONCE_BYTES];
-        let parts = ring.prefix.iter().chain(&number);
-        nonce.iter_mut().zip(parts).for_each(|(byte, part)| *byte = *part);
+        getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
         // It fails beyond 256 GiB only.
         let sealed = cipher.encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: bound_to });
-        Some([&nonce[..], &sealed.ok()?].concat())
+        let sealed = sealed.map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Some([&nonce[..], &sealed].concat()))
     }
 
     /// Opens what a key sealed, bound to the same bytes.

@@ -20,6 +20,8 @@ pub(crate) struct Chain {
     pub(crate) epoch: u32,
     /// 0 until the segment has its first block.
     pub(crate) segment: u64,
+    /// The key of that segment's bodies; 0 if they lie in the plain.
+    pub(crate) key: u32,
     /// Hash of the newest block.
     pub(crate) hash: Hash,
 }
@@ -32,6 +34,8 @@ pub(crate) struct Packer {
     pub(crate) buffer: Vec<u8>,
     /// One per block: first position, offset in the buffer, first time.
     pub(crate) marks: Vec<Mark>,
+    /// Why a block of the group could not be sealed: nothing of it may be written.
+    pub(crate) unsealed: Option<String>,
     group: u64,
     next: u64,
     start: usize,
@@ -46,12 +50,18 @@ impl Packer {
             keyring,
             buffer: Vec::new(),
             marks: Vec::new(),
+            unsealed: None,
             group: 0,
             next: 0,
             start: 0,
             count: 0,
             first_at_us: 0,
         }
+    }
+
+    /// Whether the segment's bodies are under the key that is written with.
+    pub(crate) fn fits_key(&self) -> bool {
+        self.chain.key == self.keyring.newest().unwrap_or_default()
     }
 
     /// Begins a group whose first record will lie at `position`.
@@ -93,11 +103,12 @@ impl Packer {
     fn seal(&mut self, last_of_group: bool) {
         let first = self.next - u64::from(self.count);
         let chain = &mut self.chain;
+        let key = self.keyring.newest();
         if chain.segment == 0 {
+            chain.key = key.unwrap_or_default();
             chain.segment = segment_id(&chain.journal, chain.epoch, first, &chain.hash);
         }
         let plain = self.buffer.len() - self.start - HEADER_BYTES;
-        let key = self.keyring.newest();
         let body = plain + key.map_or(0, |_| SEAL_BYTES);
         let header = Header {
             journal: chain.journal,
@@ -114,10 +125,13 @@ impl Packer {
         };
         let header = header.bytes();
         let body_at = self.start + HEADER_BYTES;
-        let sealed = self.buffer.get(body_at..).and_then(|body| self.keyring.seal(&header, body));
-        if let Some(sealed) = sealed {
-            self.buffer.truncate(body_at);
-            self.buffer.extend_from_slice(&sealed);
+        match self.keyring.seal(&header, self.buffer.get(body_at..).unwrap_or_default()) {
+            Ok(None) => {},
+            Ok(Some(sealed)) => {
+                self.buffer.truncate(body_at);
+                self.buffer.extend_from_slice(&sealed);
+            },
+            Err(error) => self.unsealed = Some(error.to_string()),
         }
         if let Some(block) = self.buffer.get_mut(self.start..) {
             if let Some(room) = block.get_mut(..HEADER_BYTES) {

@@ -62,6 +62,7 @@ pub(crate) struct Whole {
     pub(crate) last_at_us: u64,
     pub(crate) epoch: u32,
     pub(crate) segment: u64,
+    pub(crate) key: u32,
     pub(crate) hash: Hash,
     pub(crate) marks: Vec<Mark>,
     /// Blocks that came from the store, and where they belong.
@@ -168,6 +169,7 @@ fn taken(block: &Block<'_>, last_at_us: u64, offset: u64) -> (bool, Whole) {
         last_at_us,
         epoch: header.epoch,
         segment: header.segment,
+        key: header.key,
         hash: block.hash,
         marks: vec![mark],
         patches: Vec::new(),
@@ -241,8 +243,13 @@ pub(crate) fn recover(
 ) -> Result<Recovered, OpenError> {
     let mut listed = crate::layout::list_segments(&**disk, layout)?;
     let mut opened = Opened::default();
-    let chain =
-        Chain { journal: identity.journal, epoch: identity.epoch, segment: 0, hash: [0; 32] };
+    let chain = Chain {
+        journal: identity.journal,
+        epoch: identity.epoch,
+        segment: 0,
+        key: 0,
+        hash: [0; 32],
+    };
     let shut = |(month, first): &(String, u64)| {
         let path = layout.segment(month, *first);
         Segment::new(*first, month.clone(), path, Arc::clone(disk))
@@ -301,7 +308,7 @@ pub(crate) fn recover(
             end: whole.end,
             head: Cursor { epoch: whole.epoch, position: whole.last },
             last_at_us: whole.last_at_us,
-            chain: Chain { segment: whole.segment, hash: whole.hash, ..chain },
+            chain: Chain { segment: whole.segment, key: whole.key, hash: whole.hash, ..chain },
             opened,
         });
     }

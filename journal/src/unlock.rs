@@ -9,32 +9,21 @@ use crate::keyring::Keyring;
 use crate::layout::{self, Layout};
 use crate::segment::Headers;
 
-const CHUNK_BYTES: usize = 256 * 1024;
-
-/// Refuses a journal of which a segment begins under a key that is not at hand, or the newest one
-/// goes on under such a key.
+/// Refuses a journal of which a segment is under a key that is not at hand: its first block tells.
 pub(crate) fn check_keys(
     disk: &dyn Disk,
     layout: &Layout,
     opener: &Opener,
 ) -> Result<(), OpenError> {
-    let listed = layout::list_segments(disk, layout)?;
-    for (number, (month, first)) in (1..).zip(&listed) {
+    for (month, first) in &layout::list_segments(disk, layout)? {
         let path = layout.segment(month, *first);
         let io = |error| OpenError::io("read", path.clone(), error);
-        let newest = number == listed.len();
-        let chunk = if newest { CHUNK_BYTES } else { 0 };
-        let mut headers = Headers::new(disk.open(&path, false).map_err(io)?, 0, u64::MAX, chunk);
+        let mut headers = Headers::new(disk.open(&path, false).map_err(io)?, 0, u64::MAX, 0);
         // What is no whole block is the business of recovery.
-        while let Ok(Some(block)) = headers.stored(&opener.journal).map_err(io)? {
-            let header = block.header;
-            if !opener.keyring.holds(header.key) {
-                return Err(sealed(&path, Bad::Key(header.key), &opener.keyring));
-            }
-            if !newest {
-                break;
-            }
-            headers.skip(header.block_bytes());
+        if let Ok(Some(block)) = headers.stored(&opener.journal).map_err(io)?
+            && !opener.keyring.holds(block.header.key)
+        {
+            return Err(sealed(&path, Bad::Key(block.header.key), &opener.keyring));
         }
     }
     Ok(())

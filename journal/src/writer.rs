@@ -200,7 +200,9 @@ impl Writer {
 
     fn group(&mut self, first: Append) -> usize {
         let before = self.packer.chain;
-        if self.open.as_ref().is_none_or(|open| open.end >= self.bounds.segment_bytes) {
+        // A segment has one key, so that its first block tells whether it can be read.
+        let full = self.open.as_ref().is_none_or(|open| open.end >= self.bounds.segment_bytes);
+        if full || !self.packer.fits_key() {
             self.packer.chain.segment = 0;
         }
         self.packer.begin(self.next);

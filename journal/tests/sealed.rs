@@ -84,6 +84,11 @@ fn fill(log: &LocalLog, count: u64) {
         log.submit(next).unwrap();
     }
     log.wait_beyond(first + count - 1, Duration::from_secs(10));
+    settle(log);
+}
+
+/// Waits until the store has everything.
+fn settle(log: &LocalLog) {
     for _ in 0..2_000 {
         if log.status().store.is_none_or(|store| store.reached == log.head().position) {
             return;
@@ -148,7 +153,8 @@ fn no_text_of_a_record_a_snapshot_or_a_kept_file_lies_in_any_byte() {
         assert_eq!(found.is_empty(), !plain, "{found:?}");
         let log = open(directory.path(), &keyring);
         assert_eq!(payloads(&log).len(), 510);
-        assert_eq!(log.snapshot(&name), Some(snapshot));
+        settle(&log);
+        assert!(log.snapshot(&name).is_some_and(|found| found == snapshot));
         assert_eq!(kept(&log), text.as_bytes());
         log.close();
         let reader = Reader::open_under(directory.path(), &keyring).unwrap();
@@ -215,6 +221,67 @@ fn a_new_key_seals_what_comes_and_opens_nothing_that_was() {
         files.into_iter().filter(|(path, _)| !path.starts_with(&store)).collect()
     };
     assert_eq!(apart(files(data)), apart(before), "a refusal has written something");
+}
+
+#[test]
+fn each_key_begins_a_segment_so_that_none_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let mut keys = Keys::new();
+    let large = |keyring: &Keyring| Options { segment_bytes: 16 << 20, ..options(keyring) };
+    for round in 0..3 {
+        let log = LocalLog::open(data, &large(&keys.ring()), Outcomes::default()).unwrap();
+        fill(&log, 10);
+        log.close();
+        drop(log);
+        if round < 2 {
+            keys.rotate();
+        }
+    }
+    let segments =
+        files(data).into_keys().filter(|it| it.extension().is_some_and(|it| it == "seg"));
+    assert_eq!(segments.count(), 3);
+    let before = files(&data.join("segments"));
+    let error = LocalLog::open(data, &large(&keys.without(1)), Outcomes::default()).unwrap_err();
+    let missing = format!("{:08x}", keys.ring().ids()[1]);
+    assert!(error.to_string().contains(&missing), "{error}");
+    assert_eq!(files(&data.join("segments")), before);
+    let log = LocalLog::open(data, &large(&keys.ring()), Outcomes::default()).unwrap();
+    assert_eq!(payloads(&log).len(), 30);
+}
+
+/// The store alone has the newest group, and its key is not at hand: nothing may be cut.
+#[test]
+fn what_only_the_store_has_under_a_missing_key_is_never_cut_off() {
+    for lost in ["zeros", "rot", "file"] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        let log = open(data, &Keyring::default());
+        fill(&log, 10);
+        log.close();
+        drop(log);
+        let keyring = Keys::new().ring();
+        let log = open(data, &keyring);
+        fill(&log, 10);
+        log.close();
+        drop(log);
+        let segments = files(data).into_keys();
+        let newest =
+            segments.filter(|it| it.extension().is_some_and(|it| it == "seg")).max().unwrap();
+        let bytes = fs::read(&newest).unwrap();
+        match lost {
+            "zeros" => fs::write(&newest, vec![0; bytes.len()]).unwrap(),
+            "rot" => fs::write(&newest, bytes.iter().map(|it| it ^ 1).collect::<Vec<_>>()).unwrap(),
+            _ => fs::remove_file(&newest).unwrap(),
+        }
+        let before = files(&data.join("segments"));
+        let error = LocalLog::open(data, &options(&Keyring::default()), Outcomes::default());
+        let error = error.unwrap_err();
+        assert!(matches!(error, OpenError::Sealed { .. }), "{lost}: {error}");
+        assert_eq!(files(&data.join("segments")), before, "{lost}");
+        let log = open(data, &keyring);
+        assert_eq!(payloads(&log).len(), 20, "{lost}");
+    }
 }
 
 #[test]

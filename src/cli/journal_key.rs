@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use mainstay_journal::Keyring;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::exit::Failed;
 use super::paper::Paper;
@@ -51,7 +52,7 @@ impl JournalKey {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
         match self.verb {
             Verb::Create(at) => {
-                let mut paper = Paper::new(at.file.clone())?;
+                let mut paper = Paper::new("file", at.file.clone())?;
                 paper.write(&format!("{}\n", *line()?))?;
                 at.tell("journal.key_file names it to the server; keep a copy elsewhere")
             },
@@ -97,9 +98,14 @@ fn line() -> Result<impl std::ops::Deref<Target = String>, Failed> {
 /// One line more, on the disk before anybody uses it.
 fn append(file: &Path) -> Result<(), Failed> {
     let failed = |error: io::Error| Failed::work(format!("write {}: {error}", file.display()));
-    let ends = fs::read(file).map_err(failed)?.ends_with(b"\n");
+    let before = Zeroizing::new(fs::read(file).map_err(failed)?);
     let mut open = OpenOptions::new().append(true).open(file).map_err(failed)?;
-    let gap = if ends { "" } else { "\n" };
-    open.write_all(format!("{gap}{}\n", *line()?).as_bytes()).map_err(failed)?;
-    open.sync_all().map_err(failed)
+    let gap = if before.ends_with(b"\n") { "" } else { "\n" };
+    let line = Zeroizing::new(format!("{gap}{}\n", *line()?));
+    let written = open.write_all(line.as_bytes()).and_then(|()| open.sync_all());
+    if written.is_err() {
+        // Half a line would be no list of keys any more.
+        open.set_len(before.len() as u64).map_err(failed)?;
+    }
+    written.map_err(failed)
 }

@@ -144,7 +144,7 @@ impl Keys {
 
 impl Create {
     fn run(self) -> Result<ExitCode, Failed> {
-        let paper = self.out.map(Paper::new).transpose()?;
+        let paper = self.out.map(|out| Paper::new("--out", out)).transpose()?;
         let mut body = json!({ "name": self.name, "role": self.role.name() });
         if let Some(tenant) = &self.tenant {
             body["tenant"] = json!(tenant);
@@ -197,7 +197,7 @@ impl Rotate {
         if self.dry_run {
             return self.try_out();
         }
-        let paper = self.out.map(Paper::new).transpose()?;
+        let paper = self.out.map(|out| Paper::new("--out", out)).transpose()?;
         let made = Office::open(&self.at)?.rotate(&self.name, self.overlap)?;
         give(&made, paper, self.at.json)
     }

@@ -15,11 +15,12 @@ pub(super) struct Paper {
 
 impl Paper {
     /// Before there is anything to write: what cannot be written down is lost.
-    pub(super) fn new(path: PathBuf) -> Result<Self, Failed> {
+    /// `what` names the flag or argument that the path is of.
+    pub(super) fn new(what: &str, path: PathBuf) -> Result<Self, Failed> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error| {
             let way_out = "name a file that does not exist";
-            Failed::usage(format!("--out {}: {error}; {way_out}", path.display()))
+            Failed::usage(format!("{what} {}: {error}; {way_out}", path.display()))
         })?;
         Ok(Self { path, file })
     }
@@ -32,6 +33,9 @@ impl Paper {
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failed> {
         self.file.write_all(text.as_bytes())?;
         self.file.sync_all()?;
+        // Its name, too.
+        let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(())
     }
 }

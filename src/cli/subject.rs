@@ -95,7 +95,7 @@ impl Whom {
 
 impl Export {
     fn run(self) -> Result<ExitCode, Failed> {
-        let paper = self.out.map(Paper::new).transpose()?;
+        let paper = self.out.map(|out| Paper::new("--out", out)).transpose()?;
         let document = self.whom.online()?.get(&self.whom.path("/export"), &self.whom.query())?;
         let whole = format!("{document:#}\n");
         let mut stdout = io::stdout().lock();

@@ -10,7 +10,7 @@
 //! | comes with `Last-Event-ID` or `after` | goes on behind that event; another history is 410 |
 //! | is slow | holds a position and a chunk, never a queue |
 //! | takes nothing for [`STALLED`] | is dropped, with a reason in the log, and in its stream if it can be told |
-//! | came by a key that is taken no more | gets `event: dropped` and its end, before any other event |
+//! | came by a key that is taken no more | gets `event: dropped` and its end, before any event recorded after that was answered |
 //! | is there when the server stops | gets `event: closing` and its end |
 
 mod filter;

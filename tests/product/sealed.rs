@@ -101,6 +101,7 @@ fn a_missing_or_wrong_key_is_told_with_code_2_and_nothing_is_written() {
         &["verify", "--repair"],
         &["replay", "--at", "1"],
         &["audit"],
+        &["keys", "list"],
         &["serve", "--listen", "127.0.0.1:0"],
     ];
     for verb in verbs {

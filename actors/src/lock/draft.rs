@@ -87,6 +87,7 @@ pub(super) struct Draft<'a> {
     pub(super) waiters: Vec<Waiting<'a>>,
     pub(super) unit: Option<RangeUnit>,
     pub(super) refusal_at: Option<Timestamp>,
+    pub(super) stale_at: Option<Timestamp>,
     /// Requests whose lease ended in this decision.
     pub(super) ended: SmallVec<[&'a str; 2]>,
     /// Requests that left the queue in this decision without a grant.
@@ -119,6 +120,7 @@ impl<'a> Draft<'a> {
             waiters: waiters.collect(),
             unit: state.unit,
             refusal_at: state.refusal_at,
+            stale_at: state.stale_at,
             ended: SmallVec::new(),
             left: SmallVec::new(),
             events: Vec::new(),

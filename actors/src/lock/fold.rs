@@ -14,8 +14,8 @@
 use super::draft::{Draft, conflict};
 use super::{
     Claim, Grant, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeftBecause, LockEvent, LockState, MAX_GRANTS, MAX_WAITERS, RangeUnit, SESSION_ENDED, Waiter,
-    WaiterLeft, WaiterQueued,
+    LeftBecause, LockEvent, LockState, MAX_GRANTS, MAX_WAITERS, RangeUnit, RefusedFor,
+    SESSION_ENDED, Waiter, WaiterLeft, WaiterQueued,
 };
 use crate::codec::Payload;
 use crate::machine::Illegal;
@@ -34,7 +34,10 @@ pub(super) fn fold(state: &mut LockState, event: &LockEvent) -> Result<(), Illeg
         LockEvent::WaiterQueued(event) => queued(state, event),
         LockEvent::WaiterLeft(event) => left(state, event),
         LockEvent::RefusalRecorded(event) => {
-            state.refusal_at = Some(event.at);
+            match event.because {
+                RefusedFor::Owner => state.refusal_at = Some(event.at),
+                RefusedFor::Token => state.stale_at = Some(event.at),
+            }
             Ok(())
         },
     };

@@ -132,6 +132,16 @@ fn a_token_that_is_no_lease_any_more_is_refused_and_recorded_once_a_second() {
 }
 
 #[test]
+fn a_token_that_is_made_up_hides_no_attempt_by_another_owner() {
+    let mut lock = Entity::<Lock>::given();
+    let token = token_of(lock.when(acquire(claim("ann"))));
+    assert_eq!(lock.when(release(7, "eve")).names(), "RefusalRecorded");
+    assert_eq!(lock.when(release(token, "eve")).names(), "RefusalRecorded");
+    assert_eq!(lock.when(release(token, "eve")).names(), "-");
+    assert_eq!(lock.when(release(7, "eve")).names(), "-");
+}
+
+#[test]
 fn a_delay_follows_an_expiry_but_not_a_release() {
     let mut delayed = claim("ann");
     delayed.delay_ms = 5_000;

@@ -73,7 +73,7 @@ const SEALED: u64 = u64::MAX;
 fn put(month: &Month, snapshot: &Snapshot, keyring: &Keyring) -> sled::Result<()> {
     let Snapshot { stream, head, bytes } = snapshot;
     let mut rest = framed(stream.as_str(), *head, bytes);
-    let sealed = keyring.seal(&key(stream, 0), &rest);
+    let sealed = keyring.seal(&key(stream, 0), &rest).map_err(sled::Error::Io)?;
     if let Some((sealed, id)) = sealed.zip(keyring.newest()) {
         let head = Head { version: SEALED, position: 0 };
         rest = framed("", head, &[&id.to_le_bytes()[..], &sealed].concat());

@@ -136,7 +136,7 @@ impl Check<'_> {
                     return Err(sealed(&place.path, bad, &self.opener.keyring));
                 },
                 Err(bad) => {
-                    if !self.over(place, bytes, bad, follower) {
+                    if !self.over(place, bytes, bad, follower)? {
                         return Ok(());
                     }
                 },
@@ -214,20 +214,31 @@ impl Check<'_> {
     }
 
     /// Gets over a bad place; `false` if the file ends here.
-    fn over(&mut self, place: &mut Place, bytes: &[u8], bad: Bad, follower: Option<u64>) -> bool {
+    fn over(
+        &mut self,
+        place: &mut Place,
+        bytes: &[u8],
+        bad: Bad,
+        follower: Option<u64>,
+    ) -> Result<bool, OpenError> {
         let kind = if bad == Bad::Chain { FindingKind::Chain } else { FindingKind::Segment };
         let at = (place.path.clone(), Some(place.at as u64), place.next);
         let copy = self.stores.as_mut().and_then(|s| s.block_at(&place.month, place.next));
-        if let Some(copy) = copy
-            && let Ok(block) = Block::parse(&copy, &self.opener)
+        let opened = copy.as_deref().map(|copy| Block::parse(copy, &self.opener));
+        if let Some(Err(locked)) = &opened
+            && locked.is_locked()
+        {
+            return Err(sealed(&place.path, *locked, &self.opener.keyring));
+        }
+        if let Some(Ok(block)) = opened
             && self.fits(place, &block).is_ok()
         {
             let text = format!("{bad}; the store has it whole");
             let index = self.find(kind, (&at.0, at.1, at.2), text);
             place.healed.push(index);
-            place.patches.push((place.at, copy.clone()));
+            place.patches.push((place.at, block.bytes.to_vec()));
             self.block(place, &block, true);
-            return true;
+            return Ok(true);
         }
         let behind = bytes.get(place.at..).unwrap_or_default();
         let group = place.group.unwrap_or(place.next);
@@ -240,7 +251,7 @@ impl Check<'_> {
             place.group = (header.group != header.first).then_some(header.group);
             self.last_hash = None;
             // An index over a gap would not be this segment's.
-            return true;
+            return Ok(true);
         }
         if let Some(follower) = follower {
             let text = format!("{bad}: positions {} to {} are lost", place.next, follower - 1);
@@ -251,7 +262,7 @@ impl Check<'_> {
             let text = "an unacknowledged group was cut short".into();
             self.find(FindingKind::TornTail, (&at.0, at.1, at.2), text);
         }
-        false
+        Ok(false)
     }
 
     /// The next whole block behind a bad place: of a later group, or of any if the segment is

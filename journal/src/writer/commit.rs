@@ -42,6 +42,9 @@ impl Writer {
 
     /// One write, one sync; then the blocks are visible to readers that ask beyond the head.
     fn write(&mut self, roll: bool) -> Result<(), Failure> {
+        if let Some(reason) = self.packer.unsealed.take() {
+            return Err(Failure::Poison(format!("seal a block: {reason}")));
+        }
         let fresh = if roll { Some(self.new_segment()?) } else { None };
         let open = fresh.as_ref().or(self.open.as_ref());
         let Some(open) = open else { return Err(Failure::Poison("no segment is open".into())) };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_actors::host::{Answered, Failure, Host, Keys, Meta};
+use mainstay_actors::host::{Answered, Failure, Host, Keys, Meta, StartError};
 use mainstay_actors::key::{Key, KeyCommand, Role};
 use mainstay_actors::machine::Machine;
 use mainstay_journal::StreamId;
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::Where;
-use crate::Mainstay;
 use crate::cli::exit::Failed;
 use crate::cli::online::{Online, path};
 use crate::config::{Config, JournalConfig, Span};
 use crate::server::keyroom::{Access, KEY_NAME, NewKey, check_key_name, view};
+use crate::{Mainstay, OpenError};
 
 /// One of the two.
 pub(super) enum Office {
@@ -101,10 +101,16 @@ impl Inside {
         data.clone_into(&mut config.server.data);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failed::work(format!("start: {error}")))?;
-        let stay = runtime.block_on(Mainstay::open_as_it_is(config)).map_err(|error| {
-            let way = "while a server runs on it, ask that one with --server";
-            Failed::refused(format!("{error}; {way}"))
-        })?;
+        config.journal.keyring().map_err(|error| Failed::usage(error.to_string()))?;
+        let stay =
+            runtime.block_on(Mainstay::open_as_it_is(config)).map_err(|error| match error {
+                OpenError::Start(StartError::Damaged(_)) => Failed::integrity(error.to_string()),
+                OpenError::Start(StartError::Sealed(_)) => Failed::usage(error.to_string()),
+                _ => {
+                    let way = "while a server runs on it, ask that one with --server";
+                    Failed::refused(format!("{error}; {way}"))
+                },
+            })?;
         let access = Access::new(stay.vault().clone(), false);
         Ok(Self { runtime, stay: Some(stay), access })
     }

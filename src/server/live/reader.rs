@@ -73,8 +73,8 @@ impl<W: Fn() -> bool> Reader<W> {
             }
             let before = self.after;
             let chunk = self.chunk().await;
-            // Behind the read, which may have waited: nothing that was recorded after the key was
-            // taken back leaves.
+            // Behind the read, which may have waited: nothing that was recorded after the key's
+            // revocation was answered leaves.
             if !(self.is_welcome)() {
                 return Some(self.end("dropped", "its key is taken no more"));
             }

@@ -73,7 +73,7 @@ pub(super) fn session_ended(draft: &mut Draft<'_>, session: &str) {
     draft.drop_waiters_of(session);
 }
 
-/// The lease's TTL, if `owner` holds it; a refusal is recorded at most once a second. A lock that
+/// The lease's TTL, if `owner` holds it; of each reason a refusal is recorded at most once a second. A lock that
 /// never had a lease is nobody's, and records nothing.
 fn held_by(
     draft: &mut Draft<'_>,
@@ -88,7 +88,11 @@ fn held_by(
         Some(_) => RefusedFor::Owner,
         None => RefusedFor::Token,
     };
-    let rested = draft.refusal_at.is_none_or(|last| now >= last.plus_ms(REFUSAL_EVERY_MS));
+    let last = match because {
+        RefusedFor::Owner => draft.refusal_at,
+        RefusedFor::Token => draft.stale_at,
+    };
+    let rested = last.is_none_or(|last| now >= last.plus_ms(REFUSAL_EVERY_MS));
     if rested && draft.last_token > 0 {
         let command = command.to_owned();
         draft.events.push(RefusalRecorded { token, owner, command, because, at: now }.into());
