@@ -28,6 +28,7 @@ mod layout;
 mod local;
 mod log;
 mod memory;
+pub mod merkle;
 mod pack;
 mod postings;
 mod reader;

@@ -15,6 +15,7 @@ use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::error::{OpenError, ReadError};
 use crate::layout::{self, Identity, Layout};
 use crate::log::{LogStatus, Query, ReadLog, Visit};
+use crate::merkle::{Forest, TreeHash};
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Stop, Whole, examine, later_group, rest};
 use crate::segment::{Mark, Segment};
@@ -31,6 +32,7 @@ pub struct Reader {
     disk: Arc<dyn Disk>,
     identity: Identity,
     view: View,
+    forest: Forest,
     tail: Mutex<Tail>,
 }
 
@@ -62,7 +64,8 @@ impl Reader {
         })?;
         let head = Cursor { epoch: identity.epoch, position: 0 };
         let view = View::new(identity.journal, Vec::new(), head);
-        let reader = Self { layout, disk, identity, view, tail: Mutex::default() };
+        let forest = Forest::new(Arc::clone(&disk), layout.clone(), false);
+        let reader = Self { layout, disk, identity, view, forest, tail: Mutex::default() };
         reader.refresh()?;
         Ok(reader)
     }
@@ -182,6 +185,10 @@ impl ReadLog for Reader {
 
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.find_back(query, visit)
+    }
+
+    fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
+        self.forest.node(&self.view, level, index)
     }
 
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {
