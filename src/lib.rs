@@ -39,6 +39,8 @@ pub mod lock;
 #[cfg(feature = "probes")]
 pub mod probe;
 #[cfg(feature = "server")]
+pub mod proofs;
+#[cfg(feature = "server")]
 pub mod server;
 pub mod session;
 mod stay;

@@ -83,7 +83,7 @@ impl Serve {
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
-        let server = match Server::start(stay.host(), stay.vault(), config).await {
+        let server = match Server::start(stay.host(), stay.vault(), stay.notary(), config).await {
             Ok(server) => server,
             Err(error) => {
                 stay.close().await;
