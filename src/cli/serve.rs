@@ -1,5 +1,7 @@
 //! `mainstay serve`: the server.
 
+mod stop;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::stop::Stop;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};
 use crate::demo::{self, Demo};
@@ -80,6 +83,7 @@ impl Serve {
     }
 
     async fn serve(self, config: &Config) -> Result<ExitCode, Failed> {
+        let mut stop = Stop::listen();
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
@@ -93,7 +97,7 @@ impl Serve {
         let address = server.address();
         let ready = tokio::select! {
             ready = recover(&stay) => ready,
-            () = asked_to_stop() => Err(Failed::refused("stopped during recovery")),
+            () = stop.asked() => Err(Failed::refused("stopped during recovery")),
         };
         let ready = ready.and_then(|()| Ok(server.check_keys(stay.host())?));
         if let Err(failed) = ready {
@@ -111,7 +115,7 @@ impl Serve {
             drop(hints(address));
         }
         tokio::select! {
-            () = asked_to_stop() => {},
+            () = stop.asked() => {},
             () = reloads(&server) => {},
         }
         tracing::info!("draining");
@@ -173,15 +177,6 @@ async fn recover(stay: &Mainstay) -> Result<(), Failed> {
         OpenError::Start(StartError::Damaged(_)) => Failed::integrity(error.to_string()),
         _ => Failed::refused(error.to_string()),
     })
-}
-
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = terminate.recv() => {},
-        _ = tokio::signal::ctrl_c() => {},
-    }
 }
 
 /// Takes a new certificate in at each SIGHUP. Without one the signal ends the program, as ever.
