@@ -46,6 +46,10 @@ pub mod session;
 mod stay;
 pub mod travel;
 pub mod vault;
+#[cfg(feature = "server")]
+pub mod verifier;
+#[cfg(feature = "server")]
+pub mod witness;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -24,6 +24,7 @@ mod openapi;
 mod openings;
 mod probes;
 mod problems;
+mod proofs;
 mod races;
 mod scale;
 mod sessions;
