@@ -1,6 +1,7 @@
 //! `mainstay serve`: the server.
 
 mod stop;
+mod witness;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::stop::Stop;
+use self::witness::Witness;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};
 use crate::demo::{self, Demo};
@@ -43,6 +45,10 @@ pub(super) struct Serve {
     /// Continue a journal whose last event is more than an hour ahead of the clock
     #[arg(long)]
     accept_clock: bool,
+    /// Refuse a journal that does not hold what this file's checkpoints cover, and add new ones to
+    /// it; keep it on another machine's disk
+    #[arg(long, value_name = "FILE")]
+    witness: Option<PathBuf>,
     /// Check the configuration and stop
     #[arg(long)]
     dry_run: bool,
@@ -77,6 +83,10 @@ impl Serve {
             )?;
             return Ok(ExitCode::SUCCESS);
         }
+        if let Some(witness) = &self.witness {
+            // Before anything is opened to be written.
+            crate::witness::check(witness, &config.server.data)?;
+        }
         logs();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|e| Failed::work(format!("start: {e}")))?.block_on(self.serve(&config))
@@ -100,11 +110,18 @@ impl Serve {
             () = stop.asked() => Err(Failed::refused("stopped during recovery")),
         };
         let ready = ready.and_then(|()| Ok(server.check_keys(stay.host())?));
-        if let Err(failed) = ready {
-            server.stop().await;
-            stay.close().await;
-            return Err(failed);
-        }
+        let ready = match ready {
+            Ok(()) => self.witness(&stay).await,
+            Err(failed) => Err(failed),
+        };
+        let witness = match ready {
+            Ok(witness) => witness,
+            Err(failed) => {
+                server.stop().await;
+                stay.close().await;
+                return Err(failed);
+            },
+        };
         if let Some(redirect) = server.redirect() {
             tracing::info!("leading http://{redirect} to https");
         }
@@ -117,6 +134,7 @@ impl Serve {
         tokio::select! {
             () = stop.asked() => {},
             () = reloads(&server) => {},
+            () = Witness::watch(witness.as_ref()) => {},
         }
         tracing::info!("draining");
         stay.host().drain();
@@ -125,9 +143,22 @@ impl Serve {
             drop(tokio::task::spawn_blocking(move || drop(demo)).await);
         }
         server.stop().await;
+        if let Some(witness) = witness {
+            witness.add_or_warn().await;
+        }
         stay.close().await;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Serve {
+    /// The witness, if there is to be one, with its first checkpoint of this run.
+    async fn witness(&self, stay: &Mainstay) -> Result<Option<Witness>, Failed> {
+        let Some(path) = &self.witness else { return Ok(None) };
+        let witness = Witness::new(path.clone(), stay)?;
+        witness.add().await?;
+        Ok(Some(witness))
     }
 }
 

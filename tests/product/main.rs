@@ -33,3 +33,4 @@ mod subjects;
 mod survival;
 mod travel;
 mod verbs;
+mod witness;
