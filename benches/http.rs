@@ -38,6 +38,7 @@ use std::time::Duration;
 use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
 use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
+use mainstay::proofs::Notary;
 use mainstay::server::Server;
 use mainstay::vault::Vault;
 
@@ -179,6 +180,7 @@ struct Served {
 impl Served {
     fn start(journal: &str, path: &Path) -> Self {
         let path = path.to_owned();
+        let notary = Notary::at(&path);
         let open: OpenLog = if journal == OURS {
             Box::new(move |mut sink| {
                 let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
@@ -196,7 +198,7 @@ impl Served {
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = runtime.block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &Vault::in_memory(), &config).await.unwrap()
+            Server::start(&host, &Vault::in_memory(), &notary, &config).await.unwrap()
         });
         let address = server.address();
         Self { runtime, host, server, address }

@@ -10,6 +10,7 @@
 //! | 5 | refused: in use, read-only, another format |
 
 mod audit;
+mod checkpoint;
 mod config;
 mod diff;
 mod exit;
@@ -18,8 +19,10 @@ mod keys;
 mod online;
 mod pages;
 mod paper;
+mod proof;
 mod replay;
 mod serve;
+mod signing;
 mod source;
 mod status;
 mod subject;
@@ -55,6 +58,8 @@ enum Verb {
     Diff(diff::Diff),
     Audit(audit::Audit),
     Verify(verify::Verify),
+    Checkpoint(checkpoint::Checkpoint),
+    Proof(proof::Proof),
     Keys(keys::Keys),
     JournalKey(journal_key::JournalKey),
     Subject(subject::Subject),
@@ -109,6 +114,8 @@ pub fn run() -> ExitCode {
         Verb::Diff(verb) => verb.run(),
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
+        Verb::Checkpoint(verb) => verb.run(),
+        Verb::Proof(verb) => verb.run(),
         Verb::Keys(verb) => verb.run(),
         Verb::JournalKey(verb) => verb.run(),
         Verb::Subject(verb) => verb.run(),

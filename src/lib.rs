@@ -40,12 +40,18 @@ pub mod lock;
 #[cfg(feature = "probes")]
 pub mod probe;
 #[cfg(feature = "server")]
+pub mod proofs;
+#[cfg(feature = "server")]
 pub mod server;
 pub mod session;
 mod stay;
 pub mod subject;
 pub mod travel;
 pub mod vault;
+#[cfg(feature = "server")]
+pub mod verifier;
+#[cfg(feature = "server")]
+pub mod witness;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -20,6 +20,7 @@ mod openapi;
 mod page;
 mod plain;
 mod problem;
+mod proofs;
 mod readiness;
 mod request;
 mod routes;
@@ -56,10 +57,12 @@ use self::access::{Access, Door, Rates};
 use self::front::Front;
 use self::metrics::Refusals;
 use self::plain::without_value;
+use self::proofs::Proofs;
 use self::request::Caller;
 use self::tls::Tls;
 use self::travel::Folds;
 use crate::config::{Config, KeysNeeded};
+use crate::proofs::Notary;
 use crate::vault::Vault;
 
 /// Largest request body, in bytes.
@@ -82,10 +85,16 @@ pub(crate) struct App {
     live: Arc<live::Live>,
     folds: Folds,
     refusals: Refusals,
+    proofs: Proofs,
 }
 
 impl App {
-    fn of(config: &Config, vault: &Arc<Vault>, live: &Arc<live::Live>) -> Self {
+    fn of(
+        config: &Config,
+        vault: &Arc<Vault>,
+        notary: &Arc<Notary>,
+        live: &Arc<live::Live>,
+    ) -> Self {
         // Who comes from elsewhere is nobody without a key, and TLS is for who does.
         let open = config.access.keys == KeysNeeded::Optional
             && config.server.tls.is_none()
@@ -97,6 +106,7 @@ impl App {
             live: live.clone(),
             folds: Folds::default(),
             refusals: Refusals::new(),
+            proofs: Proofs::new(notary.clone()),
         }
     }
 
@@ -150,7 +160,8 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Binds and serves `host` inside its System, with values sealed by `vault`; answers from the
+    /// Binds and serves `host` inside its System, with values sealed by `vault` and checkpoints
+    /// signed by `notary`; answers from the
     /// first moment on, "not ready" while it recovers. Over TLS, and on an address that is not
     /// loopback, it asks for keys.
     ///
@@ -159,6 +170,7 @@ impl Server {
     pub async fn start(
         host: &Host,
         vault: &Arc<Vault>,
+        notary: &Arc<Notary>,
         config: &Config,
     ) -> Result<Self, ServeError> {
         let (server, listen) = (&config.server, config.server.listen);
@@ -175,7 +187,7 @@ impl Server {
         let connections = front::raise_file_limit(config.limits.connections.size());
         let each = connections.div_ceil(WORKERS);
         let live = live::Live::new();
-        let app = App::of(config, vault, &live);
+        let app = App::of(config, vault, notary, &live);
         let (inside, front) = (host.clone(), Front::new(server));
         let (secure, names) = (tls.as_ref().map(Tls::config), server.names.clone());
         let run = move || -> std::io::Result<Vec<ServerHandle>> {

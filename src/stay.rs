@@ -6,6 +6,8 @@ use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
 use mainstay_journal::{EventLog, LocalLog, Options};
 
 use crate::config::Config;
+#[cfg(feature = "server")]
+use crate::proofs::Notary;
 use crate::vault::Vault;
 
 /// An open mainstay: journal, entities, supervisor, probes.
@@ -13,6 +15,8 @@ use crate::vault::Vault;
 pub struct Mainstay {
     host: Host,
     vault: Arc<Vault>,
+    #[cfg(feature = "server")]
+    notary: Arc<Notary>,
     #[cfg(feature = "probes")]
     probes: crate::probe::Probes,
 }
@@ -71,12 +75,20 @@ impl Mainstay {
     fn start_with(config: &Config, options: HostOptions) -> Result<Self, OpenError> {
         let vault = Vault::at(&config.server.data);
         let options = HostOptions { subject_keys: vault.clone(), ..options };
-        let host = Host::open(open_local(config, vault.clone()), options)?;
+        #[cfg(feature = "server")]
+        let notary = Notary::at(&config.server.data);
+        #[cfg(feature = "server")]
+        let open = open_local(config, vault.clone(), notary.clone());
+        #[cfg(not(feature = "server"))]
+        let open = open_local(config, vault.clone());
+        let host = Host::open(open, options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
         Ok(Self {
             host,
             vault,
+            #[cfg(feature = "server")]
+            notary,
             #[cfg(feature = "probes")]
             probes,
         })
@@ -100,6 +112,13 @@ impl Mainstay {
     #[must_use]
     pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
+    }
+
+    /// Who signs checkpoints of the journal.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn notary(&self) -> &Arc<Notary> {
+        &self.notary
     }
 
     /// Drains, closes the journal and ends every thread.
@@ -139,8 +158,13 @@ fn options(config: &Config, accept_clock: bool) -> HostOptions {
     }
 }
 
-/// Opens the journal of a data directory, and then the vault: the directory is ours by then.
-fn open_local(config: &Config, vault: Arc<Vault>) -> OpenLog {
+/// Opens the journal of a data directory, and then the vault and the keys that sign: the directory
+/// is ours by then.
+fn open_local(
+    config: &Config,
+    vault: Arc<Vault>,
+    #[cfg(feature = "server")] notary: Arc<Notary>,
+) -> OpenLog {
     let (data, journal) = (config.server.data.clone(), config.journal.clone());
     let options = config.limits.journal();
     Box::new(move |mut sink| {
@@ -149,6 +173,10 @@ fn open_local(config: &Config, vault: Arc<Vault>) -> OpenLog {
         let options = Options { keyring, ..options };
         let log = LocalLog::open(&data, &options, sink)?;
         vault.open().map_err(|error| StartError::Refused(error.to_string()))?;
+        #[cfg(feature = "server")]
+        let signs = notary.open(&log.identity().journal);
+        #[cfg(feature = "server")]
+        signs.map_err(|error| StartError::Refused(error.to_string()))?;
         Ok(Arc::new(log) as Arc<dyn EventLog>)
     })
 }

@@ -20,6 +20,7 @@ use crate::log::{
     Append, EventLog, Full, KeptWriter, LogStatus, Outcome, Query, ReadLog, Refusal, Sink,
     Snapshot, Visit,
 };
+use crate::merkle::TreeHash;
 use crate::record::{Cursor, Head, StreamId};
 use crate::view::lock;
 
@@ -198,6 +199,10 @@ impl<L: EventLog> ReadLog for FaultyLog<L> {
 
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.inner.find_back(query, visit)
+    }
+
+    fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
+        self.inner.tree_node(level, index)
     }
 
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {

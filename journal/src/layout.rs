@@ -1,7 +1,7 @@
 //! Where everything lies in a journal directory, and its identity file.
 //!
 //! ```text
-//! JOURNAL  LOCK  segments/2026-11/00000000000000000001.seg  store/2026-11/  kept/  set-aside/
+//! JOURNAL  LOCK  segments/2026-11/00000000000000000001.seg  store/2026-11/  proofs/2026-11/  kept/  set-aside/
 //! ```
 
 use std::fmt::Write as _;
@@ -55,6 +55,11 @@ impl Layout {
 
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store")
+    }
+
+    /// Leaf hashes of a sealed segment; see `merkle`.
+    pub(crate) fn leaves(&self, month: &str, first: u64) -> PathBuf {
+        self.root.join("proofs").join(month).join(format!("{first:020}.leaves"))
     }
 
     /// What was kept under a name; see `kept`.

@@ -29,6 +29,7 @@ mod layout;
 mod local;
 mod log;
 mod memory;
+pub mod merkle;
 mod pack;
 #[cfg(feature = "planted")]
 pub mod planted;

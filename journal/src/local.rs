@@ -24,6 +24,7 @@ use crate::layout::{self, Identity, Layout};
 use crate::log::{
     Append, EventLog, Full, KeptWriter, LogStatus, Query, ReadLog, Sink, Snapshot, Visit,
 };
+use crate::merkle::{Forest, TreeHash};
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Opened, Recovered, recover};
 use crate::spare::Spares;
@@ -91,6 +92,7 @@ pub struct LocalLog {
     layout: Layout,
     disk: Arc<dyn Disk>,
     view: Arc<View>,
+    forest: Arc<Forest>,
     shared: Arc<Shared>,
     queue: Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -150,10 +152,11 @@ impl LocalLog {
         let recovered = recovered.inspect_err(|_| stop(store.as_ref()))?;
         let view = View::new(opener, recovered.segments.clone(), recovered.head);
         let view = Arc::new(view);
+        let forest = Arc::new(Forest::new(Arc::clone(&disk), layout.clone(), true));
         index_open(&view, &recovered).inspect_err(|_| stop(store.as_ref()))?;
         if let Some(store) = &store {
             view.set_second(Some(Arc::clone(store) as _));
-            store.give(&view);
+            store.give(&view, &forest);
         }
         let spares = if threads {
             Spares::start(Arc::clone(&disk), layout.clone(), options.spares, options.segment_bytes)
@@ -189,6 +192,7 @@ impl LocalLog {
             layout: kept,
             disk: files,
             view,
+            forest,
             shared,
             queue,
             writer: Mutex::new(None),
@@ -313,6 +317,10 @@ impl ReadLog for LocalLog {
 
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.find_back(query, visit)
+    }
+
+    fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
+        self.forest.node(&self.view, level, index)
     }
 
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {

@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::error::ReadError;
+use crate::merkle::{self, TreeHash};
 use crate::record::{Cursor, Draft, Envelope, Head, RecordRef, StreamId};
 
 /// Events of one decision on one stream: all of them become durable in one group, or none.
@@ -263,6 +264,15 @@ pub trait ReadLog: Send + Sync + 'static {
             ControlFlow::Break(())
         })?;
         Ok(newest)
+    }
+
+    /// A node of the Merkle tree over the records, see [`crate::merkle`]: the hash over the
+    /// `2^level` leaves from leaf `index · 2^level` on. All of them must be durable.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`].
+    fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
+        merkle::scanned(self, level, index)
     }
 
     /// Waits until the head is beyond `position`, at most `limit`; returns the head.

@@ -17,6 +17,7 @@ use crate::error::{OpenError, ReadError};
 use crate::keyring::Keyring;
 use crate::layout::{self, Identity, Layout};
 use crate::log::{LogStatus, Query, ReadLog, Visit};
+use crate::merkle::{Forest, TreeHash};
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Stop, Whole, examine, later_group, rest};
 use crate::segment::{Mark, Segment};
@@ -34,6 +35,7 @@ pub struct Reader {
     disk: Arc<dyn Disk>,
     identity: Identity,
     view: View,
+    forest: Forest,
     tail: Mutex<Tail>,
 }
 
@@ -79,7 +81,8 @@ impl Reader {
         let opener = Opener { journal: identity.journal, keyring: keyring.clone() };
         check_keys(&*disk, &layout, &opener)?;
         let view = View::new(opener, Vec::new(), head);
-        let reader = Self { layout, disk, identity, view, tail: Mutex::default() };
+        let forest = Forest::new(Arc::clone(&disk), layout.clone(), false);
+        let reader = Self { layout, disk, identity, view, forest, tail: Mutex::default() };
         reader.refresh()?;
         Ok(reader)
     }
@@ -202,6 +205,10 @@ impl ReadLog for Reader {
 
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.find_back(query, visit)
+    }
+
+    fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
+        self.forest.node(&self.view, level, index)
     }
 
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use crate::block::{Bad, Block, HEADER_BYTES, Header, Opener, Stored};
+use crate::block::{Bad, Block, HEADER_BYTES, Hash, Header, Opener, Stored};
 use crate::disk::{self, Disk, DiskFile};
 use crate::postings::Postings;
 
@@ -158,6 +158,17 @@ impl Segment {
         disk::read_full(&*file, &mut bytes, 0).ok()?;
         let header = Header::parse(&bytes).ok().filter(|header| header.first == self.first)?;
         Some(*self.first_at_us.get_or_init(|| header.first_at_us))
+    }
+
+    /// The hash of the block before its first one, if that one's header can be read.
+    pub(crate) fn previous(&self) -> Option<Hash> {
+        let held = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Its handle is not kept: this is asked of every segment.
+        let file = held.map_or_else(|| self.disk.open(&self.path, false), Ok).ok()?;
+        let mut bytes = [0; HEADER_BYTES];
+        disk::read_full(&*file, &mut bytes, 0).ok()?;
+        let header = Header::parse(&bytes).ok().filter(|header| header.first == self.first)?;
+        Some(header.previous)
     }
 
     /// The last mark at or before `position`.

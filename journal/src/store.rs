@@ -28,6 +28,7 @@ use crate::block::{Opener, Stored};
 use crate::keyring::Keyring;
 use crate::layout::Layout;
 use crate::log::{Snapshot, StoreStatus};
+use crate::merkle::Forest;
 use crate::record::StreamId;
 use crate::segment::Segment;
 use crate::sieve::Filter;
@@ -66,10 +67,13 @@ pub(crate) struct Store {
     checked: Mutex<BTreeSet<String>>,
     hint: Hint,
     stop: AtomicBool,
-    view: Mutex<Option<Sender<Arc<View>>>>,
+    view: Mutex<Option<Sender<Followed>>>,
     ended: Mutex<Option<Receiver<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// What is followed, and whose leaves are hashed on the way.
+type Followed = (Arc<View>, Arc<Forest>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -135,8 +139,8 @@ impl Store {
                 follower.trouble(reason);
             }
             follower.update(|state| state.tried = true);
-            if let Ok(view) = view.recv() {
-                follower.follow(&view);
+            if let Ok((view, forest)) = view.recv() {
+                follower.follow(&view, &forest);
             }
             let _ = end.send(());
         };
@@ -158,9 +162,9 @@ impl Store {
     }
 
     /// Begins to follow.
-    pub(crate) fn give(&self, view: &Arc<View>) {
+    pub(crate) fn give(&self, view: &Arc<View>, forest: &Arc<Forest>) {
         if let Some(sender) = lock(&self.view).take() {
-            let _ = sender.send(Arc::clone(view));
+            let _ = sender.send((Arc::clone(view), Arc::clone(forest)));
         }
     }
 

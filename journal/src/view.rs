@@ -209,7 +209,7 @@ impl View {
     }
 
     /// Visits `from..=to`, all of it in this segment.
-    fn scan_segment(
+    pub(crate) fn scan_segment(
         &self,
         segment: &Arc<Segment>,
         from: u64,

@@ -339,3 +339,26 @@ fn a_store_ahead_of_its_segments_by_more_than_they_can_take_is_set_aside() {
     assert!(settle(&log).trouble.unwrap().contains("another journal"));
     assert_eq!(answers(&log), before);
 }
+
+#[test]
+fn leaves_of_sealed_segments_are_hashed_when_there_is_little_else_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(directory.path());
+    let log = open(directory.path());
+    let sealed = log.status().segments - 1;
+    let made = || {
+        let months = fs::read_dir(directory.path().join("proofs")).into_iter().flatten();
+        let names = months.flat_map(|month| fs::read_dir(month.unwrap().path()).unwrap());
+        let names = names.map(|file| file.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|end| end == "leaves")).count()
+    };
+    let mut tries = 0;
+    while made() < sealed {
+        tries += 1;
+        assert!(tries < 2000, "{} of {sealed} files were made", made());
+        // Each record that comes is a stride of the follower.
+        let at_us = 1_800_305_600_000_000 + tries;
+        log.submit(append("s/calm", tries - 1, 1, at_us)).unwrap();
+        log.wait_beyond(u64::MAX - 1, Duration::from_millis(5));
+    }
+}

@@ -78,6 +78,23 @@ impl Online {
         self.good(status, body)
     }
 
+    /// The text of a GET; a problem is a failure.
+    pub(super) fn text(&self, path: &str) -> Result<String, Failed> {
+        let mut request = self.agent.get(format!("{}{path}", self.server));
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        let mut answer = request.call().map_err(|error| self.unreachable(&error))?;
+        if answer.status().as_u16() >= 400 {
+            let (status, body) = self.read(answer)?;
+            return self.good(status, body).map(|_| String::new());
+        }
+        let read = answer.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_string();
+        read.map_err(|error| {
+            Failed::unreachable(format!("{} is no mainstay server: {error}", self.server))
+        })
+    }
+
     fn good(&self, status: u16, body: Value) -> Result<Value, Failed> {
         if status < 400 {
             return Ok(body);

@@ -1,5 +1,8 @@
 //! `mainstay serve`: the server.
 
+mod stop;
+mod witness;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +17,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::stop::Stop;
+use self::witness::Witness;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};
 use crate::demo::{self, Demo};
@@ -40,6 +45,10 @@ pub(super) struct Serve {
     /// Continue a journal whose last event is more than an hour ahead of the clock
     #[arg(long)]
     accept_clock: bool,
+    /// Refuse a journal that does not hold what this file's checkpoints cover, and add new ones to
+    /// it; keep it on another machine's disk
+    #[arg(long, value_name = "FILE")]
+    witness: Option<PathBuf>,
     /// Check the configuration and stop
     #[arg(long)]
     dry_run: bool,
@@ -63,7 +72,7 @@ impl Serve {
                         [server.tls] and access.keys";
             return Err(Failed::usage(text));
         }
-        config.journal.keyring().map_err(|error| Failed::usage(error.to_string()))?;
+        let keyring = config.journal.keyring().map_err(|error| Failed::usage(error.to_string()))?;
         if self.dry_run {
             check(&config.server)?;
             let dependencies = config.dependency.len();
@@ -75,16 +84,21 @@ impl Serve {
             )?;
             return Ok(ExitCode::SUCCESS);
         }
+        if let Some(witness) = &self.witness {
+            // Before anything is opened to be written.
+            crate::witness::check(witness, &config.server.data, &keyring)?;
+        }
         logs();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|e| Failed::work(format!("start: {e}")))?.block_on(self.serve(&config))
     }
 
     async fn serve(self, config: &Config) -> Result<ExitCode, Failed> {
+        let mut stop = Stop::listen();
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
-        let server = match Server::start(stay.host(), stay.vault(), config).await {
+        let server = match Server::start(stay.host(), stay.vault(), stay.notary(), config).await {
             Ok(server) => server,
             Err(error) => {
                 stay.close().await;
@@ -94,14 +108,21 @@ impl Serve {
         let address = server.address();
         let ready = tokio::select! {
             ready = recover(&stay) => ready,
-            () = asked_to_stop() => Err(Failed::refused("stopped during recovery")),
+            () = stop.asked() => Err(Failed::refused("stopped during recovery")),
         };
         let ready = ready.and_then(|()| Ok(server.check_keys(stay.host())?));
-        if let Err(failed) = ready {
-            server.stop().await;
-            stay.close().await;
-            return Err(failed);
-        }
+        let ready = match ready {
+            Ok(()) => self.witness(&stay).await,
+            Err(failed) => Err(failed),
+        };
+        let witness = match ready {
+            Ok(witness) => witness,
+            Err(failed) => {
+                server.stop().await;
+                stay.close().await;
+                return Err(failed);
+            },
+        };
         if let Some(redirect) = server.redirect() {
             tracing::info!("leading http://{redirect} to https");
         }
@@ -112,8 +133,9 @@ impl Serve {
             drop(hints(address));
         }
         tokio::select! {
-            () = asked_to_stop() => {},
+            () = stop.asked() => {},
             () = reloads(&server) => {},
+            () = Witness::watch(witness.as_ref()) => {},
         }
         tracing::info!("draining");
         stay.host().drain();
@@ -122,9 +144,22 @@ impl Serve {
             drop(tokio::task::spawn_blocking(move || drop(demo)).await);
         }
         server.stop().await;
+        if let Some(witness) = witness {
+            witness.add_or_warn().await;
+        }
         stay.close().await;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Serve {
+    /// The witness, if there is to be one, with its first checkpoint of this run.
+    async fn witness(&self, stay: &Mainstay) -> Result<Option<Witness>, Failed> {
+        let Some(path) = &self.witness else { return Ok(None) };
+        let witness = Witness::new(path.clone(), stay)?;
+        witness.add().await?;
+        Ok(Some(witness))
     }
 }
 
@@ -175,15 +210,6 @@ async fn recover(stay: &Mainstay) -> Result<(), Failed> {
         OpenError::Start(StartError::Sealed(_)) => Failed::usage(error.to_string()),
         _ => Failed::refused(error.to_string()),
     })
-}
-
-async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = terminate.recv() => {},
-        _ = tokio::signal::ctrl_c() => {},
-    }
 }
 
 /// Takes a new certificate in at each SIGHUP. Without one the signal ends the program, as ever.

@@ -41,21 +41,51 @@ pub(super) enum Source {
     Server(Online),
 }
 
+/// One of them, not opened yet.
+#[derive(Debug)]
+pub(super) enum Where {
+    /// A data directory.
+    Data(PathBuf),
+    /// A running server.
+    Server(Online),
+}
+
 impl Way {
+    /// A data directory, the default one if `None`.
+    pub(super) fn to(data: Option<PathBuf>, key: JournalKey) -> Self {
+        Self { data, server: None, key }
+    }
+
     pub(super) fn open(&self) -> Result<Source, Failed> {
+        Ok(match self.chosen()? {
+            Where::Data(data) => Source::Data(Box::new(open(&data, &self.keyring()?)?)),
+            Where::Server(online) => Source::Server(online),
+        })
+    }
+
+    pub(super) fn chosen(&self) -> Result<Where, Failed> {
         if let Some(server) = &self.server {
             let hint = "or read its data directory with --data";
-            return Ok(Source::Server(Online::new(server, hint)?));
+            return Ok(Where::Server(Online::new(server, hint)?));
         }
+        Ok(Where::Data(self.data()))
+    }
+
+    /// What opens its blocks.
+    pub(super) fn keyring(&self) -> Result<Keyring, Failed> {
+        self.key.keyring()
+    }
+
+    /// The data directory, if no server is asked.
+    pub(super) fn data(&self) -> PathBuf {
         let from_environment = || std::env::var_os("MAINSTAY__SERVER__DATA").map(Into::into);
         let data = self.data.clone().or_else(from_environment);
-        let data = data.unwrap_or_else(|| DEFAULT_DATA.into());
-        Ok(Source::Data(Box::new(open(&data, &self.key.keyring()?)?)))
+        data.unwrap_or_else(|| DEFAULT_DATA.into())
     }
 }
 
 /// Opens a journal to read it; the error names the way out.
-fn open(data: &Path, keyring: &Keyring) -> Result<Reader, Failed> {
+pub(super) fn open(data: &Path, keyring: &Keyring) -> Result<Reader, Failed> {
     Reader::open_under(data, keyring).map_err(|error| match &error {
         OpenError::NotAJournal { path, reason } => Failed::refused(format!(
             "open {}: not a journal ({reason}); name a data directory with --data, or ask a \

@@ -1,8 +1,11 @@
-//! `mainstay verify`: both copies, the chain, and the meaning of every event.
+//! `mainstay verify`: both copies, the chain, and the meaning of every event; or a proof file.
+
+mod held;
+mod proof;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,6 +13,7 @@ use mainstay_actors::world::World;
 use mainstay_journal::{Finding, Report, VerifyOptions, verify};
 use serde_json::{Value, json};
 
+use self::held::Held;
 use super::exit::Failed;
 use super::source::{progress, refusal};
 use super::{DataArgs, EXIT_CODES};
@@ -19,6 +23,7 @@ use crate::event::fold;
 ///
 /// Beside a running server only the segments are checked, and the report says so. All findings
 /// are reported; --repair heals one copy from the other and needs the server to be stopped.
+/// With --proof a proof file is checked instead, and no journal is read.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Verify {
@@ -28,13 +33,23 @@ pub(super) struct Verify {
     #[arg(long, hide = true)]
     server: Option<String>,
     #[command(flatten)]
-    key: super::JournalKey,
+    at_rest: super::JournalKey,
     /// Heal the bad copy from the good one
     #[arg(long)]
     repair: bool,
     /// Leave the store alone
     #[arg(long, conflicts_with = "repair")]
     segments_only: bool,
+    /// Hold the journal against checkpoints that were kept elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with = "proof")]
+    checkpoint: Option<PathBuf>,
+    /// Check this proof file and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["repair", "segments_only"])]
+    proof: Option<PathBuf>,
+    /// The public key that must have signed, or a file of such keys [default: the journal's keyring;
+    /// of a proof file its own keys]
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -47,8 +62,19 @@ impl Verify {
                         running server; how a server's journal stands is shown by `mainstay status`";
             return Err(Failed::usage(text));
         }
+        if let Some(path) = &self.proof {
+            return proof::check(path, self.key.as_deref(), self.json);
+        }
+        if self.key.is_some() && self.checkpoint.is_none() {
+            let text =
+                "--key goes with --proof or --checkpoint: a journal alone is signed by nobody";
+            return Err(Failed::usage(text));
+        }
+        let keyring = self.at_rest.keyring()?;
+        let (key, data) = (self.key.as_deref(), &self.data.data);
+        let held = self.checkpoint.as_ref().map(|path| Held::read(path, key, data, &keyring));
+        let mut held = held.transpose()?;
         let Self { repair, segments_only, .. } = self;
-        let keyring = self.key.keyring()?;
         let options = VerifyOptions { repair, segments_only, keyring, ..VerifyOptions::default() };
         let bar = progress("verifying", 0);
         let mut tell = |done, total| {
@@ -56,11 +82,20 @@ impl Verify {
             bar.set_position(done);
         };
         let mut world = World::default();
-        let mut meaning = |record: mainstay_journal::RecordRef<'_>| fold(&mut world, &record);
+        let mut meaning = |record: mainstay_journal::RecordRef<'_>| {
+            if let Some(held) = &mut held {
+                held.take(&record);
+            }
+            fold(&mut world, &record)
+        };
         let report = verify(&self.data.data, &options, &mut tell, &mut meaning)
             .map_err(|error| refusal(&error))?;
         bar.finish_and_clear();
-        let written = self.write(&report);
+        let holds = held.as_ref().map(|held| held.end(report.head.position)).transpose();
+        let checkpoints = holds.as_ref().copied().unwrap_or_default();
+        let written = self.write(&report, checkpoints);
+        // More than a finding: it is told last.
+        holds?;
         if report.is_good() {
             return written.map(|()| ExitCode::SUCCESS).map_err(Failed::from);
         }
@@ -74,12 +109,15 @@ impl Verify {
         Err(Failed::integrity(format!("{open} findings; {way_out}")))
     }
 
-    fn write(&self, report: &Report) -> io::Result<()> {
+    fn write(&self, report: &Report, checkpoints: Option<usize>) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         if self.json {
-            writeln!(stdout, "{}", document(report))?;
+            writeln!(stdout, "{}", document(report, checkpoints))?;
         } else {
             write!(stdout, "{}", shown(report, &self.data.data))?;
+            if let Some(count) = checkpoints {
+                writeln!(stdout, "checkpoints that hold: {count}")?;
+            }
         }
         stdout.flush()
     }
@@ -111,7 +149,7 @@ fn shown(report: &Report, data: &Path) -> String {
     out
 }
 
-fn document(report: &Report) -> Value {
+fn document(report: &Report, checkpoints: Option<usize>) -> Value {
     let findings = report.findings.iter().map(|finding| {
         json!({
             "kind": format!("{:?}", finding.kind),
@@ -129,6 +167,7 @@ fn document(report: &Report) -> Value {
         "blocks": report.blocks,
         "segments": report.segments,
         "store_checked": report.store_checked,
+        "checkpoints": checkpoints,
         "findings": findings.collect::<Vec<_>>(),
     })
 }

@@ -20,8 +20,8 @@ use utoipa::OpenApi;
 use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
 use super::{
-    batch, dependencies, docs, events, keys, live, locks, metrics, problem, readiness, routes,
-    sessions, subjects, travel,
+    batch, dependencies, docs, events, keys, live, locks, metrics, problem, proofs, readiness,
+    routes, sessions, subjects, travel,
 };
 
 /// Everything that is served.
@@ -40,6 +40,7 @@ use super::{
         (name = "locks", description = "Leases with fencing tokens"),
         (name = "batch", description = "Many commands in one request"),
         (name = "journal", description = "What happened"),
+        (name = "proofs", description = "That it happened, and that nothing of it was rewritten"),
         (name = "keys", description = "Who may come in"),
         (name = "documents", description = "This document, as JSON and as a page; the problems"),
     ),
@@ -54,6 +55,7 @@ use super::{
         locks::force_release,
         batch::run, events::list, live::follow, travel::show_why, travel::show_state, travel::show_stream,
         travel::show_diff,
+        proofs::show_checkpoint, proofs::show_keys, proofs::show_inclusion, proofs::show_consistency,
         keys::list, keys::create, keys::show, keys::rotate, keys::revoke,
         show, docs::redirect, docs::asset, problem::show,
     ),

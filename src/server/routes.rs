@@ -8,8 +8,8 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
 use super::access::{Door, Need, door};
 use super::{
-    batch, dependencies, docs, events, keys, live, locks, metrics, openapi, problem, readiness,
-    sessions, subjects, travel,
+    batch, dependencies, docs, events, keys, live, locks, metrics, openapi, problem, proofs,
+    readiness, sessions, subjects, travel,
 };
 
 /// Takes larger bodies than others do.
@@ -122,6 +122,11 @@ fn of_the_journal() -> Vec<At> {
         ("/api/v1/state", vec![get(reads, travel::show_state)]),
         ("/api/v1/streams/{kind}/{id:.*}", vec![get(reads, travel::show_stream)]),
         ("/api/v1/diff", vec![get(reads, travel::show_diff)]),
+        ("/api/v1/checkpoint", vec![get(reads, proofs::show_checkpoint)]),
+        ("/api/v1/checkpoint/keys", vec![get(reads, proofs::show_keys)]),
+        // Of events that they may see.
+        ("/api/v1/proofs/inclusion/{position}", vec![get(reads, proofs::show_inclusion)]),
+        ("/api/v1/proofs/consistency", vec![get(reads, proofs::show_consistency)]),
     ]
 }
 

@@ -97,7 +97,12 @@ fn target(operation: &Operation<'_>, ground: &Ground) -> String {
     let mut query = Vec::new();
     for parameter in operation.told["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap();
-        let example = parameter["example"].as_str();
+        let example = match &parameter["example"] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        let example = example.as_deref();
         match parameter["in"].as_str().unwrap() {
             "path" => {
                 let example = example.unwrap_or_else(|| panic!("{path}: {name} has no example"));

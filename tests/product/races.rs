@@ -1,11 +1,13 @@
 //! Races that a process of its own would hit once in a million: the server runs in this process,
 //! over a journal whose syncs the test holds.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
 use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
+use mainstay::proofs::Notary;
 use mainstay::server::Server;
 use mainstay::vault::Vault;
 use serde_json::json;
@@ -40,7 +42,8 @@ fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
     let server = runtime
         .block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &Vault::in_memory(), &config).await
+            let notary = Notary::at(Path::new("never opened"));
+            Server::start(&host, &Vault::in_memory(), &notary, &config).await
         })
         .unwrap();
     let client = Client::of(server.address());

@@ -96,7 +96,7 @@ fn a_missing_or_wrong_key_is_told_with_code_2_and_nothing_is_written() {
     };
     let before = state();
     let other = Sealed::new();
-    let verbs: [&[&str]; 5] = [
+    let verbs: [&[&str]; 6] = [
         &["verify"],
         &["verify", "--repair"],
         &["replay", "--at", "1"],

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::{Month, Store, guarded, run};
 use crate::block::Block;
+use crate::merkle::Forest;
 use crate::segment::Segment;
 use crate::stats::timed;
 use crate::view::{Segments, View, lock};
@@ -26,6 +27,9 @@ const FLUSH_RECORDS: u64 = 65_536;
 /// Groups are followed in strides of this, not one by one: each look costs the writer a part of a
 /// core and of the disk, and a sync of sled's file would stand in the way of the next group's.
 const STRIDE: Duration = Duration::from_millis(20);
+/// Leaves of sealed segments are hashed when fewer records than this came in a stride: whoever
+/// appends at full speed needs the core.
+const CALM_RECORDS: u64 = 256;
 /// How long to wait for news, and before a failing database is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -40,10 +44,11 @@ enum Halt {
 }
 
 impl Store {
-    pub(super) fn follow(&self, view: &Arc<View>) {
+    pub(super) fn follow(&self, view: &Arc<View>, forest: &Forest) {
         let mut unflushed = 0;
         // First position of the newest segment that is stored and indexed for good.
         let mut settled = 0;
+        let mut before = 0;
         loop {
             let durable = view.durable();
             match self.catch_up(view, durable, &mut unflushed, &mut settled) {
@@ -53,6 +58,9 @@ impl Store {
                     });
                     self.heal(view);
                     self.write_snapshots();
+                    if durable - before < CALM_RECORDS {
+                        forest.make_next(view);
+                    }
                 },
                 Err(Halt::Stopped) => {},
                 Err(Halt::Broken(reason)) => {
@@ -67,6 +75,7 @@ impl Store {
                     std::thread::sleep(PAUSE);
                 },
             }
+            before = durable;
             let stopped = self.stop.load(Ordering::Acquire);
             let idle = stopped || view.wait_beyond(durable, PAUSE).position == durable;
             if unflushed > 0 && (idle || unflushed >= FLUSH_RECORDS) {

@@ -243,3 +243,36 @@ fn an_admin_of_a_tenant_exports_and_puts_right_its_own_subjects_only() {
     assert_eq!(told["reads"].as_array().unwrap().len(), 1);
     assert_eq!(told["data"]["sessions"][0]["attributes"], json!({ "s": "theirs" }));
 }
+
+#[test]
+fn a_tenants_key_gets_proofs_of_events_that_it_may_see_and_of_no_other() {
+    let two = Two::start();
+    let (acme, admin) = (&two.acme, two.guarded.as_who(&two.guarded.admin));
+    let head = admin.get("/readyz?verbose").expect(200).body["journal"]["position"].clone();
+    let own = acme.get("/api/v1/events?limit=1000").expect(200);
+    let own: Vec<&Value> =
+        own.body["events"].as_array().unwrap().iter().map(|event| &event["position"]).collect();
+    let mut proved = 0;
+    for position in 1..=head.as_u64().unwrap() {
+        let path = format!("/api/v1/proofs/inclusion/{position}");
+        let all = admin.get(&path).expect(200);
+        let answer = acme.get(&path);
+        if own.iter().any(|it| **it == position) {
+            assert_eq!(answer.expect(200).body["leaf_hash"], all.body["leaf_hash"]);
+            proved += 1;
+        } else {
+            // As of a position without an event.
+            let body = answer.problem(404, "/problems/not-found");
+            let nothing =
+                acme.get("/api/v1/proofs/inclusion/0").problem(404, "/problems/not-found");
+            let text =
+                |body: &Value, at: u64| body.to_string().replace(&format!("position {at}"), "");
+            assert_eq!(text(&body, position), text(&nothing, 0));
+        }
+    }
+    assert!(proved >= 2 && proved == own.len(), "{proved} of {}", own.len());
+    // Numbers and hashes of all events are everybody's.
+    assert_eq!(acme.get("/api/v1/checkpoint").status, 200);
+    assert_eq!(acme.get("/api/v1/checkpoint/keys").status, 200);
+    acme.get("/api/v1/proofs/consistency?from=1").expect(200);
+}

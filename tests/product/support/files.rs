@@ -1,5 +1,6 @@
 //! What lies in a folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,4 +12,9 @@ pub(crate) fn files(under: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
+}
+
+/// Every file below a folder, and what is in it.
+pub(crate) fn tree(under: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    files(under).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }

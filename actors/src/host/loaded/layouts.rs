@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// Kind, length and hash of a state of each.
 const PINNED: [(&str, usize, u64); 6] = [
     ("subject", 90, 0x7c37_9d35_d7d0_610a),
-    ("lock", 150, 0x10ab_f29b_4658_c9c0),
+    ("lock", 151, 0x47ee_42be_0f66_4829),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
     ("system", 33, 0x49ac_77f9_fd79_6f2c),

@@ -1,0 +1,96 @@
+//! `mainstay verify --checkpoint`: the journal held against checkpoints that were kept elsewhere. Every
+//! record is hashed again, whatever lies in `proofs/`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mainstay_journal::merkle::{Frontier, TreeHash, leaf_hash};
+use mainstay_journal::{Keyring, Reader, RecordRef};
+
+use super::proof::keys;
+use crate::cli::exit::Failed;
+use crate::cli::source::open;
+use crate::verifier::Note;
+use crate::witness::{WitnessError, check_signed, keyring, read};
+
+/// Checkpoints, and the tree as far as it was read.
+pub(super) struct Held {
+    notes: Vec<Note>,
+    frontier: Frontier,
+    /// The journal's roots of the sizes of the checkpoints.
+    roots: BTreeMap<u64, Option<TreeHash>>,
+}
+
+impl Held {
+    /// Reads the checkpoints of a file; they must be signed by keys of the journal's keyring, or by
+    /// those that are given.
+    pub(super) fn read(
+        path: &Path,
+        key: Option<&str>,
+        data: &Path,
+        at_rest: &Keyring,
+    ) -> Result<Self, Failed> {
+        let notes = read(path)?;
+        if notes.is_empty() {
+            let text = format!("{}: it has no checkpoints, or does not exist", path.display());
+            return Err(Failed::usage(text));
+        }
+        let reader: Reader = open(data, at_rest)?;
+        let trusted = key.map_or_else(|| Ok(keyring(data)?), keys)?;
+        check_signed(&notes, &reader.identity().journal, &trusted)?;
+        let frontier = Frontier::default();
+        let empty = frontier.root();
+        let mut roots: BTreeMap<_, _> = notes.iter().map(|note| (note.size, None)).collect();
+        if let Some(root) = roots.get_mut(&0) {
+            *root = Some(empty);
+        }
+        Ok(Self { notes, frontier, roots })
+    }
+
+    /// Takes the next record in. After a gap nothing more is known.
+    pub(super) fn take(&mut self, record: &RecordRef<'_>) {
+        if record.position != self.frontier.size() + 1 {
+            return;
+        }
+        self.frontier.push(leaf_hash(record));
+        if let Some(root) = self.roots.get_mut(&record.position) {
+            *root = Some(self.frontier.root());
+        }
+    }
+
+    /// Asserts that the journal up to `head` holds what the checkpoints cover; returns how many they
+    /// are.
+    pub(super) fn end(&self, head: u64) -> Result<usize, Failed> {
+        for note in &self.notes {
+            let size = note.size;
+            match self.roots.get(&size).copied().flatten() {
+                Some(root) if root == note.root => {},
+                Some(_) => return Err(WitnessError::Rewritten { size }.into()),
+                None if size > head => return Err(WitnessError::Shortened { head, size }.into()),
+                None => {
+                    let text = "records are missing below a checkpoint; see the findings";
+                    return Err(Failed::integrity(text));
+                },
+            }
+        }
+        Ok(self.notes.len())
+    }
+}
+
+impl From<WitnessError> for Failed {
+    fn from(error: WitnessError) -> Self {
+        let text = error.to_string();
+        match error {
+            WitnessError::Io { .. } => Self::work(text),
+            WitnessError::Unreadable { .. } => Self::usage(text),
+            WitnessError::Keyring(error) => error.into(),
+            WitnessError::Open(error) => crate::cli::source::refusal(&error),
+            WitnessError::Read(error) => error.into(),
+            WitnessError::Gone { .. }
+            | WitnessError::Foreign { .. }
+            | WitnessError::Unsigned(_)
+            | WitnessError::Shortened { .. }
+            | WitnessError::Rewritten { .. } => Self::integrity(text),
+        }
+    }
+}
