@@ -212,7 +212,7 @@ fn every_flipped_bit_is_healed_or_named() {
     let (healed, named) = small.suffer(&flips, true);
     println!("campaign: {} of one with a store: {healed} healed, {named} named", healed + named);
     let large = Ground::new(2_000);
-    let flips = large.flips(|_, used| used / 23);
+    let flips = large.flips(|path, used| used / if of_store(path) { 150 } else { 4 });
     let (healed, named) = large.suffer(&flips, true);
     println!("campaign: {} of a larger one: {healed} healed, {named} named", healed + named);
 }
