@@ -138,13 +138,12 @@ impl Subject {
         // It is over, too, when nobody tells any more.
         drop(finished.await);
         let Receipt { reply, at: cursor } = self.ask(SubjectCommand::Show).await?;
-        match reply.0.erased.and_then(|erasure| Some((erasure.at, erasure.sessions_ended?))) {
-            Some((at, sessions_ended)) => Ok(Erased { at, sessions_ended, cursor }),
-            None => {
-                let going = "the erasure is journaled, and goes on at the next start".to_owned();
-                Err(Unavailable::NotReady(going).into())
-            },
-        }
+        let ended = reply.0.erased.and_then(|erasure| Some((erasure.at, erasure.sessions_ended?)));
+        let Some((at, sessions_ended)) = ended else {
+            let going = "the erasure is journaled, and goes on at the next start".to_owned();
+            return Err(Unavailable::NotReady(going).into());
+        };
+        Ok(Erased { at, sessions_ended, cursor })
     }
 
     async fn read(&self) -> Result<SubjectState, SubjectError> {

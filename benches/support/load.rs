@@ -193,10 +193,9 @@ impl Connection {
     }
 
     async fn more(&mut self) {
-        let mut chunk = [0; 16 * 1024];
-        let read = self.stream.read(&mut chunk).await.unwrap();
+        self.buffer.reserve(16 * 1024);
+        let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
         assert!(read > 0, "the server has closed a connection");
-        self.buffer.extend_from_slice(&chunk[..read]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GET /metrics`: figures for Prometheus, in the OpenMetrics text format. `docs/metrics.md` is the
+//! `GET /metrics`: figures for Prometheus, in the text format of `OpenMetrics`. `docs/metrics.md` is the
 //! contract: its names and labels stay.
 
 mod refusals;

@@ -74,7 +74,7 @@ fn a_page_of_another_host_or_origin_is_refused() {
     let server = Server::start(data.path());
     let client = server.client();
     let ask = |header: &str| {
-        client.raw(&format!("GET /api/v1/health HTTP/1.1\r\n{header}\r\nconnection: close\r\n\r\n"))
+        client.raw(format!("GET /api/v1/health HTTP/1.1\r\n{header}\r\nconnection: close\r\n\r\n"))
     };
     for header in [
         "host: evil.example",

@@ -85,8 +85,9 @@ fn what_is_no_utf_8_is_refused_and_leaves_nothing() {
     let guarded = Guarded::start();
     let key = guarded.key("op", "operator", None);
     let head = |line: &str, more: &[u8]| {
-        let mut request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-        request.push_str(&format!("X-API-Key: {key}\r\nContent-Type: application/json\r\n"));
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+        );
         [request.as_bytes(), more].concat()
     };
     let post = |path: &str, headers: &[u8], body: &[u8]| {
