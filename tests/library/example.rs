@@ -26,6 +26,7 @@ async fn the_booking_example_tells_its_story() {
         "room-101 LeaseGranted",
         "room-101 LeaseClaimed",
         "room-101 LeaseRevoked",
+        "room-101 RefusalRecorded",
     ];
     assert_eq!(lines, expected, "{told}");
 }
