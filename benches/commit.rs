@@ -26,12 +26,15 @@ mod run;
 #[path = "support/sync.rs"]
 mod sync;
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay::actors::host::{Host, HostOptions, Limits, OpenLog};
-use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
+use mainstay::journal::{EventLog, Keyring, LocalLog, MemoryLog, Options};
 
 use crate::raw::RawLog;
 use crate::run::{Figures, Load, drive};
@@ -69,6 +72,9 @@ fn main() {
     };
     let scratch = scratch.unwrap();
 
+    let sealed = std::env::args().any(|it| it == "--sealed");
+    let keyring = if sealed { a_key(scratch.path()) } else { Keyring::default() };
+
     println!("disk: fdatasync p50 {} us (16 KiB appends)", sync::p50_us(scratch.path()));
     println!("{rounds} rounds of {} s each, {in_flight} in flight\n", seconds.as_secs());
     for (title, load) in [
@@ -86,7 +92,7 @@ fn main() {
             for (index, journal) in JOURNALS.iter().enumerate() {
                 let path = scratch.path().join(format!("{round}-{index}"));
                 std::fs::create_dir_all(&path).unwrap();
-                let host = host(journal, &path, residents);
+                let host = host(journal, &path, residents, &keyring);
                 figures[index].push(drive(&host, load, in_flight, seconds));
                 run::close(host);
                 std::fs::remove_dir_all(&path).unwrap();
@@ -120,12 +126,21 @@ fn main() {
 
 const JOURNALS: [&str; 3] = ["segments + sled", "raw file", "no disk"];
 
-fn host(journal: &str, path: &Path, residents: usize) -> Host {
+/// A new key in a file of its own.
+fn a_key(folder: &Path) -> Keyring {
+    let path = folder.join("journal.key");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    file.unwrap().write_all(Keyring::new_line().unwrap().as_bytes()).unwrap();
+    Keyring::read(&path).unwrap()
+}
+
+fn host(journal: &str, path: &Path, residents: usize, keyring: &Keyring) -> Host {
     let path = path.to_owned();
+    let options = Options { keyring: keyring.clone(), ..Options::default() };
     let open: OpenLog = match journal {
         "segments + sled" => Box::new(move |mut sink| {
             let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-            let log = LocalLog::open(&path, &Options::default(), sink)?;
+            let log = LocalLog::open(&path, &options, sink)?;
             Ok(Arc::new(log) as Arc<dyn EventLog>)
         }),
         "raw file" => Box::new(move |sink| {

@@ -56,6 +56,8 @@ const OF_MEMORY: f64 = 0.8;
 const OF_ETCD: f64 = 2.0;
 /// A batch over one connection, of single requests over it.
 const OF_SINGLE: f64 = 10.0;
+/// Connections that send batches beside each other.
+const CROWD: usize = 8;
 /// Commands in a batch.
 const BATCH: usize = 50;
 
@@ -152,18 +154,20 @@ fn report(measured: &[(String, Figures)], connections: usize, plot: &mut Plot) {
 
 /// Single requests and batches over one connection.
 fn batches(scratch: &Path, rounds: u64, seconds: Duration) {
-    let (mut single, mut batched) = (Vec::new(), Vec::new());
+    let (mut single, mut batched, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let served = Served::start(OURS, &scratch.join(format!("batch-{round}")));
         single.push(drive(Target::Locks(served.address), 1, seconds).per_second);
         batched.push(drive(Target::Batches(served.address, BATCH), 1, seconds).per_second);
+        crowd.push(drive(Target::Batches(served.address, BATCH), CROWD, seconds).per_second);
         served.stop();
     }
     let (single, batched) = (median(single), median(batched));
     println!(
         "one connection: {single:.0} single requests/s, {batched:.0} commands/s in batches of {BATCH}"
     );
-    println!("ratio: {:.1} (goal {OF_SINGLE})\n", batched / single);
+    println!("ratio: {:.1} (goal {OF_SINGLE})", batched / single);
+    println!("{CROWD} connections: {:.0} commands/s in batches\n", median(crowd));
 }
 
 const OURS: &str = "mainstay";

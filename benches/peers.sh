@@ -24,6 +24,9 @@ scratch=$(mktemp -d -p target peers.XXXXXX)
 scratch=$(realpath "$scratch")
 started=()
 on_exit() {
+    if [[ -e $scratch/postgres/data/postmaster.pid ]]; then
+        unprivileged "$postgres_bin/pg_ctl" -D "$scratch/postgres/data" -m fast stop >/dev/null || true
+    fi
     for process in "${started[@]}"; do
         kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true
     done
@@ -61,7 +64,6 @@ unprivileged "$postgres_bin/initdb" -D "$scratch/postgres/data" -A trust -U benc
 unprivileged "$postgres_bin/postgres" -D "$scratch/postgres/data" -k "$scratch/postgres" -p "$POSTGRES" \
     -c listen_addresses=127.0.0.1 -c synchronous_commit=on -c fsync=on -c max_connections=300 \
     >"$scratch/postgres.log" 2>&1 &
-started+=($!)
 for port in "$ETCD" "$REDIS" "$POSTGRES"; do answers "$port"; done
 
 echo "== one client for all"
@@ -73,7 +75,8 @@ for clients in 64 256; do
     redis-benchmark -p "$REDIS" -t set -c "$clients" -n 200000 -d 100 -r 10000 --csv | tail -n 1
 done
 printf 'etcd, etcdctl check perf, 1,000 clients that ask for 15,000 puts/s: '
-ETCDCTL_API=3 etcdctl --endpoints "127.0.0.1:$ETCD" check perf --load xl 2>&1 | grep -iE 'throughput|slowest' | paste -sd ' '
+# It ends with an error where it did not get what it asked for.
+{ ETCDCTL_API=3 etcdctl --endpoints "127.0.0.1:$ETCD" check perf --load xl 2>&1 || true; } | grep -iE 'throughput|slowest' | paste -sd ' '
 echo 'create table events (id bigserial primary key, stream text, payload bytea)' |
     psql -q -h 127.0.0.1 -p "$POSTGRES" -U bench postgres
 echo "insert into events (stream, payload) values ('lock/bench', repeat('x', 100)::bytea);" >"$scratch/insert.sql"
