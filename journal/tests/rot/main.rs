@@ -27,6 +27,9 @@ use tempfile::TempDir;
 
 use truth::{Came, Truth, copy, files, fill, judge};
 
+/// Cases beside each other: a store that cannot be made again waits half a second before it ends.
+const THREADS: usize = 6;
+
 /// What is done to a directory.
 #[derive(Debug, Clone)]
 enum Damage {
@@ -133,7 +136,7 @@ impl Ground {
     fn suffer(&self, damages: &[Damage], with_store: bool) -> (usize, usize) {
         let (queue, came) = (Mutex::new(damages.iter()), Mutex::new(BTreeMap::new()));
         std::thread::scope(|scope| {
-            for _ in 0..2 {
+            for _ in 0..THREADS {
                 scope.spawn(|| {
                     loop {
                         let Some(damage) = queue.lock().unwrap().next() else { break };
