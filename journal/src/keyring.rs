@@ -106,8 +106,12 @@ impl Keyring {
         if keys.is_empty() {
             return Err(KeyringError::Empty { path: path.into() });
         }
-        // It must outlive what is sealed under it, whoever wrote it.
-        fs::File::open(path).and_then(|file| file.sync_all()).map_err(io)?;
+        // It must outlive what is sealed under it, whoever wrote it. What cannot be synced cannot have
+        // been written a moment ago either.
+        match fs::File::open(path).and_then(|file| file.sync_all()) {
+            Err(error) if !cannot_sync(&error) => return Err(io(error)),
+            _ => {},
+        }
         Ok(Self(Some(Arc::new(Ring { keys }))))
     }
 
@@ -173,6 +177,12 @@ impl std::fmt::Debug for Keyring {
         let ids = self.ids().into_iter().map(|id| format!("{id:08x}"));
         f.debug_tuple("Keyring").field(&ids.collect::<Vec<_>>()).finish()
     }
+}
+
+/// Whether a file is on something that has no sync: read-only, or no disk at all.
+fn cannot_sync(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | ReadOnlyFilesystem | Unsupported)
 }
 
 fn parse(digits: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
