@@ -164,6 +164,13 @@ impl View {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Waits for a while, or until it is closed.
+    pub(crate) fn pause(&self, limit: Duration) {
+        let closing = |_: &mut Cursor| !self.closing.load(Ordering::Acquire);
+        let waited = self.moved.wait_timeout_while(lock(&self.head), limit, closing);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Bytes of all segments, as far as they are durable.
     pub(crate) fn size_bytes(&self) -> u64 {
         self.segments().iter().map(|segment| segment.size_bytes()).sum()

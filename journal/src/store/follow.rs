@@ -67,12 +67,12 @@ impl Store {
                     settled = 0;
                     self.update(|state| (state.rebuilding, state.following) = (true, false));
                     self.trouble(reason);
-                    std::thread::sleep(PAUSE);
+                    view.pause(PAUSE);
                 },
                 Err(Halt::Source(reason)) => {
                     self.update(|state| state.following = false);
                     self.trouble(reason);
-                    std::thread::sleep(PAUSE);
+                    view.pause(PAUSE);
                 },
             }
             before = durable;
