@@ -67,6 +67,15 @@ pub enum OpenError {
         /// Which key it needs, and which there are.
         reason: String,
     },
+    /// What was dropped into an archive cannot be told.
+    #[error(
+        "open: {reason}; nothing was changed: `mainstay archive --drop --to ARCHIVE` writes BASE and \
+         base/ again from its archive"
+    )]
+    Base {
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
     /// The operating system said no.
     #[error("{doing} {path}: {source}")]
     Io {
@@ -103,7 +112,42 @@ pub enum ReadError {
         /// What was found instead.
         reason: String,
     },
+    /// They were dropped into an archive that is not there.
+    #[error(transparent)]
+    Archived(#[from] Away),
+    /// The state of a stream where the journal begins cannot be read.
+    #[error(
+        "read the states at position {position}: {reason}; `mainstay archive --drop --to \
+             ARCHIVE` writes base/ again"
+    )]
+    Base {
+        /// The last position that was dropped.
+        position: u64,
+        /// What was found instead.
+        reason: String,
+    },
     /// The operating system said no.
     #[error("read journal: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+/// A month that was dropped into an archive, and the archive is not where it is looked for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{month} was dropped into an archive, and {path} cannot be read ({source}): bring it back there, \
+     name its place as journal.archive or with --archive, or ask for later times"
+)]
+pub struct Away {
+    /// `2026-08`.
+    pub month: String,
+    /// The file that is missing.
+    pub path: PathBuf,
+    /// What the operating system answered.
+    pub source: io::Error,
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Away>().map_or_else(Self::Io, Self::Archived)
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! JOURNAL  LOCK  segments/2026-11/00000000000000000001.seg  store/2026-11/  proofs/2026-11/  kept/  set-aside/
+//! BASE  base/00000000000000004711.states      once months were dropped
 //! ```
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::block::FORMAT;
 use crate::disk::{self, Disk};
 use crate::error::OpenError;
+use crate::hex::{from_hex, hex};
 
 /// Who a journal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,16 @@ impl Layout {
         self.store().join("reached")
     }
 
+    /// What was dropped into an archive; see `archive`.
+    pub(crate) fn base(&self) -> PathBuf {
+        self.root.join("BASE")
+    }
+
+    /// The states of all streams at the last position that was dropped.
+    pub(crate) fn states(&self, position: u64) -> PathBuf {
+        self.root.join("base").join(format!("{position:020}.states"))
+    }
+
     pub(crate) fn set_aside(&self) -> PathBuf {
         self.root.join("set-aside")
     }
@@ -90,22 +102,12 @@ pub(crate) fn month_of(at_us: u64) -> String {
     format!("{year:04}-{month:02}")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn from_hex(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+/// Where the month of a time ends: the first microsecond of the next one.
+pub(crate) fn end_of_month(at_us: u64) -> u64 {
+    const DAY_US: u64 = 86_400_000_000;
+    let (month, day) = (month_of(at_us), at_us / DAY_US);
+    let end = (day + 1..=day + 31).find(|day| month_of(day * DAY_US) != month);
+    end.unwrap_or(day + 32) * DAY_US
 }
 
 impl Identity {
@@ -195,7 +197,7 @@ pub(crate) fn list(disk: &dyn Disk, directory: &Path) -> Result<Vec<String>, Ope
 
 #[cfg(test)]
 mod tests {
-    use super::month_of;
+    use super::{end_of_month, month_of};
 
     #[test]
     fn a_time_lies_in_its_month() {
@@ -208,6 +210,17 @@ mod tests {
             (1_795_305_600, "2026-11"),
         ] {
             assert_eq!(month_of(at_s * 1_000_000), month);
+        }
+    }
+
+    #[test]
+    fn a_month_ends_where_the_next_one_begins() {
+        for at_s in [0, 951_782_399, 951_868_800, 1_767_225_599, 1_767_225_600, 1_795_305_600] {
+            let at_us = at_s * 1_000_000;
+            let end_us = end_of_month(at_us);
+            assert!(end_us > at_us);
+            assert_eq!(month_of(end_us - 1), month_of(at_us));
+            assert_ne!(month_of(end_us), month_of(at_us));
         }
     }
 }

@@ -11,6 +11,7 @@
 //! It knows bytes, streams and positions, and no noun of the domain above it. The bytes on disk
 //! are described in `docs/format.md`.
 
+pub mod archive;
 mod block;
 mod bytes;
 mod codec;
@@ -22,6 +23,7 @@ mod error;
 #[cfg(feature = "test-support")]
 mod faulty;
 mod heads;
+mod hex;
 mod identify;
 mod kept;
 mod keyring;
@@ -50,8 +52,9 @@ mod verify;
 mod view;
 mod writer;
 
+pub use archive::Base;
 pub use block::FORMAT;
-pub use error::{OpenError, ReadError};
+pub use error::{Away, OpenError, ReadError};
 #[cfg(feature = "test-support")]
 pub use faulty::{Fault, FaultyLog, FaultySink};
 pub use keyring::{Keyring, KeyringError};
@@ -62,7 +65,7 @@ pub use log::{
     Snapshot, StoreStatus, Subscription, Visit,
 };
 pub use memory::MemoryLog;
-pub use reader::Reader;
+pub use reader::{Reader, Reading};
 pub use record::{
     Cursor, Draft, Envelope, Head, MAX_LABEL_BYTES, MAX_RECORD_BYTES, MAX_STREAM_BYTES, MAX_TAGS,
     RecordRef, Request, StreamId, Tag, Tags,

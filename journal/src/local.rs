@@ -7,13 +7,14 @@
 //! ```
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
+use crate::archive::Base;
 use crate::block::Opener;
 use crate::disk::{Disk, Held, RealDisk};
 use crate::error::{OpenError, ReadError};
@@ -26,7 +27,7 @@ use crate::log::{
 };
 use crate::merkle::{Forest, TreeHash};
 use crate::record::{Cursor, Head, StreamId};
-use crate::recover::{Opened, Recovered, recover};
+use crate::recover::{Opened, Place, Recovered, recover};
 use crate::spare::Spares;
 use crate::store::{Store, StoreBrake};
 use crate::unlock::check_keys;
@@ -58,6 +59,8 @@ pub struct Options {
     pub store_lag: u64,
     /// How long opening a store may take before it counts as hung. Default: 30 s.
     pub store_limit: Duration,
+    /// Where the archive of dropped months lies. Default: where it lay when they were dropped.
+    pub archive: Option<PathBuf>,
     /// The id of a journal that is made; random if `None`.
     pub journal_id: Option<[u8; 16]>,
     /// The keys of blocks at rest. Default: none, blocks lie in the plain.
@@ -79,6 +82,7 @@ impl Default for Options {
             store: true,
             store_lag: 131_072,
             store_limit: Duration::from_secs(30),
+            archive: None,
             journal_id: None,
             keyring: Keyring::default(),
             disk: Arc::new(RealDisk),
@@ -146,13 +150,19 @@ impl LocalLog {
         let (identity, held) = identify(&*disk, &layout, options)?;
         let opener = Opener { journal: identity.journal, keyring: options.keyring.clone() };
         check_keys(&*disk, &layout, &opener)?;
+        let archive = options.archive.as_deref();
+        let base = Base::read(&*disk, &layout, &identity, &options.keyring, archive)?;
         let zero_to = (threads && options.spares > 0).then_some(options.segment_bytes);
         let store = start_store(&*disk, &layout, &opener, options)?;
-        let recovered = recover(&disk, &layout, &identity, &opener, zero_to, store.as_ref());
+        let place = Place { disk: &disk, layout: &layout, opener: &opener, base: base.as_deref() };
+        let recovered = recover(&place, &identity, zero_to, store.as_ref());
         let recovered = recovered.inspect_err(|_| stop(store.as_ref()))?;
         let view = View::new(opener, recovered.segments.clone(), recovered.head);
         let view = Arc::new(view);
-        let forest = Arc::new(Forest::new(Arc::clone(&disk), layout.clone(), true));
+        let forest = Forest::new(Arc::clone(&disk), layout.clone(), true);
+        forest.begin(base.as_deref());
+        let forest = Arc::new(forest);
+        view.set_base(base);
         index_open(&view, &recovered).inspect_err(|_| stop(store.as_ref()))?;
         if let Some(store) = &store {
             view.set_second(Some(Arc::clone(store) as _));
@@ -267,7 +277,8 @@ fn start_store(
 
 /// Makes the open segment's index from its records.
 fn index_open(view: &View, recovered: &Recovered) -> Result<(), OpenError> {
-    let Some(open) = recovered.segments.last() else { return Ok(()) };
+    let open = recovered.segments.last().filter(|_| recovered.file.is_some());
+    let Some(open) = open else { return Ok(()) };
     let postings = view.index(open, recovered.head.position).map_err(|error| {
         let (path, reason) = (open.path.clone(), error.to_string());
         OpenError::Damaged { path, offset: 0, position: open.first, reason }
@@ -307,6 +318,10 @@ impl ReadLog for LocalLog {
         self.view.snapshot(stream)
     }
 
+    fn base(&self) -> Option<Arc<Base>> {
+        self.view.base()
+    }
+
     fn kept(&self, name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
         kept::read(&*self.disk, &self.layout.kept(name), &self.view.opener.keyring)
     }
@@ -339,7 +354,7 @@ impl ReadLog for LocalLog {
                 status
             }),
             size_bytes: self.view.size_bytes(),
-            segments: self.view.segments().len(),
+            segments: self.view.own_segments(),
             sync_p50_us,
             sync_p99_us,
         }

@@ -9,8 +9,10 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::archive::Base;
 use crate::error::ReadError;
 use crate::merkle::{self, TreeHash};
 use crate::record::{Cursor, Draft, Envelope, Head, RecordRef, StreamId};
@@ -227,6 +229,12 @@ pub trait ReadLog: Send + Sync + 'static {
 
     /// The newest snapshot of a stream, if one was kept and is whole.
     fn snapshot(&self, _stream: &StreamId) -> Option<Snapshot> {
+        None
+    }
+
+    /// What was dropped into an archive, with every stream's state there; `None` if the journal has all
+    /// its records.
+    fn base(&self) -> Option<Arc<Base>> {
         None
     }
 

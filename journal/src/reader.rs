@@ -7,10 +7,11 @@
 //! It sees whole groups. The newest one may not be synced yet: what a reader shows last may be
 //! gone after a power cut, unlike what a log shows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::archive::Base;
 use crate::block::Opener;
 use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::error::{OpenError, ReadError};
@@ -28,12 +29,30 @@ const POLL: Duration = Duration::from_millis(20);
 /// How often a bad block with later ones behind it is looked at again before it counts.
 const DOUBTS: u32 = 3;
 
+/// How a journal is opened to be read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The keys of its blocks. Default: none.
+    pub keyring: Keyring,
+    /// Where the archive of dropped months lies. Default: where it lay when they were dropped.
+    pub archive: Option<PathBuf>,
+    /// Where files lie. Default: [`RealDisk`].
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { keyring: Keyring::default(), archive: None, disk: Arc::new(RealDisk) }
+    }
+}
+
 /// A journal opened to be read.
 #[derive(Debug)]
 pub struct Reader {
     layout: Layout,
     disk: Arc<dyn Disk>,
     identity: Identity,
+    archive: Option<PathBuf>,
     view: View,
     forest: Forest,
     tail: Mutex<Tail>,
@@ -52,37 +71,27 @@ impl Reader {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::open_on(directory, Arc::new(RealDisk))
+        Self::open_with(directory, Reading::default())
     }
 
-    /// Opens the journal in a directory, whose blocks may be sealed under these keys.
+    /// Opens the journal in a directory, whose blocks may be sealed, whose months may be archived.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open_under(directory: impl AsRef<Path>, keyring: &Keyring) -> Result<Self, OpenError> {
-        Self::begin(directory.as_ref(), keyring, Arc::new(RealDisk))
-    }
-
-    /// Opens a journal on another disk.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open_on(directory: impl AsRef<Path>, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
-        Self::begin(directory.as_ref(), &Keyring::default(), disk)
-    }
-
-    fn begin(directory: &Path, keyring: &Keyring, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
-        let layout = Layout { root: directory.to_path_buf() };
+    pub fn open_with(directory: impl AsRef<Path>, reading: Reading) -> Result<Self, OpenError> {
+        let Reading { keyring, archive, disk } = reading;
+        let layout = Layout { root: directory.as_ref().to_path_buf() };
         let identity = Identity::read(&*disk, &layout)?.ok_or_else(|| OpenError::NotAJournal {
             path: layout.root.clone(),
             reason: "it has no JOURNAL".into(),
         })?;
         let head = Cursor { epoch: identity.epoch, position: 0 };
-        let opener = Opener { journal: identity.journal, keyring: keyring.clone() };
+        let opener = Opener { journal: identity.journal, keyring };
         check_keys(&*disk, &layout, &opener)?;
         let view = View::new(opener, Vec::new(), head);
         let forest = Forest::new(Arc::clone(&disk), layout.clone(), false);
-        let reader = Self { layout, disk, identity, view, forest, tail: Mutex::default() };
+        let tail = Mutex::default();
+        let reader = Self { layout, disk, identity, archive, view, forest, tail };
         reader.refresh()?;
         Ok(reader)
     }
@@ -99,6 +108,14 @@ impl Reader {
     pub fn refresh(&self) -> Result<Cursor, OpenError> {
         let mut tail = lock(&self.tail);
         let mut listed = layout::list_segments(&*self.disk, &self.layout)?;
+        self.find_base(&listed)?;
+        let base = self.view.base();
+        let dropped = base.as_ref().map_or(0, |base| base.head().position);
+        listed.retain(|(_, first)| *first > dropped);
+        if let Some(base) = base.filter(|_| listed.is_empty()) {
+            self.view.set_segments(base.segments(&self.disk));
+            self.view.publish(base.head());
+        }
         while let Some((month, first)) = listed.pop() {
             let path = self.layout.segment(&month, first);
             let file = match self.disk.open(&path, false) {
@@ -118,6 +135,20 @@ impl Reader {
             break;
         }
         Ok(self.view.head())
+    }
+
+    /// Learns what was dropped before the first segment: there is nothing to learn while position 1, or
+    /// the one behind what is known, still begins one.
+    fn find_base(&self, listed: &[(String, u64)]) -> Result<(), OpenError> {
+        let known = self.view.base().map_or(0, |base| base.head().position);
+        if listed.iter().any(|(_, first)| *first == known + 1) {
+            return Ok(());
+        }
+        let (disk, layout, keyring) = (&*self.disk, &self.layout, &self.view.opener.keyring);
+        let base = Base::read(disk, layout, &self.identity, keyring, self.archive.as_deref())?;
+        self.forest.begin(base.as_deref());
+        self.view.set_base(base);
+        Ok(())
     }
 
     /// Reads whole groups; a writer may be at work in the same place.
@@ -165,10 +196,18 @@ impl Reader {
         };
         let old = |(month, first): &(String, u64)| match find(*first) {
             // It was the growing one: now all of it may be read.
-            Some(segment) if segment.end() == u64::MAX => Arc::clone(segment),
+            Some(segment) if segment.end() == u64::MAX && !segment.is_archived => {
+                Arc::clone(segment)
+            },
             _ => Arc::new(make(month, *first)),
         };
-        let mut segments: Vec<_> = sealed.iter().map(old).collect();
+        let base = self.view.base();
+        let gone = base.map(|base| base.segments(&self.disk)).unwrap_or_default();
+        let gone = gone.into_iter().map(|it| match find(it.first) {
+            Some(known) if known.is_archived => Arc::clone(known),
+            _ => it,
+        });
+        let mut segments: Vec<_> = gone.chain(sealed.iter().map(old)).collect();
         if let Some(open) = find(tail.first).filter(|open| open.end() != u64::MAX) {
             open.replace_file(file);
             open.grow(marks, 0, tail.whole.end);
@@ -199,12 +238,26 @@ impl ReadLog for Reader {
         self.view.read_stream(stream, upto, visit)
     }
 
+    fn read_between(
+        &self,
+        stream: &StreamId,
+        after: Head,
+        upto: Head,
+        visit: Visit<'_>,
+    ) -> Result<bool, ReadError> {
+        self.view.read_between(stream, after, upto, visit)
+    }
+
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.find(query, visit)
     }
 
     fn find_back(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.find_back(query, visit)
+    }
+
+    fn base(&self) -> Option<Arc<Base>> {
+        self.view.base()
     }
 
     fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
@@ -231,7 +284,7 @@ impl ReadLog for Reader {
             queued: 0,
             store: None,
             size_bytes: self.view.size_bytes(),
-            segments: self.view.segments().len(),
+            segments: self.view.own_segments(),
             sync_p50_us: 0,
             sync_p99_us: 0,
         }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::archive::Base;
 use crate::block::{Bad, Block, Hash, MAGIC, Opener, Stored};
 use crate::disk::{self, Disk, DiskFile};
 use crate::error::OpenError;
@@ -235,23 +236,72 @@ pub(crate) fn later_group(bytes: &[u8], journal: &[u8; 16], stop: &Stop, segment
     false
 }
 
+/// What is opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'p> {
+    pub(crate) disk: &'p Arc<dyn Disk>,
+    pub(crate) layout: &'p Layout,
+    pub(crate) opener: &'p Opener,
+    /// What was dropped before its first segment.
+    pub(crate) base: Option<&'p Base>,
+}
+
+impl Place<'_> {
+    /// The segments behind what was dropped: month and first position. The first one must continue it.
+    pub(crate) fn segments(&self) -> Result<Vec<(String, u64)>, OpenError> {
+        let mut listed = crate::layout::list_segments(&**self.disk, self.layout)?;
+        let Some(base) = self.base else { return Ok(listed) };
+        let next = base.head().position + 1;
+        listed.retain(|(_, first)| *first >= next);
+        if let Some((month, first)) = listed.first() {
+            let path = self.layout.segment(month, *first);
+            let segment = Segment::new(*first, month.clone(), path, Arc::clone(self.disk));
+            let chained = segment.previous().is_none_or(|hash| hash == *base.block());
+            if *first != next || !chained {
+                let path = segment.path.display();
+                let reason = format!("{path} does not go on where BASE ends, at {next}");
+                return Err(OpenError::Base { reason });
+            }
+        }
+        Ok(listed)
+    }
+
+    /// What comes before them.
+    fn nothing(&self) -> Whole {
+        self.base.map_or_else(
+            || Whole::before(1),
+            |base| Whole {
+                hash: *base.block(),
+                epoch: base.head().epoch,
+                last_at_us: base.at_us(),
+                ..Whole::before(base.head().position + 1)
+            },
+        )
+    }
+
+    /// The dropped ones, as they lie in the archive.
+    fn archived(&self) -> Vec<Arc<Segment>> {
+        self.base.map(|base| base.segments(self.disk)).unwrap_or_default()
+    }
+}
+
 /// Brings the last segment in order and says where the journal stands.
 pub(crate) fn recover(
-    disk: &Arc<dyn Disk>,
-    layout: &Layout,
+    place: &Place<'_>,
     identity: &Identity,
-    opener: &Opener,
     zero_to: Option<u64>,
     store: Option<&Arc<Store>>,
 ) -> Result<Recovered, OpenError> {
-    let mut listed = crate::layout::list_segments(&**disk, layout)?;
+    let Place { disk, layout, opener, .. } = *place;
+    let mut listed = place.segments()?;
+    let nothing = place.nothing();
     let mut opened = Opened::default();
     let chain = Chain {
         journal: identity.journal,
         epoch: identity.epoch,
         segment: 0,
         key: 0,
-        hash: [0; 32],
+        hash: nothing.hash,
     };
     let shut = |(month, first): &(String, u64)| {
         let path = layout.segment(month, *first);
@@ -259,8 +309,8 @@ pub(crate) fn recover(
     };
     // Each lost segment is begun again once.
     let mut begun = 0;
-    if let Some(store) = store.filter(|store| listed.is_empty() && store.may_hold(1)) {
-        let nothing = Whole::before(1);
+    let gone = |store: &&Arc<Store>| listed.is_empty() && store.may_hold(nothing.last + 1);
+    if let Some(store) = store.filter(gone) {
         listed.extend(missing::begin_again(&**disk, layout, &**store, opener, &nothing)?);
     }
     while let Some((month, first)) = listed.pop() {
@@ -302,7 +352,8 @@ pub(crate) fn recover(
             continue;
         }
         let file = rewrite(&**disk, &source, &path, &whole, zero_to)?;
-        let mut segments: Vec<_> = listed.iter().map(|entry| Arc::new(shut(entry))).collect();
+        let mut segments = place.archived();
+        segments.extend(listed.iter().map(|entry| Arc::new(shut(entry))));
         let open = shut(&(month, first)).growing(Arc::clone(&file), &whole.marks, whole.end);
         segments.push(Arc::new(open));
         return Ok(Recovered {
@@ -315,9 +366,9 @@ pub(crate) fn recover(
             opened,
         });
     }
-    let head = Cursor { epoch: identity.epoch, position: 0 };
-    let segments = Vec::new();
-    Ok(Recovered { segments, file: None, end: 0, head, last_at_us: 0, chain, opened })
+    let head = Cursor { epoch: identity.epoch, position: nothing.last };
+    let (segments, last_at_us) = (place.archived(), nothing.last_at_us);
+    Ok(Recovered { segments, file: None, end: 0, head, last_at_us, chain, opened })
 }
 
 /// Refuses to go on over damage; see the table above.

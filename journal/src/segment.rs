@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use crate::block::{Bad, Block, HEADER_BYTES, Hash, Header, Opener, Stored};
 use crate::disk::{self, Disk, DiskFile};
+use crate::error::Away;
 use crate::postings::Postings;
 
 /// Where a block begins.
@@ -64,6 +65,8 @@ pub(crate) struct Segment {
     end: AtomicU64,
     first_at_us: OnceLock<u64>,
     size: OnceLock<u64>,
+    /// It was dropped, and lies in an archive.
+    pub(crate) is_archived: bool,
     /// Its index while that is not in the store.
     pub(crate) postings: Mutex<Option<Postings>>,
     /// How many chunks its run in the store has.
@@ -83,9 +86,15 @@ impl Segment {
             end: AtomicU64::new(u64::MAX),
             first_at_us: OnceLock::new(),
             size: OnceLock::new(),
+            is_archived: false,
             postings: Mutex::new(None),
             run_chunks: OnceLock::new(),
         }
+    }
+
+    /// One that lies in an archive; its first time is known.
+    pub(crate) fn archived(self, first_at_us: u64) -> Self {
+        Self { is_archived: true, first_at_us: OnceLock::from(first_at_us), ..self }
     }
 
     /// The segment that grows: all its marks are known from the start.
@@ -132,9 +141,18 @@ impl Segment {
         if let Some(file) = &*slot {
             return Ok(Arc::clone(file));
         }
-        let file = self.disk.open(&self.path, false)?;
+        let file = self.disk.open(&self.path, false).map_err(|error| self.away(error))?;
         *slot = Some(Arc::clone(&file));
         Ok(file)
+    }
+
+    /// Names the month, if it lies in an archive.
+    fn away(&self, source: io::Error) -> io::Error {
+        if !self.is_archived {
+            return source;
+        }
+        let (month, path) = (self.month.clone(), self.path.clone());
+        io::Error::other(Away { month, path, source })
     }
 
     /// Whether file and marks are in memory.

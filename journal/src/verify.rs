@@ -9,18 +9,28 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::archive::Base;
 use crate::block::Opener;
 use crate::disk::{Disk, Held, RealDisk};
 use crate::error::OpenError;
 use crate::keyring::Keyring;
-use crate::layout::{self, Identity, Layout};
+use crate::layout::{Identity, Layout};
 use crate::record::{Cursor, RecordRef};
+use crate::recover::Place;
 use crate::unlock::check_keys;
 
+mod base;
 mod missing;
 mod records;
 mod segments;
 mod stores;
+
+/// A segment's file.
+struct File {
+    path: PathBuf,
+    month: String,
+    first: u64,
+}
 
 /// How to verify.
 #[derive(Debug, Clone)]
@@ -31,6 +41,9 @@ pub struct VerifyOptions {
     pub segments_only: bool,
     /// The keys of blocks at rest.
     pub keyring: Keyring,
+    /// Where the archive of dropped months lies, if not where it lay then. They are checked if it can
+    /// be read.
+    pub archive: Option<PathBuf>,
     /// Where files lie; the store is only checked on [`RealDisk`].
     pub disk: Arc<dyn Disk>,
 }
@@ -38,7 +51,8 @@ pub struct VerifyOptions {
 impl Default for VerifyOptions {
     fn default() -> Self {
         let keyring = Keyring::default();
-        Self { repair: false, segments_only: false, keyring, disk: Arc::new(RealDisk) }
+        let disk = Arc::new(RealDisk);
+        Self { repair: false, segments_only: false, keyring, archive: None, disk }
     }
 }
 
@@ -62,6 +76,8 @@ pub enum FindingKind {
     Previous,
     /// Time falls.
     Time,
+    /// What the journal keeps of dropped months does not fit the records.
+    Base,
     /// A database does not open.
     Store,
     /// The store's copy of a block is missing or differs.
@@ -98,8 +114,12 @@ pub struct Report {
     pub records: u64,
     /// Blocks that were checked.
     pub blocks: u64,
-    /// Segment files.
+    /// Segment files that were checked, those of an archive among them.
     pub segments: usize,
+    /// Everything up to here was dropped into an archive; 0 if nothing was.
+    pub dropped: u64,
+    /// The archive was checked, too.
+    pub archive_checked: bool,
     /// The store was held against the segments; not so beside a running server.
     pub store_checked: bool,
     /// In order of position, as far as they have one.
@@ -143,13 +163,16 @@ pub fn verify(
     let opener = Opener { journal: identity.journal, keyring: options.keyring.clone() };
     check_keys(&**disk, &layout, &opener)?;
     let held = take_lock(&layout, options)?;
-    let mut listed = layout::list_segments(&**disk, &layout)?;
+    let archive = options.archive.as_deref();
+    let base = Base::read(&**disk, &layout, &identity, &options.keyring, archive)?;
+    let place = Place { disk, layout: &layout, opener: &opener, base: base.as_deref() };
+    let mut listed = place.segments()?;
     let with_store = held.is_some() && !options.segments_only && layout.store().is_dir();
     let stores = with_store.then(|| stores::Stores::new(&layout, identity.journal));
     let mut check = segments::Check {
         layout: &layout,
         disk: &**disk,
-        opener,
+        opener: opener.clone(),
         repair: options.repair && held.is_some(),
         stores,
         records: records::Records::new(&identity),
@@ -159,24 +182,31 @@ pub fn verify(
             head: Cursor { epoch: identity.epoch, position: 0 },
             records: 0,
             blocks: 0,
-            segments: listed.len(),
+            segments: 0,
+            dropped: 0,
+            archive_checked: false,
             store_checked: with_store,
             findings: Vec::new(),
         },
     };
     if check.missing(&listed)? {
-        listed = layout::list_segments(&**disk, &layout)?;
-        check.report.segments = listed.len();
+        listed = place.segments()?;
     }
-    let mut total = 0;
-    for (month, first) in &listed {
-        let path = layout.segment(month, *first);
-        total += disk.open(&path, false).and_then(|file| file.size()).unwrap_or_default();
-    }
+    let mut files = base.as_deref().map_or_else(Vec::new, |base| check.begin(base, disk));
+    files.extend(listed.into_iter().map(|(month, first)| {
+        let path = layout.segment(&month, first);
+        File { path, month, first }
+    }));
+    check.report.segments = files.len();
+    let size = |file: &File| disk.open(&file.path, false).and_then(|file| file.size());
+    let total = files.iter().map(|file| size(file).unwrap_or_default()).sum();
     let mut done = 0;
-    for (index, (month, first)) in listed.iter().enumerate() {
-        let next = listed.get(index + 1).map(|(_, next)| *next);
-        done += check.segment(month, *first, next)?;
+    for (index, file) in files.iter().enumerate() {
+        let next = files.get(index + 1).map(|next| next.first);
+        done += check.segment(file, next)?;
+        if let Some(base) = base.as_deref().filter(|base| next == Some(base.head().position + 1)) {
+            check.compare_base(base);
+        }
         progress(done, total);
     }
     Ok(check.end())

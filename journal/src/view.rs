@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::archive::Base;
 use crate::block::{Bad, Block, Opener};
 use crate::error::ReadError;
 use crate::log::{Snapshot, Visit};
@@ -72,6 +73,8 @@ pub(crate) struct View {
     moved: Condvar,
     closing: AtomicBool,
     second: RwLock<Option<Arc<dyn Second>>>,
+    /// What was dropped: its segments are the first ones, and lie in an archive.
+    base: RwLock<Option<Arc<Base>>>,
     warm: Mutex<VecDeque<Arc<Segment>>>,
     indexed: Mutex<VecDeque<Arc<Segment>>>,
     trouble: Mutex<Option<String>>,
@@ -92,6 +95,7 @@ impl View {
             moved: Condvar::new(),
             closing: AtomicBool::new(false),
             second: RwLock::new(None),
+            base: RwLock::new(None),
             warm: Mutex::default(),
             indexed: Mutex::default(),
             trouble: Mutex::default(),
@@ -118,6 +122,19 @@ impl View {
 
     pub(crate) fn second(&self) -> Option<Arc<dyn Second>> {
         self.second.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_base(&self, base: Option<Arc<Base>>) {
+        *self.base.write().unwrap_or_else(PoisonError::into_inner) = base;
+    }
+
+    pub(crate) fn base(&self) -> Option<Arc<Base>> {
+        self.base.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The segments that lie in the journal.
+    pub(crate) fn own_segments(&self) -> usize {
+        self.segments().iter().filter(|segment| !segment.is_archived).count()
     }
 
     /// What was last found wrong with a copy.
@@ -171,9 +188,11 @@ impl View {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Bytes of all segments, as far as they are durable.
+    /// Bytes of the segments that lie in the journal, as far as they are durable.
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.segments().iter().map(|segment| segment.size_bytes()).sum()
+        let segments = self.segments();
+        let own = segments.iter().filter(|segment| !segment.is_archived);
+        own.map(|segment| segment.size_bytes()).sum()
     }
 
     /// The index in `segments` of the one that holds `position`.

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use crate::codec::{self, Place};
 use crate::disk::{Disk, DiskFile, Held};
 use crate::heads::{Heads, StreamKey, Superseded};
-use crate::layout::Layout;
+use crate::layout::{Layout, end_of_month};
 use crate::log::{Append, Outcome, Refusal, Sink};
 use crate::pack::Packer;
 use crate::record::Head;
@@ -98,6 +98,8 @@ pub struct Writer {
     poisoned: Option<String>,
     /// Streams of the group, with their activations and their heads before it.
     touched: Vec<(StreamKey, u64, Head)>,
+    /// Came with the last group, and belongs to the next one.
+    carried: Option<Append>,
     closed: bool,
     _held: Arc<Box<dyn Held>>,
 }
@@ -106,6 +108,8 @@ struct Open {
     segment: Arc<Segment>,
     file: Arc<dyn DiskFile>,
     end: u64,
+    /// Later records belong to another segment.
+    month_end_us: u64,
 }
 
 impl std::fmt::Debug for Writer {
@@ -132,7 +136,9 @@ impl Writer {
     pub(crate) fn new(parts: Parts, recovered: &Recovered) -> Self {
         let Parts { inbox, sink, view, shared, disk, layout, bounds, spares, brake, held } = parts;
         let open = recovered.segments.last().zip(recovered.file.as_ref()).map(|(segment, file)| {
-            Open { segment: Arc::clone(segment), file: Arc::clone(file), end: recovered.end }
+            let (segment, file) = (Arc::clone(segment), Arc::clone(file));
+            let month_end_us = end_of_month(recovered.last_at_us);
+            Open { segment, file, end: recovered.end, month_end_us }
         });
         let packer = Packer::new(recovered.chain, view.opener.keyring.clone());
         let seed = xxhash_rust::xxh3::xxh3_64(&view.opener.journal);
@@ -159,6 +165,7 @@ impl Writer {
             at_us_before: recovered.last_at_us,
             poisoned: None,
             touched: Vec::new(),
+            carried: None,
             closed: false,
             _held: held,
         }
@@ -168,6 +175,9 @@ impl Writer {
     pub fn turn(&mut self) -> Turn {
         if self.closed {
             return Turn::Closed;
+        }
+        if let Some(append) = self.carried.take() {
+            return Turn::Group(self.group(append));
         }
         match self.inbox.try_recv() {
             Ok(Job::Append(append)) => Turn::Group(self.group(append)),
@@ -182,6 +192,9 @@ impl Writer {
             match self.inbox.recv() {
                 Ok(Job::Append(append)) => {
                     self.group(append);
+                    while let Some(append) = self.carried.take() {
+                        self.group(append);
+                    }
                 },
                 Ok(Job::Close) | Err(_) => break,
             }
@@ -200,9 +213,14 @@ impl Writer {
 
     fn group(&mut self, first: Append) -> usize {
         let before = self.packer.chain;
-        // A segment has one key, so that its first block tells whether it can be read.
-        let full = self.open.as_ref().is_none_or(|open| open.end >= self.bounds.segment_bytes);
-        if full || !self.packer.fits_key() {
+        let at_us = self.time_of(&first);
+        // A segment has one month, so that its place tells what cannot be in it, and one key, so that
+        // its first block tells whether it can be read.
+        let bytes = self.bounds.segment_bytes;
+        let goes_on = |open: &&Open| open.end < bytes && at_us < open.month_end_us;
+        let open = self.open.as_ref().filter(goes_on).filter(|_| self.packer.fits_key());
+        let mut month_end_us = open.map(|open| open.month_end_us);
+        if open.is_none() {
             self.packer.chain.segment = 0;
         }
         self.packer.begin(self.next);
@@ -216,10 +234,19 @@ impl Writer {
             outcomes.push(outcome);
             drop(append);
             let records = usize::try_from(position - self.next).unwrap_or(usize::MAX);
+            if month_end_us.is_none() && records > 0 {
+                month_end_us = Some(end_of_month(self.last_at_us));
+            }
+            let later =
+                |append: &Append| month_end_us.is_some_and(|end| self.time_of(append) >= end);
             let full = records >= self.bounds.group_records
                 || self.packer.buffer.len() >= self.bounds.group_bytes
                 || outcomes.len() >= self.bounds.group_records;
             append = match if full { Err(TryRecvError::Empty) } else { self.inbox.try_recv() } {
+                Ok(Job::Append(append)) if later(&append) => {
+                    self.carried = Some(append);
+                    break;
+                },
                 Ok(Job::Append(append)) => append,
                 Ok(Job::Close) => {
                     self.closed = true;
@@ -236,6 +263,11 @@ impl Writer {
             self.commit(before, position, outcomes);
         }
         count
+    }
+
+    /// The time of an append's records: never before those that are written.
+    fn time_of(&self, append: &Append) -> u64 {
+        append.envelope.at_us.max(self.last_at_us)
     }
 
     /// Checks one append and packs its records.
@@ -272,7 +304,7 @@ impl Writer {
             let (expected, actual) = (append.expected_version, head.version);
             return Err(Refusal::Conflict { expected, actual });
         }
-        let at_us = append.envelope.at_us.max(self.last_at_us);
+        let at_us = self.time_of(append);
         self.last_at_us = at_us;
         let first = *position;
         for (draft, size) in append.drafts.iter().zip(sizes) {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use mainstay_journal::conformance::{Outcomes, append};
 use mainstay_journal::disk::sim::SimDisk;
 use mainstay_journal::{
-    EventLog as _, FindingKind, LocalLog, OpenError, Options, ReadError, ReadLog, Reader, Report,
-    VerifyOptions, verify,
+    EventLog as _, FindingKind, LocalLog, OpenError, Options, ReadError, ReadLog, Reader, Reading,
+    Report, VerifyOptions, verify,
 };
 
 fn options(disk: &SimDisk) -> Options {
@@ -76,7 +76,10 @@ fn a_flipped_byte_is_found_by_verify_and_never_served() {
             let newest = report.findings.iter().all(|f| f.kind == FindingKind::TornTail);
             assert!(!report.findings.is_empty(), "{story}: not found");
             assert!(!newest || file == files.last().unwrap(), "{story}: {:?}", report.findings);
-            match Reader::open_on("/j", Arc::new(disk.clone())) {
+            match Reader::open_with(
+                "/j",
+                Reading { disk: Arc::new(disk.clone()), ..Reading::default() },
+            ) {
                 Ok(reader) => match payloads(&reader) {
                     Ok(read) => assert_eq!(read[..], whole[..read.len()], "{story}"),
                     Err(ReadError::Damaged { position, .. }) => assert!(position <= 60, "{story}"),

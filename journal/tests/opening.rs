@@ -6,7 +6,8 @@ use std::sync::Arc;
 use mainstay_journal::conformance::{Outcomes, append};
 use mainstay_journal::disk::sim::SimDisk;
 use mainstay_journal::{
-    EventLog as _, LocalLog, OpenError, Options, ReadLog as _, Reader, VerifyOptions, verify,
+    EventLog as _, LocalLog, OpenError, Options, ReadLog as _, Reader, Reading, VerifyOptions,
+    verify,
 };
 
 fn open(path: &std::path::Path) -> Result<LocalLog, OpenError> {
@@ -89,5 +90,7 @@ fn a_read_only_directory_is_refused_as_such() {
     disk.set_read_only(true);
     let error = LocalLog::open_manual("/j", &options, Outcomes::default()).unwrap_err();
     assert!(matches!(error, OpenError::ReadOnly { .. }), "{error}");
-    assert!(Reader::open_on("/j", Arc::new(disk)).is_ok());
+    assert!(
+        Reader::open_with("/j", Reading { disk: Arc::new(disk), ..Reading::default() }).is_ok()
+    );
 }

@@ -12,7 +12,7 @@ use mainstay_journal::conformance::{Outcomes, append};
 use mainstay_journal::disk::sim::{Loss, SimDisk};
 use mainstay_journal::merkle::{self, Frontier, TreeError, TreeHash, leaf_hash};
 use mainstay_journal::{
-    EventLog as _, LocalLog, MemoryLog, Options, ReadLog, Reader, Subscription, Writer,
+    EventLog as _, LocalLog, MemoryLog, Options, ReadLog, Reader, Reading, Subscription, Writer,
 };
 use sha2::Sha256;
 
@@ -110,7 +110,7 @@ fn every_root_and_proof_is_that_of_another_implementation() {
         same(&log);
         assert_eq!(files(&disk, "leaves").len(), files(&disk, "seg").len() - 1);
     }
-    same(&Reader::open_on("/j", Arc::new(disk)).unwrap());
+    same(&Reader::open_with("/j", Reading { disk: Arc::new(disk), ..Reading::default() }).unwrap());
     let memory = MemoryLog::immediate(Outcomes::default());
     fill(&memory, "a", &mut || {});
     let (roots, _) = other(&memory);
@@ -235,7 +235,9 @@ fn leaves_of_another_history_are_not_believed() {
 #[test]
 fn a_reader_makes_no_files() {
     let disk = journal("a");
-    let reader = Reader::open_on("/j", Arc::new(disk.clone())).unwrap();
+    let reader =
+        Reader::open_with("/j", Reading { disk: Arc::new(disk.clone()), ..Reading::default() })
+            .unwrap();
     let root = merkle::root(&reader, RECORDS).unwrap();
     assert!(files(&disk, "leaves").is_empty());
     assert_eq!(fresh_root(&disk), root);

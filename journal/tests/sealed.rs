@@ -18,7 +18,7 @@ use std::time::Duration;
 use mainstay_journal::conformance::{Outcomes, append, stream};
 use mainstay_journal::{
     EventLog as _, Head, Keyring, KeyringError, LocalLog, OpenError, Options, ReadLog, Reader,
-    Snapshot, VerifyOptions, verify,
+    Reading, Snapshot, VerifyOptions, verify,
 };
 
 const CANARY: &str = "canary-of-the-mine";
@@ -131,6 +131,11 @@ fn kept(log: &LocalLog) -> Vec<u8> {
     bytes
 }
 
+fn read(directory: &Path, keyring: &Keyring) -> Result<Reader, OpenError> {
+    let keyring = keyring.clone();
+    Reader::open_with(directory, Reading { keyring, ..Reading::default() })
+}
+
 #[test]
 fn no_text_of_a_record_a_snapshot_or_a_kept_file_lies_in_any_byte() {
     let keys = Keys::new();
@@ -156,7 +161,7 @@ fn no_text_of_a_record_a_snapshot_or_a_kept_file_lies_in_any_byte() {
         assert!(log.snapshot(&name).is_some_and(|found| found == snapshot));
         assert_eq!(kept(&log), text.as_bytes());
         log.close();
-        let reader = Reader::open_under(directory.path(), &keyring).unwrap();
+        let reader = read(directory.path(), &keyring).unwrap();
         assert_eq!(payloads(&reader), payloads(&log));
     }
 }
@@ -208,7 +213,7 @@ fn a_new_key_seals_what_comes_and_opens_nothing_that_was() {
             assert!(text.contains(&missing) && text.contains("journal.key_file"), "{text}");
         };
         refused(LocalLog::open(data, &options(&keyring), Outcomes::default()).unwrap_err());
-        refused(Reader::open_under(data, &keyring).unwrap_err());
+        refused(read(data, &keyring).unwrap_err());
         for repair in [false, true] {
             let options =
                 VerifyOptions { repair, keyring: keyring.clone(), ..VerifyOptions::default() };

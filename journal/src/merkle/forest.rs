@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 use super::leaves::{Leaves, Of, write};
 use super::row::{Row, crown};
 use super::{TreeHash, leaf_hash, parent, positions};
+use crate::archive::Base;
 use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::layout::Layout;
@@ -66,6 +67,14 @@ impl Source {
 impl Forest {
     pub(crate) fn new(disk: Arc<dyn Disk>, layout: Layout, makes: bool) -> Self {
         Self { disk, layout, makes, trees: Mutex::default() }
+    }
+
+    /// Of what was dropped the largest nodes are known, and no files are made.
+    pub(crate) fn begin(&self, base: Option<&Base>) {
+        let Some(base) = base else { return };
+        let mut trees = lock(&self.trees);
+        trees.known.extend(base.nodes().map(|(level, index, node)| ((level, index), node)));
+        trees.made = trees.made.max(base.head().position + 1);
     }
 
     /// See [`crate::ReadLog::tree_node`].
@@ -204,7 +213,8 @@ impl Trees {
         at.extend(&mut row, segment, last)?;
         let path = at.forest.layout.leaves(&segment.month, segment.first);
         let disk = &*at.forest.disk;
-        let kept = at.of(place).filter(|of| at.forest.makes && of.last == row.end());
+        let makes = at.forest.makes && !segment.is_archived;
+        let kept = at.of(place).filter(|of| makes && of.last == row.end());
         let kept = kept.and_then(|of| {
             let written = write(disk, &path, &of, &row);
             let told = |error| tracing::debug!(%error, path = %path.display(), "no leaves kept");

@@ -24,6 +24,16 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// A tree of `size` leaves, by the roots of its perfect trees, the largest first.
+    pub(crate) fn of(size: u64, roots: Vec<TreeHash>) -> Self {
+        Self { size, roots }
+    }
+
+    /// Roots of perfect trees, the largest first.
+    pub(crate) fn roots(&self) -> &[TreeHash] {
+        &self.roots
+    }
+
     /// How many leaves there are.
     #[must_use]
     pub fn size(&self) -> u64 {

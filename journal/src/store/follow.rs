@@ -109,7 +109,8 @@ impl Store {
         let reached = lock(&self.state).reached;
         for (index, segment) in segments.iter().enumerate() {
             let last = View::last_of(&segments, index, durable);
-            if segment.first <= *settled || (last <= reached && index + 1 == segments.len()) {
+            let followed = last <= reached && index + 1 == segments.len();
+            if segment.first <= *settled || segment.is_archived || followed {
                 continue;
             }
             let end = end_of_month(&segments, index, durable);

@@ -24,6 +24,21 @@ impl Records {
         Self { heads: HashMap::new(), keys, last_at_us: 0, gap_from: 0 }
     }
 
+    /// A stream's head where the records begin.
+    pub(super) fn begin(&mut self, stream: &str, head: Head) {
+        self.heads.insert(self.keys.key(stream), head);
+    }
+
+    /// The newest record of a stream, of those that were checked.
+    pub(super) fn head(&self, stream: &str) -> Head {
+        self.heads.get(&self.keys.key(stream)).copied().unwrap_or_default()
+    }
+
+    /// How many streams have a record.
+    pub(super) fn streams(&self) -> usize {
+        self.heads.len()
+    }
+
     /// Records up to `position` are lost, so predecessors up to there cannot be checked.
     pub(super) fn lost_upto(&mut self, position: u64) {
         self.gap_from = position;

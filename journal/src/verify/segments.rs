@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::records::Records;
 use super::stores::Stores;
-use super::{Finding, FindingKind, Meaning, Report};
+use super::{File, Finding, FindingKind, Meaning, Report};
 use crate::block::{Bad, Block, Hash, Header, MAGIC, Opener, Stored};
 use crate::disk::{self, Disk};
 use crate::error::OpenError;
@@ -57,7 +57,12 @@ struct Chain {
 }
 
 impl Check<'_> {
-    fn find(&mut self, kind: FindingKind, place: (&Path, Option<u64>, u64), text: String) -> usize {
+    pub(super) fn find(
+        &mut self,
+        kind: FindingKind,
+        place: (&Path, Option<u64>, u64),
+        text: String,
+    ) -> usize {
         let (file, offset, position) = place;
         let file = file.to_path_buf();
         let finding = Finding { kind, file, offset, position, text, repaired: false };
@@ -72,18 +77,14 @@ impl Check<'_> {
     }
 
     /// Checks one segment; returns its bytes. `follower` is the first position of the next one.
-    pub(super) fn segment(
-        &mut self,
-        month: &str,
-        first: u64,
-        follower: Option<u64>,
-    ) -> Result<u64, OpenError> {
-        let path = self.layout.segment(month, first);
+    pub(super) fn segment(&mut self, file: &File, follower: Option<u64>) -> Result<u64, OpenError> {
+        let File { path, month, first } = file;
+        let (path, first) = (path.clone(), *first);
         let bytes = disk::read_all(self.disk, &path)
             .map_err(|error| OpenError::io("read", path.clone(), error))?;
         let mut place = Place {
             path,
-            month: month.to_owned(),
+            month: month.clone(),
             at: 0,
             next: first,
             chain: None,

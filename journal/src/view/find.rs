@@ -5,6 +5,7 @@
 //!                                       └─ beyond the index, or without terms ─► scan ─┘
 //! ```
 
+use std::cmp::Ordering;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::stream::Held;
 use super::{FETCH_BYTES, Segments, View, damaged, missing};
 use crate::block::Block;
 use crate::error::ReadError;
+use crate::layout::month_of;
 use crate::log::{Query, Visit};
 use crate::segment::Segment;
 use crate::store::run::Way;
@@ -177,27 +179,38 @@ impl View {
         let mut from = query.after.saturating_add(1).max(1);
         let mut to = upto;
         if let Some(since) = query.since_us {
-            from = from.max(self.place_of(segments, |at_us| at_us < since)?.0);
+            from = from.max(self.place_of(segments, since, |at_us| at_us < since)?.0);
         }
         if let Some(until) = query.until_us {
-            to = to.min(self.place_of(segments, |at_us| at_us <= until)?.1);
+            to = to.min(self.place_of(segments, until, |at_us| at_us <= until)?.1);
         }
         Ok((from, to))
     }
 
-    /// Bisects by time: the first positions of the last stretch that begins `before`, and the
-    /// last position that can lie before the first stretch that does not.
+    /// Bisects by time: the first position of the last stretch that begins `before`, and the
+    /// last position that can lie before the first stretch that does not. Segments of other months than
+    /// the one of `at_us` are not opened.
     fn place_of(
         &self,
         segments: &Segments,
+        at_us: u64,
         before: impl Fn(u64) -> bool,
     ) -> Result<(u64, u64), ReadError> {
-        // A first block that cannot be read says nothing: then its segment is not excluded.
-        let count = segments.partition_point(|segment| segment.first_at_us().is_none_or(&before));
+        let month = month_of(at_us);
+        let count = segments.partition_point(|segment| match segment.month.cmp(&month) {
+            Ordering::Less => true,
+            // A first block that cannot be read says nothing: then its segment is not excluded.
+            Ordering::Equal => segment.first_at_us().is_none_or(&before),
+            Ordering::Greater => false,
+        });
         let next = segments.get(count).map_or(u64::MAX, |segment| segment.first - 1);
         let Some(segment) = count.checked_sub(1).and_then(|index| segments.get(index)) else {
             return Ok((1, next));
         };
+        if segment.month < month {
+            // All of it lies before.
+            return Ok((next.saturating_add(1), next));
+        }
         let cold = !segment.is_warm();
         let place = segment.with_marks(|marks| {
             let count = marks.partition_point(|mark| before(mark.at_us));

@@ -23,7 +23,10 @@ impl View {
         let upto = upto.min(durable);
         let segments = self.segments();
         let terms = [vec![terms::stream(stream.as_str())]];
-        for (index, segment) in self.likely(&segments, &(1..=upto), &terms, Way::Back) {
+        // What was dropped need not be looked through: the newest record of each stream is known.
+        let base = self.base().filter(|base| base.head().position <= upto);
+        let from = base.as_ref().map_or(1, |base| base.head().position + 1);
+        for (index, segment) in self.likely(&segments, &(from..=upto), &terms, Way::Back) {
             let last = Self::last_of(&segments, index, durable);
             let (offsets, reached) = self.offsets(segment, last, &terms)?;
             if let Some(head) = self.newest_of(segment, stream, reached + 1, upto.min(last))? {
@@ -31,7 +34,7 @@ impl View {
             }
             for offset in offsets.into_iter().rev() {
                 let position = segment.first + u64::from(offset);
-                if position > upto {
+                if !(from..=upto).contains(&position) {
                     continue;
                 }
                 let version = self.fetch(&segments, position, |record| {
@@ -42,7 +45,8 @@ impl View {
                 }
             }
         }
-        Ok(Head::default())
+        let before = base.map_or(Ok(None), |base| base.state(stream))?;
+        Ok(before.map(|state| state.head).unwrap_or_default())
     }
 
     /// The newest snapshot of a stream, looked for in the last months.
@@ -99,15 +103,30 @@ impl View {
                 let record = |record: RecordRef<'_>| {
                     record.stream == stream.as_str() && record.version == from.version
                 };
-                let met = from.version == 0
-                    || (from.position < upto.position
-                        && self.fetch(&self.segments(), from.position, record)?);
+                let mut from = from;
+                let met = if let Some(base) = self.base_of(stream, from)? {
+                    // What follows lies behind everything that was dropped.
+                    from.position = base;
+                    true
+                } else {
+                    from.version == 0
+                        || (from.position < upto.position
+                            && self.fetch(&self.segments(), from.position, record)?)
+                };
                 if met {
                     self.read_postings(stream, from, upto, visit)?;
                 }
                 Ok(met)
             },
         }
+    }
+
+    /// The last position that was dropped, if a stream was at `head` there.
+    fn base_of(&self, stream: &StreamId, head: Head) -> Result<Option<u64>, ReadError> {
+        let Some(base) = self.base() else { return Ok(None) };
+        let known = if head.position <= base.head().position { base.state(stream)? } else { None };
+        let known = known.map(|state| state.head).unwrap_or_default();
+        Ok((known == head).then(|| base.head().position))
     }
 
     /// Follows `previous` from the head down to `from`, then visits in order.

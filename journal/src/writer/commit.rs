@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Open, Writer};
 use crate::block::Block;
 use crate::disk::{self, DiskFile};
-use crate::layout::month_of;
+use crate::layout::{end_of_month, month_of};
 use crate::log::{Outcome, Refusal};
 use crate::pack::Chain;
 use crate::planted;
@@ -106,7 +106,7 @@ impl Writer {
         let segment = Segment::new(first, month, path, Arc::clone(&self.disk));
         *lock(&segment.postings) = Some(Postings::new(first));
         let segment = Arc::new(segment.growing(Arc::clone(&file), &[], 0));
-        Ok(Open { segment, file, end: 0 })
+        Ok(Open { segment, file, end: 0, month_end_us: end_of_month(at_us) })
     }
 
     /// Takes back a segment that got no group.

@@ -1,0 +1,306 @@
+//! Whole months into an archive: every block is checked on its way, every record folded.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::manifest::{Filed, Manifest};
+use super::months::identity;
+use super::states::{States, Writing};
+use super::{ArchiveError, ArchiveOptions, Shelf};
+use crate::block::{Bad, Block, Hash, Opener};
+use crate::disk;
+use crate::layout::{self, Layout};
+use crate::log::Snapshot;
+use crate::merkle::{Frontier, leaf_hash};
+use crate::record::{Cursor, RecordRef, StreamId};
+use crate::unlock::sealed;
+
+/// Finds a stream's state at the end of what was archived before.
+pub type Before<'b> = &'b dyn Fn(&StreamId) -> io::Result<Option<Snapshot>>;
+
+/// Folds records into states, of which the journal knows bytes only.
+pub trait Fold {
+    /// Takes the next record in. `before` gives what its stream was in the archive so far.
+    ///
+    /// # Errors
+    /// Why the record cannot be folded.
+    fn take(&mut self, record: &RecordRef<'_>, before: Before<'_>) -> Result<(), String>;
+
+    /// Gives the states that were taken in, each once, by stream.
+    ///
+    /// # Errors
+    /// Why a state cannot be kept.
+    fn next_state(&mut self) -> Result<Option<Snapshot>, String>;
+}
+
+/// What went into an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archived {
+    /// The months that were added.
+    pub months: Vec<String>,
+    /// Segments that were added, and their bytes.
+    pub segments: usize,
+    /// See `segments`.
+    pub bytes: u64,
+    /// The last record in the archive.
+    pub head: Cursor,
+    /// Streams that have a state there.
+    pub states: u64,
+}
+
+/// Copies every month before another (`2026-10`) that is not there yet into an archive, and every
+/// stream's state at its end. The newest segment's month stays. Works beside a running server.
+///
+/// # Errors
+/// See [`ArchiveError`]; the archive is as it was.
+pub fn archive(
+    directory: &Path,
+    to: &Path,
+    before: &str,
+    options: &ArchiveOptions,
+    fold: &mut dyn Fold,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Archived, ArchiveError> {
+    let layout = Layout { root: directory.to_path_buf() };
+    let shelf = Shelf { root: to.to_path_buf() };
+    let disk = &*options.disk;
+    let identity = identity(disk, &layout)?;
+    let held = reach(disk, &layout, &shelf, &identity.journal)?;
+    let start = held.as_ref().map_or(0, |held| held.head.position);
+    let mut listed = layout::list_segments(disk, &layout)?;
+    listed.retain(|(_, first)| *first > start);
+    let ends: Vec<u64> = listed.iter().skip(1).map(|(_, next)| *next - 1).collect();
+    let chosen: Vec<_> = listed
+        .into_iter()
+        .zip(ends)
+        .map(|((month, first), last)| (month, first, last))
+        .take_while(|(month, ..)| month.as_str() < before)
+        .collect();
+    let mut manifest = held.unwrap_or_else(|| Manifest {
+        journal: identity.journal,
+        head: Cursor { epoch: identity.epoch, position: 0 },
+        at_us: 0,
+        block: [0; 32],
+        tree: Vec::new(),
+        states: 0,
+        states_hash: [0; 32],
+        archive: None,
+        segments: Vec::new(),
+    });
+    manifest.archive = None;
+    let mut done = Archived {
+        months: chosen.iter().map(|(month, ..)| month.clone()).collect(),
+        segments: chosen.len(),
+        bytes: 0,
+        head: manifest.head,
+        states: manifest.states,
+    };
+    done.months.dedup();
+    let Some((.., last)) = chosen.last() else { return Ok(done) };
+    disk.create_dir(to).map_err(|error| ArchiveError::io("create", to, error))?;
+    let before = (start > 0)
+        .then(|| {
+            let path = shelf.states(start);
+            let states = States::open(disk, &path, &options.keyring, &manifest.states_hash);
+            states.map_err(|error| ArchiveError::io("read", &path, error))
+        })
+        .transpose()?;
+    let mut copy = Copy {
+        layout: &layout,
+        shelf: &shelf,
+        options,
+        opener: Opener { journal: identity.journal, keyring: options.keyring.clone() },
+        tree: Frontier::of(start, manifest.tree.clone()),
+        before,
+        manifest,
+        fold,
+    };
+    let total = last - start;
+    for (month, first, last) in &chosen {
+        done.bytes += copy.segment(month, *first, *last)?;
+        progress(last - start, total);
+    }
+    let manifest = copy.end()?;
+    if start > 0 {
+        let _ = disk.remove(&shelf.states(start));
+    }
+    Ok(Archived { head: manifest.head, states: manifest.states, ..done })
+}
+
+/// What the archive holds; an error if it cannot go on with this journal.
+fn reach(
+    disk: &dyn disk::Disk,
+    layout: &Layout,
+    shelf: &Shelf,
+    journal: &[u8; 16],
+) -> Result<Option<Manifest>, ArchiveError> {
+    let held = Manifest::read(disk, &shelf.manifest())?;
+    let base = Manifest::read(disk, &layout.base())?;
+    let path = shelf.root.clone();
+    let dropped = base.map_or(0, |base| base.head.position);
+    match &held {
+        Some(held) if held.journal != *journal => {
+            let reason = "it is the archive of another journal".into();
+            return Err(ArchiveError::Foreign { path, reason });
+        },
+        None if dropped > 0 => return Err(ArchiveError::NotThere { path }),
+        Some(held) if held.head.position < dropped => {
+            let upto = held.head.position;
+            let reason = format!("it ends at {upto}, and everything to {dropped} was dropped");
+            return Err(ArchiveError::Foreign { path, reason });
+        },
+        _ => {},
+    }
+    Ok(held)
+}
+
+/// A copy under way.
+struct Copy<'c> {
+    layout: &'c Layout,
+    shelf: &'c Shelf,
+    options: &'c ArchiveOptions,
+    opener: Opener,
+    tree: Frontier,
+    /// The states of what was archived before.
+    before: Option<States>,
+    manifest: Manifest,
+    fold: &'c mut dyn Fold,
+}
+
+impl Copy<'_> {
+    /// Copies a sealed segment; returns its bytes.
+    fn segment(&mut self, month: &str, first: u64, last: u64) -> Result<u64, ArchiveError> {
+        let path = self.layout.segment(month, first);
+        let disk = &*self.options.disk;
+        let bytes = disk::read_all(disk, &path);
+        let bytes = bytes.map_err(|error| ArchiveError::io("read", &path, error))?;
+        let (end, at_us) = self.check(&path, &bytes, first, last)?;
+        let bytes = bytes.get(..end).unwrap_or_default();
+        let to = self.shelf.segment(month, first);
+        let written = disk.create_dir(to.parent().unwrap_or(&to));
+        let written = written.and_then(|()| disk::write_durably(disk, &to, bytes));
+        written.map_err(|error| ArchiveError::io("write", &to, error))?;
+        let (bytes, hash) = (bytes.len() as u64, Sha256::digest(bytes).into());
+        self.manifest.segments.push(Filed { month: month.to_owned(), first, bytes, at_us, hash });
+        Ok(bytes)
+    }
+
+    /// Checks and folds every block of `first..=last`; returns where they end and when they begin.
+    fn check(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        first: u64,
+        last: u64,
+    ) -> Result<(usize, u64), ArchiveError> {
+        let damaged = |position: u64, reason: String| {
+            let reason = format!("{reason}, position {position}: run `mainstay verify --repair`");
+            ArchiveError::Damaged { path: path.into(), reason }
+        };
+        let next = self.manifest.head.position + 1;
+        if first != next {
+            return Err(damaged(next, format!("begins at {first} where {next} should follow")));
+        }
+        let (mut at, mut began) = (0, None);
+        while self.manifest.head.position < last {
+            let next = self.manifest.head.position + 1;
+            let block = Block::parse(bytes.get(at..).unwrap_or_default(), &self.opener);
+            let block = block.and_then(|block| match block.header.first == next {
+                true if block.header.previous == self.manifest.block => Ok(block),
+                true => Err(Bad::Chain),
+                false => Err(Bad::Position),
+            });
+            let block = match block {
+                Ok(block) => block,
+                Err(bad) if bad.is_locked() => {
+                    return Err(sealed(path, bad, &self.opener.keyring).into());
+                },
+                Err(bad) => return Err(damaged(next, bad.to_string())),
+            };
+            for record in block.records() {
+                let record = record.map_err(|bad| damaged(next, bad.to_string()))?;
+                self.record(&record)?;
+            }
+            began = began.or(Some(block.header.first_at_us));
+            at += block.bytes.len();
+            self.manifest.block = block.hash;
+            let (epoch, position) = (block.header.epoch, block.header.last());
+            self.manifest.head = Cursor { epoch, position };
+        }
+        Ok((at, began.unwrap_or_default()))
+    }
+
+    fn record(&mut self, record: &RecordRef<'_>) -> Result<(), ArchiveError> {
+        self.tree.push(leaf_hash(record));
+        self.manifest.at_us = record.at_us;
+        let before = &self.before;
+        let find = |stream: &StreamId| before.as_ref().map_or(Ok(None), |it| it.get(stream));
+        let (position, taken) = (record.position, self.fold.take(record, &find));
+        taken.map_err(|reason| ArchiveError::Meaningless { position, reason })
+    }
+
+    /// Writes the states, then the manifest, which makes everything count.
+    fn end(mut self) -> Result<Manifest, ArchiveError> {
+        let path = self.shelf.states(self.manifest.head.position);
+        let (count, hash) =
+            self.states(&path).map_err(|error| ArchiveError::io("write", &path, error))?;
+        (self.manifest.states, self.manifest.states_hash) = (count, hash);
+        self.manifest.tree = self.tree.roots().to_vec();
+        let disk = &*self.options.disk;
+        let synced = disk.sync_dir(&self.shelf.root);
+        synced.map_err(|error| ArchiveError::io("sync", &self.shelf.root, error))?;
+        self.manifest.write(disk, &self.shelf.manifest())?;
+        Ok(self.manifest)
+    }
+
+    /// The states from before and those that were folded, merged by stream.
+    fn states(&mut self, path: &Path) -> io::Result<(u64, Hash)> {
+        let writing = Writing::create(&*self.options.disk, path, &self.options.keyring)?;
+        let fresh = next_of(self.fold)?;
+        let mut merge = Merge { writing, fold: self.fold, fresh };
+        let mut merged = Ok(());
+        if let Some(before) = &self.before {
+            before.from("", &mut |old| {
+                merged = merge.with(&old);
+                if merged.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        merged?;
+        while let Some(state) = merge.fresh.take() {
+            merge.put(&state)?;
+        }
+        Ok((merge.writing.count, merge.writing.end()?))
+    }
+}
+
+/// States that were folded, on their way between those from before.
+struct Merge<'m> {
+    writing: Writing<'m>,
+    fold: &'m mut dyn Fold,
+    /// The next one that was folded.
+    fresh: Option<Snapshot>,
+}
+
+impl Merge<'_> {
+    fn put(&mut self, fresh: &Snapshot) -> io::Result<()> {
+        self.writing.put(fresh)?;
+        self.fresh = next_of(self.fold)?;
+        Ok(())
+    }
+
+    /// Everything folded that comes before `old`, and `old` unless it is newer there.
+    fn with(&mut self, old: &Snapshot) -> io::Result<()> {
+        while let Some(state) = self.fresh.take_if(|it| it.stream < old.stream) {
+            self.put(&state)?;
+        }
+        let is_newer = self.fresh.as_ref().is_some_and(|it| it.stream == old.stream);
+        if is_newer { Ok(()) } else { self.writing.put(old) }
+    }
+}
+
+fn next_of(fold: &mut dyn Fold) -> io::Result<Option<Snapshot>> {
+    fold.next_state().map_err(io::Error::other)
+}

@@ -1,0 +1,123 @@
+//! Cuts, wrong archives and damaged files.
+
+use std::path::{Path, PathBuf};
+
+use mainstay_journal::archive::{ArchiveError, archive, drop_months};
+use mainstay_journal::conformance::Outcomes;
+use mainstay_journal::disk::sim::{Loss, SimDisk};
+use mainstay_journal::disk::{Disk, DiskFile};
+use mainstay_journal::{LocalLog, OpenError, Options, ReadLog};
+
+use crate::grown::*;
+
+/// The same files on another disk, all of them synced.
+fn copy_of(disk: &SimDisk) -> SimDisk {
+    let copy = SimDisk::default();
+    for path in disk.files() {
+        let directory = path.parent().unwrap();
+        copy.create_dir(directory).unwrap();
+        let file = copy.create(&path).unwrap();
+        file.write_at(&disk.bytes(&path).unwrap(), 0).unwrap();
+        file.sync().unwrap();
+        for directory in path.ancestors().skip(1) {
+            copy.sync_dir(directory).unwrap();
+        }
+    }
+    copy
+}
+
+#[test]
+fn a_cut_at_any_moment_of_archiving_and_dropping_loses_nothing() {
+    let image = SimDisk::default();
+    grown(&image);
+    let whole = all(&reader(&image));
+    let mut cuts = 0;
+    for nth in 1.. {
+        let disk = copy_of(&image);
+        disk.cut_after(nth);
+        let done = put_away(&disk, "2026-10").and_then(|_| drop_them(&disk));
+        let loss = [Loss::All, Loss::Some, Loss::Torn][usize::try_from(nth % 3).unwrap()];
+        let after = disk.power_cut(loss, nth);
+        let (log, writer) = open(&after);
+        assert_eq!(all(&log), whole, "cut {nth}");
+        drop((log, writer));
+        assert_eq!(verified(&after).0, EVENTS, "cut {nth}");
+        // The next run completes it.
+        assert_eq!(put_away(&after, "2026-10").unwrap(), 244, "cut {nth}");
+        assert_eq!(drop_them(&after).unwrap(), 244, "cut {nth}");
+        let left = |path: &PathBuf| path.starts_with("/j/segments/2026-09");
+        assert!(!after.files().iter().any(left), "cut {nth}");
+        holds(&reader(&after), &whole);
+        if done.is_ok() {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts > 40, "{cuts} cuts");
+}
+
+#[test]
+fn a_wrong_archive_is_named_and_nothing_is_dropped() {
+    let disk = SimDisk::default();
+    grown(&disk);
+    let whole = all(&reader(&disk));
+    let untouched = |disk: &SimDisk| {
+        assert_eq!(all(&reader(disk)), whole);
+        assert!(reader(disk).base().is_none());
+    };
+    assert!(matches!(drop_them(&disk), Err(ArchiveError::NotThere { .. })));
+    // Of another journal.
+    let other = Options { journal_id: Some([8; 16]), ..options(&disk) };
+    let (log, mut writer) = LocalLog::open_manual("/o", &other, Outcomes::default()).unwrap();
+    fill(&log, &mut writer, EVENTS);
+    drop((log, writer));
+    let theirs = Path::new("/oa");
+    let mut fold = Sums::default();
+    archive(Path::new("/o"), theirs, "2026-10", &on(&disk), &mut fold, &mut |_, _| {}).unwrap();
+    let from_theirs = |disk: &SimDisk| {
+        drop_months(Path::new(JOURNAL), theirs, &on(disk), &mut |_, _| {}).unwrap_err()
+    };
+    assert!(matches!(from_theirs(&disk), ArchiveError::Foreign { .. }));
+    let into_theirs =
+        archive(Path::new(JOURNAL), theirs, "2026-10", &on(&disk), &mut fold, &mut |_, _| {});
+    assert!(matches!(into_theirs, Err(ArchiveError::Foreign { .. })));
+    untouched(&disk);
+
+    // Every file of the archive, each with a flipped bit, then gone.
+    put_away(&disk, "2026-10").unwrap();
+    let files: Vec<_> = disk.files().into_iter().filter(|it| it.starts_with(ARCHIVE)).collect();
+    assert!(files.len() > 6);
+    for path in files {
+        let bytes = disk.bytes(&path).unwrap();
+        for at in [0, bytes.len() / 2, bytes.len() - 2] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            disk.create(&path).unwrap().write_at(&flipped, 0).unwrap();
+            drop_them(&disk).unwrap_err();
+        }
+        disk.remove(&path).unwrap();
+        drop_them(&disk).unwrap_err();
+        untouched(&disk);
+        disk.create(&path).unwrap().write_at(&bytes, 0).unwrap();
+    }
+    // While another process writes.
+    let (log, writer) = open(&disk);
+    let error = drop_them(&disk).unwrap_err();
+    assert!(matches!(error, ArchiveError::Open(OpenError::InUse { .. })), "{error}");
+    drop((log, writer));
+    drop_them(&disk).unwrap();
+
+    // What is kept in the journal: refused by name, and made again from the archive.
+    for name in ["/j/BASE", "/j/base/00000000000000000244.states"] {
+        let path = Path::new(name);
+        let bytes = disk.bytes(path).unwrap();
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() - 2] ^= 1;
+        disk.create(path).unwrap().write_at(&flipped, 0).unwrap();
+        let opened = LocalLog::open_manual(JOURNAL, &options(&disk), Outcomes::default());
+        let text = opened.map(drop).unwrap_err().to_string();
+        assert!(text.contains(name) && text.contains("mainstay archive --drop"), "{text}");
+        drop_them(&disk).unwrap();
+        holds(&reader(&disk), &whole);
+    }
+}
