@@ -10,6 +10,7 @@
 //!
 //! | file | one thing |
 //! |---|---|
+//! | `archivist`, `base`, `begun` | what an archive keeps of streams, and what begins there |
 //! | `batch` | many commands in one message |
 //! | `boot` | from a closed journal to ready |
 //! | `recovery`, `checkpoint`, `checkpoints`, `due` | what a start folds, and what it need not |
@@ -28,7 +29,10 @@
 //! | `reactor` | a session's end releases its locks |
 //! | `supervisor` | global health |
 
+mod archivist;
+mod base;
 mod batch;
+mod begun;
 mod boot;
 mod checkpoint;
 mod checkpoints;
@@ -56,7 +60,10 @@ mod supervisor;
 mod timers;
 mod views;
 
+pub use archivist::Archivist;
+pub use base::{BaseError, begin_stream, begin_world};
 pub use batch::Batch;
+pub use begun::{Begun, sessions_begun};
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use erasure::{NoKeys, SubjectKeys};
 pub use follow::LeaseEnd;
@@ -123,7 +130,7 @@ impl From<String> for StartError {
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Damaged { .. } => Self::Damaged(error.to_string()),
+            OpenError::Damaged { .. } | OpenError::Base { .. } => Self::Damaged(error.to_string()),
             OpenError::Sealed { .. } => Self::Sealed(error.to_string()),
             _ => Self::Refused(error.to_string()),
         }
@@ -133,8 +140,8 @@ impl From<OpenError> for StartError {
 impl From<ReadError> for StartError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Damaged { .. } => Self::Damaged(error.to_string()),
-            ReadError::Io(_) => Self::Refused(error.to_string()),
+            ReadError::Damaged { .. } | ReadError::Base { .. } => Self::Damaged(error.to_string()),
+            ReadError::Archived(_) | ReadError::Io(_) => Self::Refused(error.to_string()),
         }
     }
 }

@@ -3,11 +3,12 @@
 //! ```text
 //!   system/boot              Booted, Booted, …
 //!   system/health            LevelChanged, …
+//!   system/archive           MonthsDropped, …
 //! ```
 
 mod events;
 
-pub use events::{Booted, DependencyFact, LevelChanged, SystemEvent};
+pub use events::{Booted, DependencyFact, LevelChanged, MonthsDropped, SystemEvent};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub struct SystemState {
     pub level: Level,
     /// Since when it holds; `None` before the first change.
     pub since: Option<Timestamp>,
+    /// Everything up to here was dropped into an archive; of `system/archive`.
+    pub dropped: u64,
 }
 
 /// What can be asked of a `system` stream.
@@ -41,6 +44,13 @@ pub enum SystemCommand {
     },
     /// Health has another level.
     ChangeLevel(Box<LevelChange>),
+    /// What an archive holds is about to be dropped.
+    Drop {
+        /// The last position in the archive.
+        upto: u64,
+        /// SHA-256 of the index of all states there.
+        states: [u8; 32],
+    },
     /// Show it.
     Show,
 }
@@ -65,12 +75,18 @@ pub struct LevelChange {
 #[serde(transparent)]
 pub struct SystemReply(pub SystemState);
 
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 /// A `system` stream never says no to the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
 pub enum SystemReject {}
 
 impl Machine for System {
     const KIND: &'static str = "system";
+    const LAYOUT: u16 = 2;
     type State = SystemState;
     type Command = SystemCommand;
     type Event = SystemEvent;
@@ -90,7 +106,10 @@ impl Machine for System {
                 let from = state.level;
                 LevelChanged { from, to, at, score, known_weight, cause, dependencies }.into()
             },
-            SystemCommand::ChangeLevel(_) | SystemCommand::Show => {
+            SystemCommand::Drop { upto, states } if upto >= state.dropped => {
+                MonthsDropped { upto, states: hex(&states), at }.into()
+            },
+            SystemCommand::ChangeLevel(_) | SystemCommand::Drop { .. } | SystemCommand::Show => {
                 return Ok(Decision::answer(SystemReply(state.clone())));
             },
         };
@@ -118,6 +137,12 @@ impl Machine for System {
                 }
                 state.level = event.to;
                 state.since = Some(event.at);
+            },
+            SystemEvent::MonthsDropped(event) => {
+                if event.upto < state.dropped {
+                    return illegal(format!("{} after {}", event.upto, state.dropped));
+                }
+                state.dropped = event.upto;
             },
         }
         Ok(())

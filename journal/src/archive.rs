@@ -16,6 +16,7 @@
 //! What is asked of a dropped month is read where its archive lies.
 
 mod base;
+mod check;
 mod copy;
 mod drop;
 mod manifest;
@@ -27,9 +28,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::base::Base;
+pub use self::check::{Checked, check};
 pub use self::copy::{Archived, Before, Fold, archive};
 pub use self::drop::{Dropped, drop_months};
-pub use self::months::{Lies, Month, months};
+pub use self::months::{Lies, Month, months, place};
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::keyring::Keyring;
@@ -58,7 +60,7 @@ pub enum ArchiveError {
     /// There is no archive.
     #[error(
         "{path}: there is no archive; name the directory that holds MANIFEST, or make one with \
-         `mainstay archive --before MONTH --to DIR`"
+         `mainstay archive --before MONTH --archive DIR`"
     )]
     NotThere {
         /// Where it was looked for.

@@ -69,8 +69,8 @@ pub enum OpenError {
     },
     /// What was dropped into an archive cannot be told.
     #[error(
-        "open: {reason}; nothing was changed: `mainstay archive --drop --to ARCHIVE` writes BASE and \
-         base/ again from its archive"
+        "open: {reason}; nothing was changed: `mainstay archive --drop --archive DIR` writes \
+         BASE and base/ again"
     )]
     Base {
         /// Which file, and what is wrong with it.
@@ -117,8 +117,8 @@ pub enum ReadError {
     Archived(#[from] Away),
     /// The state of a stream where the journal begins cannot be read.
     #[error(
-        "read the states at position {position}: {reason}; `mainstay archive --drop --to \
-             ARCHIVE` writes base/ again"
+        "read the states at position {position}: {reason}; `mainstay archive --drop \
+             --archive DIR` writes base/ again"
     )]
     Base {
         /// The last position that was dropped.

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::due::{Due, LiveSession};
 use super::loaded::{Loaded, freeze, thaw};
-use super::recovery::{Facts, follow};
+use super::recovery::{Facts, begin, follow};
 use crate::dependency::Dependency;
 use crate::key::Key;
 use crate::lock::{Lock, LockState};
@@ -207,7 +207,7 @@ impl Iterator for Entries {
 /// is. Blocks on files: call it off the arbiter.
 pub(crate) fn write(log: &dyn EventLog, stop: &dyn Fn() -> bool) -> Result<u64, String> {
     let upto = log.head().position;
-    let Kept { mut facts, sessions } = read(log).unwrap_or_else(Kept::nothing);
+    let Kept { mut facts, sessions } = read(log).unwrap_or_else(|| begin(log));
     let tell = |_| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     follow(log, &mut facts, upto, tell)
         .map_err(|trouble| super::StartError::from(trouble).to_string())?;

@@ -17,7 +17,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::fast::Fast;
-use crate::session::SessionEvent;
+use crate::session::{Live, SessionEvent};
 use crate::time::Timestamp;
 
 /// When a live session ends.
@@ -30,6 +30,10 @@ pub(crate) struct Due {
 }
 
 impl Due {
+    pub(crate) fn of(live: &Live) -> Self {
+        Self { idle_until: live.idle_until, ends_at: live.ends_at }
+    }
+
     pub(crate) fn at(&self) -> Timestamp {
         self.ends_at.map_or(self.idle_until, |end| end.min(self.idle_until))
     }

@@ -16,12 +16,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Handler, Message};
-use mainstay_journal::{Cursor, EventLog, Query, ReadError, StreamId};
+use mainstay_journal::{Cursor, EventLog, StreamId};
 use tokio::sync::{Notify, oneshot};
 
+use super::begun::sessions_begun;
 use super::reactor::{Post, RETRY};
 use super::supervisor::Supervisor;
-use super::views::{Views, tags};
+use super::views::Views;
 use crate::session::{Session, SessionCommand, SessionEvent, SessionReply};
 use crate::subject::{Subject, SubjectCommand, SubjectEvent};
 
@@ -217,11 +218,17 @@ impl Forgetting {
         }
     }
 
-    /// Every session that ever began about a subject.
+    /// Every session that may live about a subject.
     async fn sessions(&self, tenant: &str, subject: &str) -> Result<Vec<String>, String> {
-        let tags = [(tags::TENANT, tenant.to_owned()), (tags::SUBJECT, subject.to_owned())];
-        let log = self.log.clone();
-        let work = move || sessions_of(&*log, tags.to_vec()).map_err(|error| error.to_string());
+        let (log, tenant, subject) = (self.log.clone(), tenant.to_owned(), subject.to_owned());
+        let work = move || {
+            let mut sessions = Vec::new();
+            let read = sessions_begun(&*log, &tenant, &subject, None, &mut |begun| {
+                sessions.push(begun.stream.id().to_owned());
+                ControlFlow::Continue(())
+            });
+            read.map(|()| sessions).map_err(|error| error.to_string())
+        };
         let found = tokio::task::spawn_blocking(work).await;
         found.unwrap_or_else(|panic| Err(panic.to_string()))
     }
@@ -246,16 +253,6 @@ impl Forgetting {
 
 /// Sessions that are ended at once.
 const AT_ONCE: usize = 64;
-
-fn sessions_of(log: &dyn EventLog, tags: Vec<(u8, String)>) -> Result<Vec<String>, ReadError> {
-    let query = Query { types: SessionEvent::beginnings(), tags, ..Query::default() };
-    let mut sessions = Vec::new();
-    log.find_back(&query, &mut |record| {
-        sessions.extend(StreamId::parse(record.stream).map(|stream| stream.id().to_owned()));
-        ControlFlow::Continue(())
-    })?;
-    Ok(sessions)
-}
 
 /// Tells when an erasure is finished; the sender is dropped at once if it is, or if there is none.
 #[derive(Debug, Message)]

@@ -61,13 +61,18 @@ pub(crate) fn load<M: Machine>(
     if head.version == 0 {
         return Ok(loaded);
     }
-    if head.version >= snapshot_events
-        && let Some(kept) = log.snapshot(stream).and_then(|kept| thaw::<M>(&kept))
-    {
+    let snapshot = (head.version >= snapshot_events).then(|| log.snapshot(stream)).flatten();
+    let mut folded = false;
+    if let Some(kept) = snapshot.and_then(|kept| thaw::<M>(&kept)) {
         loaded = kept;
+        // It may be of another history.
+        folded = fold(log, stream, head, &mut loaded)?;
     }
-    if !fold(log, stream, head, &mut loaded)? {
-        // The snapshot is of another history.
+    if !folded && let Some(kept) = at_base::<M>(log, stream)? {
+        loaded = kept;
+        folded = fold(log, stream, head, &mut loaded)?;
+    }
+    if !folded {
         loaded = Loaded::nothing(epoch);
         fold(log, stream, head, &mut loaded)?;
     }
@@ -78,6 +83,13 @@ pub(crate) fn load<M: Machine>(
         log.keep_snapshot(Snapshot { stream: stream.clone(), head: loaded.head, bytes });
     }
     Ok(loaded)
+}
+
+/// What a stream was when its first records were dropped from the journal.
+fn at_base<M: Machine>(log: &dyn EventLog, stream: &StreamId) -> Result<Option<Loaded<M>>, String> {
+    let Some(base) = log.base() else { return Ok(None) };
+    let state = base.state(stream).map_err(|error| error.to_string())?;
+    Ok(state.and_then(|state| thaw::<M>(&state)).map(|loaded| Loaded { kept: 0, ..loaded }))
 }
 
 /// Folds what comes after `loaded`; false if that is no part of the stream.
@@ -121,8 +133,17 @@ struct Rest {
 /// Type id, schema version, payload.
 type Encoded = (u16, u16, Vec<u8>);
 
-/// A state and its requests as bytes; `None` if they are too large.
+/// A state and its requests as bytes; `None` if they are too large for a snapshot.
 pub(crate) fn freeze<M: Machine>(
+    state: &M::State,
+    epoch: u32,
+    ledger: &Ledger<M::Event>,
+) -> Option<Vec<u8>> {
+    frozen::<M>(state, epoch, ledger).filter(|bytes| bytes.len() <= MAX_SNAPSHOT_BYTES)
+}
+
+/// A state and its requests as bytes, of whatever size.
+pub(crate) fn frozen<M: Machine>(
     state: &M::State,
     epoch: u32,
     ledger: &Ledger<M::Event>,
@@ -139,7 +160,7 @@ pub(crate) fn freeze<M: Machine>(
     let rest = Rest { epoch, requests: requests.collect::<Option<Vec<_>>>()? };
     let mut bytes = vec![FORMAT];
     codec::encode("snapshot", &(M::LAYOUT, state, rest), &mut bytes).ok()?;
-    (bytes.len() <= MAX_SNAPSHOT_BYTES).then_some(bytes)
+    Some(bytes)
 }
 
 /// The state and requests of a snapshot, if this version can read them.

@@ -16,6 +16,7 @@ use mainstay_journal::{Cursor, EventLog, RecordRef, StreamId};
 use smol_str::SmolStr;
 
 use super::StartError;
+use super::base;
 use super::checkpoint::{self, Kept};
 use super::due::{Changes, LiveSession};
 use super::erasure::ErasedFacts;
@@ -174,13 +175,22 @@ pub(crate) fn recover(
             // The checkpoint's end can be damaged, too.
             Err(Trouble::Kept(reason)) => {
                 tracing::warn!(%reason, "the checkpoint is not used; the whole journal is folded");
-                from(log, Kept::nothing(), checkpoint_events, &mut tell)
+                from(log, begin(log), checkpoint_events, &mut tell)
             },
             recovered => recovered,
         },
-        None => from(log, Kept::nothing(), checkpoint_events, &mut tell),
+        None => from(log, begin(log), checkpoint_events, &mut tell),
     };
     Ok(recovered?)
+}
+
+/// Where the fold begins without a checkpoint: behind what was dropped, else before the first record.
+pub(crate) fn begin(log: &dyn EventLog) -> Kept {
+    let Some(base) = log.base() else { return Kept::nothing() };
+    base::facts(&base).unwrap_or_else(|reason| {
+        tracing::warn!(%reason, "the archive is folded from its beginning");
+        Kept::nothing()
+    })
 }
 
 /// Why nothing could be folded.

@@ -13,6 +13,7 @@ events! {
     SystemEvent {
         0x0001 v 1 Booted,
         0x0002 v 1 LevelChanged,
+        0x0003 v 1 MonthsDropped,
     }
 }
 
@@ -44,6 +45,18 @@ pub struct LevelChanged {
     pub cause: String,
     /// What each weighted dependency said.
     pub dependencies: Vec<DependencyFact>,
+}
+
+/// The first months leave the journal: their records lie in an archive, every stream's state at their
+/// end lies beside the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthsDropped {
+    /// The last position that leaves.
+    pub upto: u64,
+    /// SHA-256 over the index of the states, in hexadecimal: it covers all of them.
+    pub states: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One dependency at the moment of a level change.

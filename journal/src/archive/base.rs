@@ -14,7 +14,7 @@ use crate::error::{OpenError, ReadError};
 use crate::keyring::Keyring;
 use crate::layout::{Identity, Layout};
 use crate::log::Snapshot;
-use crate::merkle::TreeHash;
+use crate::merkle::{Frontier, TreeHash};
 use crate::record::{Cursor, StreamId};
 use crate::segment::Segment;
 
@@ -75,7 +75,8 @@ impl Base {
         &self.archive
     }
 
-    /// The state of a stream at the head; `None` if the stream began later.
+    /// The state of a stream at the head; `None` if the stream began later. One at version 0 is a row
+    /// of whoever folded it, and of no stream.
     ///
     /// # Errors
     /// [`ReadError::Base`] if it cannot be read.
@@ -93,6 +94,18 @@ impl Base {
         visit: &mut dyn FnMut(Snapshot) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         self.states.from(from, visit).map_err(|error| self.damaged(&error))
+    }
+
+    /// SHA-256 of the index of the states, which covers all of them.
+    #[must_use]
+    pub fn states_hash(&self) -> [u8; 32] {
+        self.manifest.states_hash
+    }
+
+    /// The Merkle tree over all records that were dropped.
+    #[must_use]
+    pub fn tree(&self) -> Frontier {
+        Frontier::of(self.head().position, self.manifest.tree.clone())
     }
 
     fn damaged(&self, error: &io::Error) -> ReadError {

@@ -29,7 +29,8 @@ pub trait Fold {
     /// Why the record cannot be folded.
     fn take(&mut self, record: &RecordRef<'_>, before: Before<'_>) -> Result<(), String>;
 
-    /// Gives the states that were taken in, each once, by stream.
+    /// Gives the states that were taken in, each once, by stream. One at version 0 is of no stream: a
+    /// row that others are found by; without bytes it takes an older one out.
     ///
     /// # Errors
     /// Why a state cannot be kept.
@@ -52,7 +53,7 @@ pub struct Archived {
 }
 
 /// Copies every month before another (`2026-10`) that is not there yet into an archive, and every
-/// stream's state at its end. The newest segment's month stays. Works beside a running server.
+/// stream's state at its end. The newest month stays. Works beside a running server.
 ///
 /// # Errors
 /// See [`ArchiveError`]; the archive is as it was.
@@ -72,12 +73,14 @@ pub fn archive(
     let start = held.as_ref().map_or(0, |held| held.head.position);
     let mut listed = layout::list_segments(disk, &layout)?;
     listed.retain(|(_, first)| *first > start);
+    // The newest month still grows.
+    let newest = listed.last().map_or_else(String::new, |(month, _)| month.clone());
     let ends: Vec<u64> = listed.iter().skip(1).map(|(_, next)| *next - 1).collect();
     let chosen: Vec<_> = listed
         .into_iter()
         .zip(ends)
         .map(|((month, first), last)| (month, first, last))
-        .take_while(|(month, ..)| month.as_str() < before)
+        .take_while(|(month, ..)| month.as_str() < before && *month != newest)
         .collect();
     let mut manifest = held.unwrap_or_else(|| Manifest {
         journal: identity.journal,
@@ -286,7 +289,9 @@ struct Merge<'m> {
 
 impl Merge<'_> {
     fn put(&mut self, fresh: &Snapshot) -> io::Result<()> {
-        self.writing.put(fresh)?;
+        if fresh.head.version > 0 || !fresh.bytes.is_empty() {
+            self.writing.put(fresh)?;
+        }
         self.fresh = next_of(self.fold)?;
         Ok(())
     }
@@ -296,8 +301,10 @@ impl Merge<'_> {
         while let Some(state) = self.fresh.take_if(|it| it.stream < old.stream) {
             self.put(&state)?;
         }
-        let is_newer = self.fresh.as_ref().is_some_and(|it| it.stream == old.stream);
-        if is_newer { Ok(()) } else { self.writing.put(old) }
+        match self.fresh.take_if(|it| it.stream == old.stream) {
+            Some(newer) => self.put(&newer),
+            None => self.writing.put(old),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which months a journal has, and where they lie.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::manifest::Manifest;
 use super::{ArchiveError, ArchiveOptions, Shelf};
@@ -86,6 +86,16 @@ pub fn months(
         known.bytes += bytes;
     }
     Ok(months.into_values().collect())
+}
+
+/// Where the archive lay when months were last dropped; `None` if none ever were.
+///
+/// # Errors
+/// [`ArchiveError::Damaged`], [`ArchiveError::Newer`], [`ArchiveError::Io`].
+pub fn place(directory: &Path, options: &ArchiveOptions) -> Result<Option<PathBuf>, ArchiveError> {
+    let layout = Layout { root: directory.to_path_buf() };
+    let base = Manifest::read(&*options.disk, &layout.base())?;
+    Ok(base.and_then(|base| base.archive))
 }
 
 pub(super) fn identity(disk: &dyn Disk, layout: &Layout) -> Result<Identity, OpenError> {

@@ -48,6 +48,10 @@ impl Check<'_> {
         let mut wrong = Vec::new();
         let mut streams = 0;
         let read = base.states("", &mut |state| {
+            // What is at version 0 is of no stream.
+            if state.head.version == 0 {
+                return ControlFlow::Continue(());
+            }
             streams += 1;
             let Head { version, position } = self.records.head(state.stream.as_str());
             if (Head { version, position }) != state.head {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use mainstay_journal::archive::{ArchiveError, archive, drop_months};
+use mainstay_journal::archive::{ArchiveError, archive, check};
 use mainstay_journal::conformance::Outcomes;
+use mainstay_journal::disk::Disk;
 use mainstay_journal::disk::sim::{Loss, SimDisk};
-use mainstay_journal::disk::{Disk, DiskFile};
 use mainstay_journal::{LocalLog, OpenError, Options, ReadLog};
 
 use crate::grown::*;
@@ -74,9 +74,8 @@ fn a_wrong_archive_is_named_and_nothing_is_dropped() {
     let theirs = Path::new("/oa");
     let mut fold = Sums::default();
     archive(Path::new("/o"), theirs, "2026-10", &on(&disk), &mut fold, &mut |_, _| {}).unwrap();
-    let from_theirs = |disk: &SimDisk| {
-        drop_months(Path::new(JOURNAL), theirs, &on(disk), &mut |_, _| {}).unwrap_err()
-    };
+    let from_theirs =
+        |disk: &SimDisk| check(Path::new(JOURNAL), theirs, &on(disk), &mut |_, _| {}).unwrap_err();
     assert!(matches!(from_theirs(&disk), ArchiveError::Foreign { .. }));
     let into_theirs =
         archive(Path::new(JOURNAL), theirs, "2026-10", &on(&disk), &mut fold, &mut |_, _| {});

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use mainstay_journal::archive::{ArchiveError, ArchiveOptions, Before, Fold, archive, drop_months};
+use mainstay_journal::archive::{
+    ArchiveError, ArchiveOptions, Before, Fold, archive, check, drop_months,
+};
 use mainstay_journal::conformance::{Outcomes, append, stream};
 use mainstay_journal::disk::Disk;
 use mainstay_journal::disk::sim::SimDisk;
@@ -137,7 +139,8 @@ pub(crate) fn put_away(disk: &SimDisk, before: &str) -> Result<u64, ArchiveError
 
 pub(crate) fn drop_them(disk: &SimDisk) -> Result<u64, ArchiveError> {
     let (data, from) = (Path::new(JOURNAL), Path::new(ARCHIVE));
-    drop_months(data, from, &on(disk), &mut |_, _| {}).map(|done| done.head.position)
+    let checked = check(data, from, &on(disk), &mut |_, _| {})?;
+    drop_months(data, from, &checked, &on(disk)).map(|done| done.head.position)
 }
 
 pub(crate) fn reader(disk: &SimDisk) -> Reader {
