@@ -9,11 +9,13 @@
 //! | 4 | integrity violated |
 //! | 5 | refused: in use, read-only, another format |
 
+mod archive;
 mod audit;
 mod checkpoint;
 mod config;
 mod diff;
 mod exit;
+mod inside;
 mod journal_key;
 mod keys;
 mod online;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use mainstay_journal::Keyring;
+use mainstay_journal::Reading;
 
 use self::exit::Failed;
 use crate::config::{Config, DEFAULT_PORT, JournalConfig};
@@ -58,6 +60,7 @@ enum Verb {
     Diff(diff::Diff),
     Audit(audit::Audit),
     Verify(verify::Verify),
+    Archive(archive::Archive),
     Checkpoint(checkpoint::Checkpoint),
     Proof(proof::Proof),
     Keys(keys::Keys),
@@ -76,21 +79,25 @@ struct DataArgs {
     data: PathBuf,
 }
 
-/// What opens blocks at rest.
+/// What a journal needs beside its directory.
 #[derive(Debug, Args)]
-struct JournalKey {
+struct AtRest {
     /// File with the keys of a sealed journal
     #[arg(long, value_name = "FILE", env = "MAINSTAY__JOURNAL__KEY_FILE")]
     journal_key: Option<PathBuf>,
+    /// Archive of dropped months [default: where it was when they were dropped]
+    #[arg(long, value_name = "DIR", env = "MAINSTAY__JOURNAL__ARCHIVE")]
+    archive: Option<PathBuf>,
 }
 
-impl JournalKey {
+impl AtRest {
     fn config(&self) -> JournalConfig {
-        JournalConfig { key_file: self.journal_key.clone(), ..JournalConfig::default() }
+        let (key_file, archive) = (self.journal_key.clone(), self.archive.clone());
+        JournalConfig { key_file, archive, ..JournalConfig::default() }
     }
 
-    fn keyring(&self) -> Result<Keyring, Failed> {
-        self.config().keyring().map_err(|error| Failed::usage(error.to_string()))
+    fn reading(&self) -> Result<Reading, Failed> {
+        self.config().reading().map_err(|error| Failed::usage(error.to_string()))
     }
 }
 
@@ -114,6 +121,7 @@ pub fn run() -> ExitCode {
         Verb::Diff(verb) => verb.run(),
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
+        Verb::Archive(verb) => verb.run(),
         Verb::Checkpoint(verb) => verb.run(),
         Verb::Proof(verb) => verb.run(),
         Verb::Keys(verb) => verb.run(),

@@ -31,7 +31,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use mainstay_actors::dependency::Settings;
-use mainstay_journal::{Keyring, KeyringError};
+use mainstay_journal::{Keyring, KeyringError, Reading};
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured. An unknown key is an error.
@@ -62,15 +62,19 @@ pub struct JournalConfig {
     pub url: JournalUrl,
     /// The file with the keys of blocks at rest, the newest last; none: they lie in the plain.
     pub key_file: Option<PathBuf>,
+    /// Where the archive of dropped months lies; none: where it lay when they were dropped.
+    pub archive: Option<PathBuf>,
 }
 
 impl JournalConfig {
-    /// The keys of blocks at rest.
+    /// With what the journal is read.
     ///
     /// # Errors
-    /// The file gives none.
-    pub fn keyring(&self) -> Result<Keyring, KeyringError> {
-        self.key_file.as_ref().map_or_else(|| Ok(Keyring::default()), Keyring::read)
+    /// The file of keys gives none.
+    pub fn reading(&self) -> Result<Reading, KeyringError> {
+        let keyring =
+            self.key_file.as_ref().map_or_else(|| Ok(Keyring::default()), Keyring::read)?;
+        Ok(Reading { keyring, archive: self.archive.clone(), ..Reading::default() })
     }
 }
 

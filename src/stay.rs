@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
-use mainstay_journal::{EventLog, LocalLog, Options};
+use mainstay_journal::{EventLog, LocalLog, Options, Reading};
 
 use crate::config::Config;
 #[cfg(feature = "server")]
@@ -169,8 +169,9 @@ fn open_local(
     let options = config.limits.journal();
     Box::new(move |mut sink| {
         let sink = move |epoch, outcomes| sink.group(epoch, outcomes);
-        let keyring = journal.keyring().map_err(|error| StartError::Refused(error.to_string()))?;
-        let options = Options { keyring, ..options };
+        let reading = journal.reading().map_err(|error| StartError::Refused(error.to_string()))?;
+        let Reading { keyring, archive, disk: _ } = reading;
+        let options = Options { keyring, archive, ..options };
         let log = LocalLog::open(&data, &options, sink)?;
         vault.open().map_err(|error| StartError::Refused(error.to_string()))?;
         #[cfg(feature = "server")]

@@ -11,7 +11,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use mainstay_journal::merkle::{self, TreeError};
-use mainstay_journal::{Keyring, OpenError, ReadError, ReadLog, Reader};
+use mainstay_journal::{OpenError, ReadError, ReadLog, Reader, Reading};
 
 use crate::proofs::{self, Checkpoint, KeyringError};
 use crate::verifier::{Invalid, Note, PublicKey, notes};
@@ -142,20 +142,24 @@ pub fn check_signed(
 ///
 /// # Errors
 /// See [`WitnessError`].
-pub fn check(path: &Path, data: &Path, at_rest: &Keyring) -> Result<(), WitnessError> {
+pub fn check(path: &Path, data: &Path, reading: &Reading) -> Result<(), WitnessError> {
     let notes = read(path)?;
     let Some(newest) = notes.iter().map(|note| note.size).max() else { return Ok(()) };
-    let log = match Reader::open_under(data, at_rest) {
+    let log = match Reader::open_with(data, reading.clone()) {
         Err(OpenError::NotAJournal { .. }) => {
             return Err(WitnessError::Gone { path: data.to_owned(), size: newest });
         },
         opened => opened?,
     };
     check_signed(&notes, &log.identity().journal, &keyring(data)?)?;
-    for note in &notes {
+    let mut newest_first: Vec<&Note> = notes.iter().collect();
+    newest_first.sort_unstable_by_key(|note| std::cmp::Reverse(note.size));
+    for note in newest_first {
         match merkle::root(&log, note.size) {
             Ok(root) if root == note.root => {},
             Ok(_) => return Err(WitnessError::Rewritten { size: note.size }),
+            // The tree of a newer one, which holds, has grown from this one's.
+            Err(TreeError::Read(ReadError::Archived(_))) if note.size < newest => {},
             Err(TreeError::Read(error)) => return Err(error.into()),
             Err(_) => {
                 let head = log.head().position;

@@ -29,9 +29,9 @@ use std::sync::Arc;
 
 pub use self::base::Base;
 pub use self::check::{Checked, check};
-pub use self::copy::{Archived, Before, Fold, archive};
+pub use self::copy::{Archived, Before, Fold, archive, plan};
 pub use self::drop::{Dropped, drop_months};
-pub use self::months::{Lies, Month, months, place};
+pub use self::months::{Lies, Month, base, months, place};
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::keyring::Keyring;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::exit::Failed;
 use super::signing::Signing;
 use super::source::{Way, Where, open};
-use super::{EXIT_CODES, JournalKey};
+use super::{AtRest, EXIT_CODES};
 use crate::proofs::public_lines;
 
 /// Sign a checkpoint of the journal; show or rotate the keys that sign
@@ -52,7 +52,7 @@ struct RotateKey {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     #[command(flatten)]
-    key: JournalKey,
+    key: AtRest,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -69,7 +69,7 @@ impl Checkpoint {
             Some(Verb::Keys(Keys { way, json })) => tell(&keys(&way)?, json),
             Some(Verb::RotateKey(RotateKey { data, key, json })) => {
                 let way = Way::to(data, key);
-                let signing = Signing::open(&way.data(), &way.keyring()?, 0)?;
+                let signing = Signing::open(&way.data(), &way.reading()?, 0)?;
                 signing.notary.rotate()?;
                 tell(&signing.notary.keys()?, json)
             },
@@ -80,7 +80,7 @@ impl Checkpoint {
 fn note(way: &Way) -> Result<String, Failed> {
     match way.chosen()? {
         Where::Data(data) => {
-            let Signing { log, notary } = Signing::open(&data, &way.keyring()?, 0)?;
+            let Signing { log, notary } = Signing::open(&data, &way.reading()?, 0)?;
             Ok(notary.checkpoint(&log, None)?.note)
         },
         Where::Server(online) => online.text("/api/v1/checkpoint"),
@@ -90,7 +90,7 @@ fn note(way: &Way) -> Result<String, Failed> {
 fn keys(way: &Way) -> Result<Vec<String>, Failed> {
     match way.chosen()? {
         Where::Data(data) => {
-            open(&data, &way.keyring()?)?;
+            open(&data, &way.reading()?)?;
             Ok(public_lines(&data)?)
         },
         Where::Server(online) => {

@@ -60,7 +60,10 @@ impl From<io::Error> for Failed {
 impl From<ReadError> for Failed {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Damaged { .. } => Self::integrity(error.to_string()),
+            ReadError::Damaged { .. } | ReadError::Base { .. } => {
+                Self::integrity(error.to_string())
+            },
+            ReadError::Archived(_) => Self::usage(error.to_string()),
             ReadError::Io(_) => Self::work(error.to_string()),
         }
     }

@@ -44,7 +44,7 @@ struct Where {
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data: Option<PathBuf>,
     #[command(flatten)]
-    key: super::JournalKey,
+    key: super::AtRest,
     /// A running server; the variable `MAINSTAY_KEY_FILE` names the file with an admin's key
     #[arg(long, value_name = "URL", env = "MAINSTAY_SERVER", default_value_t = super::default_server())]
     server: String,

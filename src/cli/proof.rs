@@ -73,7 +73,7 @@ impl Inclusion {
         match way.chosen()? {
             Where::Data(data) => {
                 let prove = |notary: &Notary, log: &_| notary.inclusion(log, *position, *record);
-                made(&Signing::open(&data, &way.keyring()?, *position)?, prove)
+                made(&Signing::open(&data, &way.reading()?, *position)?, prove)
             },
             Where::Server(online) => {
                 online.get(&format!("/api/v1/proofs/inclusion/{position}"), &[])
@@ -88,7 +88,7 @@ impl Consistency {
         match way.chosen()? {
             Where::Data(data) => {
                 let prove = |notary: &Notary, log: &_| notary.consistency(log, *from, *to);
-                made(&Signing::open(&data, &way.keyring()?, to.unwrap_or(*from))?, prove)
+                made(&Signing::open(&data, &way.reading()?, to.unwrap_or(*from))?, prove)
             },
             Where::Server(online) => {
                 let mut query = vec![("from", from.to_string())];

@@ -72,7 +72,7 @@ impl Serve {
                         [server.tls] and access.keys";
             return Err(Failed::usage(text));
         }
-        let keyring = config.journal.keyring().map_err(|error| Failed::usage(error.to_string()))?;
+        let reading = config.journal.reading().map_err(|error| Failed::usage(error.to_string()))?;
         if self.dry_run {
             check(&config.server)?;
             let dependencies = config.dependency.len();
@@ -86,7 +86,7 @@ impl Serve {
         }
         if let Some(witness) = &self.witness {
             // Before anything is opened to be written.
-            crate::witness::check(witness, &config.server.data, &keyring)?;
+            crate::witness::check(witness, &config.server.data, &reading)?;
         }
         logs();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

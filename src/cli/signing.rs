@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mainstay_journal::merkle::TreeError;
-use mainstay_journal::{Keyring, LocalLog, OpenError, Options, Outcome, ReadLog};
+use mainstay_journal::{LocalLog, OpenError, Options, Outcome, ReadLog, Reading};
 
 use super::exit::Failed;
 use super::source::{open, refusal};
@@ -19,14 +19,20 @@ pub(super) struct Signing {
 
 impl Signing {
     /// `upto` events must be there: if they are not, nothing is opened to be written.
-    pub(super) fn open(data: &Path, keyring: &Keyring, upto: u64) -> Result<Self, Failed> {
-        let durable = open(data, keyring)?.head().position;
+    pub(super) fn open(data: &Path, reading: &Reading, upto: u64) -> Result<Self, Failed> {
+        let durable = open(data, reading)?.head().position;
         if upto > durable {
             return Err(ProofError::Tree(TreeError::Beyond { asked: upto, durable }).into());
         }
-        let keyring = keyring.clone();
-        let options =
-            Options { create: false, store: false, spares: 0, keyring, ..Options::default() };
+        let Reading { keyring, archive, .. } = reading.clone();
+        let options = Options {
+            create: false,
+            store: false,
+            spares: 0,
+            keyring,
+            archive,
+            ..Options::default()
+        };
         let log = LocalLog::open(data, &options, |_: u32, _: Vec<Outcome>| {});
         let log = log.map_err(|error| match error {
             OpenError::InUse { path } => Failed::refused(format!(

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::{Keyring, OpenError, Reader};
+use mainstay_journal::{OpenError, Reader, Reading};
 
 use super::exit::Failed;
 use super::online::Online;
-use super::{DEFAULT_DATA, JournalKey};
+use super::{AtRest, DEFAULT_DATA};
 use crate::travel::{Moment, MomentError, Place, Unfoldable};
 
 /// The two ways of a verb that reads.
@@ -29,7 +29,7 @@ pub(super) struct Way {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     #[command(flatten)]
-    key: JournalKey,
+    key: AtRest,
 }
 
 /// One of them, opened.
@@ -52,13 +52,13 @@ pub(super) enum Where {
 
 impl Way {
     /// A data directory, the default one if `None`.
-    pub(super) fn to(data: Option<PathBuf>, key: JournalKey) -> Self {
+    pub(super) fn to(data: Option<PathBuf>, key: AtRest) -> Self {
         Self { data, server: None, key }
     }
 
     pub(super) fn open(&self) -> Result<Source, Failed> {
         Ok(match self.chosen()? {
-            Where::Data(data) => Source::Data(Box::new(open(&data, &self.keyring()?)?)),
+            Where::Data(data) => Source::Data(Box::new(open(&data, &self.reading()?)?)),
             Where::Server(online) => Source::Server(online),
         })
     }
@@ -71,9 +71,9 @@ impl Way {
         Ok(Where::Data(self.data()))
     }
 
-    /// What opens its blocks.
-    pub(super) fn keyring(&self) -> Result<Keyring, Failed> {
-        self.key.keyring()
+    /// With what it is read.
+    pub(super) fn reading(&self) -> Result<Reading, Failed> {
+        self.key.reading()
     }
 
     /// The data directory, if no server is asked.
@@ -85,8 +85,8 @@ impl Way {
 }
 
 /// Opens a journal to read it; the error names the way out.
-pub(super) fn open(data: &Path, keyring: &Keyring) -> Result<Reader, Failed> {
-    Reader::open_under(data, keyring).map_err(|error| match &error {
+pub(super) fn open(data: &Path, reading: &Reading) -> Result<Reader, Failed> {
+    Reader::open_with(data, reading.clone()).map_err(|error| match &error {
         OpenError::NotAJournal { path, reason } => Failed::refused(format!(
             "open {}: not a journal ({reason}); name a data directory with --data, or ask a \
              running server with --server",
@@ -99,7 +99,7 @@ pub(super) fn open(data: &Path, keyring: &Keyring) -> Result<Reader, Failed> {
 /// A journal that cannot be opened, as an exit code.
 pub(super) fn refusal(error: &OpenError) -> Failed {
     match error {
-        OpenError::Damaged { .. } => Failed::integrity(error.to_string()),
+        OpenError::Damaged { .. } | OpenError::Base { .. } => Failed::integrity(error.to_string()),
         OpenError::Io { .. } => Failed::work(error.to_string()),
         OpenError::Sealed { .. } => Failed::usage(error.to_string()),
         _ => Failed::refused(error.to_string()),

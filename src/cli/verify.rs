@@ -1,5 +1,6 @@
 //! `mainstay verify`: both copies, the chain, and the meaning of every event; or a proof file.
 
+mod dropped;
 mod held;
 mod proof;
 
@@ -10,9 +11,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use mainstay_actors::world::World;
-use mainstay_journal::{Finding, Report, VerifyOptions, verify};
+use mainstay_journal::{Finding, Reading, Report, VerifyOptions, verify};
 use serde_json::{Value, json};
 
+use self::dropped::Vouched;
 use self::held::Held;
 use super::exit::Failed;
 use super::source::{progress, refusal};
@@ -33,7 +35,7 @@ pub(super) struct Verify {
     #[arg(long, hide = true)]
     server: Option<String>,
     #[command(flatten)]
-    at_rest: super::JournalKey,
+    at_rest: super::AtRest,
     /// Heal the bad copy from the good one
     #[arg(long)]
     repair: bool,
@@ -70,27 +72,31 @@ impl Verify {
                 "--key goes with --proof or --checkpoint: a journal alone is signed by nobody";
             return Err(Failed::usage(text));
         }
-        let keyring = self.at_rest.keyring()?;
+        let reading = self.at_rest.reading()?;
         let (key, data) = (self.key.as_deref(), &self.data.data);
-        let held = self.checkpoint.as_ref().map(|path| Held::read(path, key, data, &keyring));
+        let held = self.checkpoint.as_ref().map(|path| Held::read(path, key, data, &reading));
         let mut held = held.transpose()?;
         let Self { repair, segments_only, .. } = self;
-        let options = VerifyOptions { repair, segments_only, keyring, ..VerifyOptions::default() };
+        let Reading { keyring, archive, disk } = reading.clone();
+        let options = VerifyOptions { repair, segments_only, keyring, archive, disk };
         let bar = progress("verifying", 0);
         let mut tell = |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         };
         let mut world = World::default();
+        let mut vouched = Vouched::read(data, &reading)?;
         let mut meaning = |record: mainstay_journal::RecordRef<'_>| {
             if let Some(held) = &mut held {
                 held.take(&record);
             }
+            vouched.take(&record, &mut world)?;
             fold(&mut world, &record)
         };
-        let report = verify(&self.data.data, &options, &mut tell, &mut meaning)
+        let mut report = verify(&self.data.data, &options, &mut tell, &mut meaning)
             .map_err(|error| refusal(&error))?;
         bar.finish_and_clear();
+        vouched.end(data, &mut report);
         let holds = held.as_ref().map(|held| held.end(report.head.position)).transpose();
         let checkpoints = holds.as_ref().copied().unwrap_or_default();
         let written = self.write(&report, checkpoints);
@@ -137,9 +143,14 @@ fn shown(report: &Report, data: &Path) -> String {
             writeln!(out, "{:?}: {}: {}{healed}", finding.kind, place(finding, data), finding.text);
     }
     let store = if report.store_checked { "both copies" } else { "segments only" };
+    let archive = match (report.dropped, report.archive_checked) {
+        (0, _) => String::new(),
+        (dropped, true) => format!(", events to {dropped} in the archive"),
+        (dropped, false) => format!(", without the archive of events to {dropped}"),
+    };
     let _ = writeln!(
         out,
-        "{} events in {} blocks and {} segments up to {}: {store}, {} findings",
+        "{} events in {} blocks and {} segments up to {}: {store}{archive}, {} findings",
         report.records,
         report.blocks,
         report.segments,
@@ -167,6 +178,8 @@ fn document(report: &Report, checkpoints: Option<usize>) -> Value {
         "blocks": report.blocks,
         "segments": report.segments,
         "store_checked": report.store_checked,
+        "dropped": report.dropped,
+        "archive_checked": report.archive_checked,
         "checkpoints": checkpoints,
         "findings": findings.collect::<Vec<_>>(),
     })

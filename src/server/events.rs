@@ -64,7 +64,7 @@ pub(super) struct Events {
     operation_id = "list_events",
     params(List),
     responses((status = 200, description = "A page of events", body = Events)),
-    extensions(("x-problems" = json!(["other-epoch"])))
+    extensions(("x-problems" = json!(["archived", "other-epoch"])))
 )]
 pub(super) async fn list(
     host: Data<Host>,

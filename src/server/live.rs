@@ -83,7 +83,7 @@ pub(super) struct Follow {
         ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "Where the last connection ended: `{epoch}-{position}`; it wins over `after`", pattern = "^[0-9]{1,9}-[0-9]{1,18}$"),
     ),
     responses((status = 200, description = "Server-sent events; `data` is an event as in /events", body = String, content_type = "text/event-stream")),
-    extensions(("x-problems" = json!(["other-epoch"])))
+    extensions(("x-problems" = json!(["archived", "other-epoch"])))
 )]
 pub(super) async fn follow(
     host: Data<Host>,

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::{Failure, Host};
-use mainstay_journal::{Cursor, ReadError, StreamId};
+use mainstay_journal::{Away, Cursor, ReadError, StreamId};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -131,7 +131,17 @@ fn busy() -> Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        Self::internal(error.to_string())
+        match error {
+            // Where it lies is the operator's business, and in the log of whoever asks for it.
+            ReadError::Archived(Away { month, .. }) => {
+                let detail = format!(
+                    "{month} was dropped into an archive that is not there; ask for later times, or \
+                     bring the archive back"
+                );
+                Self::new(StatusCode::GONE, "archived", detail).with("month", month)
+            },
+            _ => Self::internal(error.to_string()),
+        }
     }
 }
 

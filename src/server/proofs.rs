@@ -128,7 +128,7 @@ struct LeafPlace {
     operation_id = "show_inclusion",
     params(LeafPlace),
     responses((status = 200, description = "A proof that stands alone", body = Inclusion)),
-    extensions(("x-problems" = json!(["not-found", "other-epoch"])))
+    extensions(("x-problems" = json!(["archived", "not-found", "other-epoch"])))
 )]
 pub(super) async fn show_inclusion(
     host: Data<Host>,
@@ -172,7 +172,7 @@ pub(super) struct AskConsistency {
     operation_id = "show_consistency",
     params(AskConsistency),
     responses((status = 200, description = "A proof that stands alone", body = Consistency)),
-    extensions(("x-problems" = json!(["beyond-end"])))
+    extensions(("x-problems" = json!(["archived", "beyond-end"])))
 )]
 pub(super) async fn show_consistency(
     host: Data<Host>,

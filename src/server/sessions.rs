@@ -3,7 +3,7 @@
 mod list;
 mod shown;
 
-pub(super) use list::{__path_list, find as find_begun, list, show as show_live};
+pub(super) use list::{__path_list, list, show as show_live};
 pub(super) use shown::{Kept, Over, SessionView, answer, placed};
 
 use std::collections::BTreeMap;

@@ -132,7 +132,7 @@ pub(super) struct AskState {
     operation_id = "show_state",
     params(AskState),
     responses((status = 200, description = "What lived at the moment", body = StateAt)),
-    extensions(("x-problems" = json!(["other-epoch", "unreadable-history"])))
+    extensions(("x-problems" = json!(["archived", "other-epoch", "unreadable-history"])))
 )]
 pub(super) async fn show_state(
     host: Data<Host>,
@@ -186,7 +186,7 @@ pub(super) struct AskStream {
     operation_id = "show_stream",
     params(StreamName, AskStream),
     responses((status = 200, description = "The entity's state, from its events", body = StreamAt)),
-    extensions(("x-problems" = json!(["not-found", "other-epoch", "unreadable-history"])))
+    extensions(("x-problems" = json!(["archived", "not-found", "other-epoch", "unreadable-history"])))
 )]
 pub(super) async fn show_stream(
     host: Data<Host>,
@@ -233,7 +233,7 @@ pub(super) struct AskDiff {
     operation_id = "show_diff",
     params(AskDiff),
     responses((status = 200, description = "The way from one moment to the other", body = Diff)),
-    extensions(("x-problems" = json!(["not-found", "other-epoch", "unreadable-history"])))
+    extensions(("x-problems" = json!(["archived", "not-found", "other-epoch", "unreadable-history"])))
 )]
 pub(super) async fn show_diff(
     host: Data<Host>,
@@ -280,7 +280,7 @@ struct EventPlace {
     operation_id = "show_why",
     params(EventPlace),
     responses((status = 200, description = "The event, its causes and its effects", body = Why)),
-    extensions(("x-problems" = json!(["not-found", "other-epoch"])))
+    extensions(("x-problems" = json!(["archived", "not-found", "other-epoch"])))
 )]
 pub(super) async fn show_why(
     host: Data<Host>,
@@ -303,7 +303,7 @@ async fn place(
     text: Option<&str>,
 ) -> Result<Place, Problem> {
     let now = host.now().unwrap_or_default();
-    let told = |error| moment_problem(field, &error);
+    let told = |error| moment_problem(field, error);
     let moment: Moment = match text {
         Some(text) => text.parse().map_err(told)?,
         None => Moment::Time(now),
@@ -328,11 +328,11 @@ fn is_serving(host: &Host) -> bool {
     host.readiness() == Readiness::Ready
 }
 
-fn moment_problem(field: &'static str, error: &MomentError) -> Problem {
+fn moment_problem(field: &'static str, error: MomentError) -> Problem {
     let detail = format!("{field}: {error}");
     match error {
         MomentError::OtherEpoch { .. } => Problem::new(StatusCode::GONE, "other-epoch", detail),
-        MomentError::Read(_) => Problem::internal(detail),
+        MomentError::Read(error) => error.into(),
         MomentError::Nonsense(_) | MomentError::AfterEnd { .. } | MomentError::Future { .. } => {
             Problem::bad(detail).with("field", field)
         },
@@ -343,7 +343,7 @@ impl From<Unfoldable> for Problem {
     fn from(error: Unfoldable) -> Self {
         let detail = error.to_string();
         match error {
-            Unfoldable::Read(_) => Self::internal(detail),
+            Unfoldable::Read(error) => error.into(),
             Unfoldable::Meaningless { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable-history", detail)
             },

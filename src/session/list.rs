@@ -8,9 +8,8 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use mainstay_actors::host::tags;
-use mainstay_actors::session::SessionEvent;
-use mainstay_journal::{Cursor, EventLog, Query, ReadError, StreamId};
+use mainstay_actors::host::sessions_begun;
+use mainstay_journal::{Cursor, EventLog, ReadError};
 use tokio::sync::oneshot;
 use tokio::task::{spawn_blocking, spawn_local};
 
@@ -107,16 +106,16 @@ impl OfSubject {
         let host = &self.sessions.client.host;
         let not_ready = || Unavailable::NotReady(host.readiness().to_string());
         let log = host.log().ok_or_else(not_ready)?;
-        let mut before = match self.before {
+        let before = match self.before {
             Some(cursor) if cursor.epoch != log.head().epoch => {
                 return Err(ListError::OtherEpoch { cursor, epoch: log.head().epoch });
             },
-            before => before.map_or(u64::MAX, |cursor| cursor.position),
+            before => before.unwrap_or(Cursor { position: u64::MAX, ..log.head() }),
         };
-        let mut query = self.query();
+        let mut before = (before, None);
         let mut sessions = Vec::new();
         loop {
-            let batch = self.made(log.clone(), query.clone(), before).await?;
+            let batch = self.made(log.clone(), before).await?;
             for some in batch.chunks(AT_ONCE) {
                 let asked: Vec<_> = some
                     .iter()
@@ -139,41 +138,27 @@ impl OfSubject {
                 }
             }
             match batch.last() {
-                // Time never falls along a journal: the index need not look at what is newer.
-                Some(last) if batch.len() == BATCH => {
-                    (before, query.until_us) = (last.at.position, Some(last.at_us));
-                },
+                Some(last) if batch.len() == BATCH => before = (last.at, Some(last.at_us)),
                 _ => return Ok(SessionPage { sessions, next: None }),
             }
         }
     }
 
-    fn query(&self) -> Query {
-        let tenant = (tags::TENANT, self.sessions.tenant.clone());
-        Query {
-            types: SessionEvent::beginnings(),
-            tags: vec![tenant, (tags::SUBJECT, self.subject.clone())],
-            ..Query::default()
-        }
-    }
-
-    /// The newest creations below a position, from the journal's index.
+    /// The newest beginnings behind one, or before a position, from the journal's index.
     async fn made(
         &self,
         log: Arc<dyn EventLog>,
-        query: Query,
-        before: u64,
+        before: (Cursor, Option<u64>),
     ) -> Result<Vec<Made>, ListError> {
-        let sessions = self.sessions.clone();
+        let (sessions, subject) = (self.sessions.clone(), self.subject.clone());
         let read = move || {
             let mut batch = Vec::new();
-            log.find_back(&query, &mut |record| {
-                let stream = StreamId::parse(record.stream).filter(|_| record.position < before);
-                let id = stream.as_ref().and_then(|stream| stream.id().split_once('/'));
+            sessions_begun(&*log, &sessions.tenant, &subject, Some(before), &mut |begun| {
+                let id = begun.stream.id().split_once('/');
                 batch.extend(id.map(|(_, id)| Made {
                     session: sessions.session(id),
-                    at: record.cursor(),
-                    at_us: record.at_us,
+                    at: begun.at,
+                    at_us: begun.at_us,
                 }));
                 if batch.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;

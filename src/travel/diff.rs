@@ -23,7 +23,8 @@ pub use model::{
 
 use std::ops::ControlFlow;
 
-use mainstay_journal::{ReadError, ReadLog, StreamId};
+use mainstay_actors::host::begin_stream;
+use mainstay_journal::{Head, ReadError, ReadLog, StreamId};
 
 use self::walk::Walk;
 use super::{Fold, Place, Unfoldable};
@@ -86,7 +87,15 @@ pub fn diff(
     };
     let mut walk = None;
     let mut trouble = None;
-    log.read_stream(stream, to.position, &mut |record| {
+    let mut after = Head::default();
+    if let Some(base) = log.base().filter(|base| base.head().position <= from.position)
+        && let Some(state) = base.state(stream)?
+        && begin_stream(&mut fold.world, &state).is_some()
+    {
+        (after, fold.position) = (state.head, state.head.position);
+    }
+    let head = log.stream_head(stream, to.position)?;
+    log.read_between(stream, after, head, &mut |record| {
         if record.position > from.position && walk.is_none() {
             walk = Some(Walk::new(from, to, &fold.world));
         }

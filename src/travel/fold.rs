@@ -11,13 +11,16 @@
 use std::ops::ControlFlow;
 
 use mainstay_actors::codec::Payload;
-use mainstay_actors::dependency::DependencyEvent;
-use mainstay_actors::host::tags;
-use mainstay_actors::session::{SessionEvent, SessionState};
-use mainstay_actors::system::SystemEvent;
+use mainstay_actors::dependency::{Dependency, DependencyEvent};
+use mainstay_actors::host::{BaseError, begin_world, tags, tenant_of_lock};
+use mainstay_actors::lock::Lock;
+use mainstay_actors::machine::Machine as _;
+use mainstay_actors::session::{Session, SessionEvent, SessionState};
+use mainstay_actors::subject::Subject;
+use mainstay_actors::system::{System, SystemEvent};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::{AnyEvent, Meaningless, World};
-use mainstay_journal::{Query, ReadError, ReadLog, RecordRef};
+use mainstay_journal::{Query, ReadError, ReadLog, RecordRef, StreamId};
 
 use super::Place;
 
@@ -88,6 +91,7 @@ impl Fold {
         go_on: &mut dyn FnMut(u64) -> bool,
         visit: &mut dyn FnMut(&World, &RecordRef<'_>, &AnyEvent),
     ) -> Result<(), Unfoldable> {
+        self.begin(log, place)?;
         let mut trouble = None;
         let (after, upto) = (self.position, place.position);
         let queries = self.tenant.as_deref().map(|tenant| queries(tenant, after));
@@ -124,6 +128,21 @@ impl Fold {
         Ok(())
     }
 
+    /// Where the first events were dropped, every state begins there; a place before that is folded from
+    /// the archive.
+    fn begin(&mut self, log: &dyn ReadLog, place: &Place) -> Result<(), Unfoldable> {
+        let base = log.base().filter(|base| base.head().position <= place.position);
+        let Some(base) = base.filter(|_| self.position == 0) else { return Ok(()) };
+        let tenant = self.tenant.clone();
+        let wants = |stream: &StreamId| tenant.as_deref().is_none_or(|it| is_of(it, stream));
+        match begin_world(&base, &mut self.world, &wants) {
+            Ok(ended) => (self.ended_sessions, self.position) = (ended, base.head().position),
+            Err(BaseError::Read(error)) => return Err(error.into()),
+            Err(BaseError::OtherVersion { .. }) => self.world = World::default(),
+        }
+        Ok(())
+    }
+
     pub(crate) fn take(
         &mut self,
         record: &RecordRef<'_>,
@@ -151,6 +170,18 @@ impl Fold {
             SessionState::Live(live) if live.expires_at() > at => Some((id, live)),
             _ => None,
         })
+    }
+}
+
+/// Whether a stream is everybody's or a tenant's.
+fn is_of(tenant: &str, stream: &StreamId) -> bool {
+    match stream.kind() {
+        System::KIND | Dependency::KIND => true,
+        Lock::KIND => tenant_of_lock(stream.id()) == Some(tenant),
+        Session::KIND | Subject::KIND => {
+            stream.id().split_once('/').is_some_and(|(whose, _)| whose == tenant)
+        },
+        _ => false,
     }
 }
 

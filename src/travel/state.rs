@@ -8,13 +8,13 @@
 use std::ops::ControlFlow;
 
 use mainstay_actors::health::{Input, Level, assess};
-use mainstay_actors::host::DependencyView;
+use mainstay_actors::host::{DependencyView, begin_stream};
 use mainstay_actors::lock::{LockState, LockView};
 use mainstay_actors::rate::Score;
 use mainstay_actors::session::{Attributes, EndReason, Live, SessionState};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::World;
-use mainstay_journal::{Cursor, ReadError, ReadLog, StreamId};
+use mainstay_journal::{Cursor, Head, ReadError, ReadLog, StreamId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -189,7 +189,16 @@ pub fn stream_at(
 ) -> Result<StreamAt, StreamError> {
     let mut world = World::default();
     let (mut cursor, mut version, mut trouble) = (Cursor::default(), 0, None);
-    log.read_stream(stream, place.position, &mut |record| {
+    let mut from = Head::default();
+    if let Some(base) = log.base().filter(|base| base.head().position <= place.position)
+        && let Some(state) = base.state(stream)?
+        && let Some(epoch) = begin_stream(&mut world, &state)
+    {
+        (from, version) = (state.head, state.head.version);
+        cursor = Cursor { epoch, position: state.head.position };
+    }
+    let head = log.stream_head(stream, place.position)?;
+    log.read_between(stream, from, head, &mut |record| {
         (cursor, version) = (record.cursor(), record.version);
         match crate::event::apply(&mut world, &record) {
             Ok(()) => ControlFlow::Continue(()),

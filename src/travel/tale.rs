@@ -63,6 +63,9 @@ fn system(event: &SystemEvent) -> String {
             let way = if to < from { "fell" } else { "rose" };
             format!("health {way} from {from} to {to}, score {}: {cause}", score.shown())
         },
+        SystemEvent::MonthsDropped(event) => {
+            format!("everything to event {} was dropped into an archive", event.upto)
+        },
     }
 }
 

@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod archive;
 mod audit;
 mod bad_input;
 mod batch;

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use mainstay_journal::{Base, ReadError, Snapshot};
+use mainstay_journal::{Base, ReadError, Snapshot, StreamId};
 
 use super::begun::BY_SUBJECT;
 use super::checkpoint::Kept;
@@ -39,25 +39,33 @@ pub enum BaseError {
     },
 }
 
-/// Puts every stream's state into a world that is empty. Sessions that have ended are left out, as a
-/// fold forgets them; returns how many they are.
+/// Puts every stream's state into a world that is empty, or those that are wanted. Sessions that have
+/// ended are left out, as a fold forgets them; returns how many they are.
 ///
 /// # Errors
 /// See [`BaseError`].
-pub fn begin_world(base: &Base, world: &mut World) -> Result<u64, BaseError> {
+pub fn begin_world(
+    base: &Base,
+    world: &mut World,
+    wants: &dyn Fn(&StreamId) -> bool,
+) -> Result<u64, BaseError> {
     let mut ended = 0;
     each(base, "", &mut |state| {
+        if !wants(&state.stream) {
+            return true;
+        }
         if let Some(SessionState::Ended { .. }) = session(state) {
             ended += 1;
             return true;
         }
-        begin_stream(world, state)
+        begin_stream(world, state).is_some()
     })?;
     Ok(ended)
 }
 
-/// Puts one stream's state into a world; false if another version wrote it.
-pub fn begin_stream(world: &mut World, state: &Snapshot) -> bool {
+/// Puts one stream's state into a world; returns the epoch of its last record. `None` if another
+/// version wrote it.
+pub fn begin_stream(world: &mut World, state: &Snapshot) -> Option<u32> {
     match state.stream.kind() {
         System::KIND => put::<System>(&mut world.system, state),
         Dependency::KIND => put::<Dependency>(&mut world.dependencies, state),
@@ -65,13 +73,14 @@ pub fn begin_stream(world: &mut World, state: &Snapshot) -> bool {
         Lock::KIND => put::<Lock>(&mut world.locks, state),
         Subject::KIND => put::<Subject>(&mut world.subjects, state),
         Key::KIND => put::<Key>(&mut world.keys, state),
-        _ => false,
+        _ => None,
     }
 }
 
-fn put<M: Machine>(states: &mut Entities<M::State>, state: &Snapshot) -> bool {
-    let loaded = thaw::<M>(state);
-    loaded.map(|loaded| states.insert(state.stream.id(), loaded.state)).is_some()
+fn put<M: Machine>(states: &mut Entities<M::State>, state: &Snapshot) -> Option<u32> {
+    let loaded = thaw::<M>(state)?;
+    states.insert(state.stream.id(), loaded.state);
+    Some(loaded.epoch)
 }
 
 fn session(state: &Snapshot) -> Option<SessionState> {

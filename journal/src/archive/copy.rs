@@ -12,7 +12,7 @@ use super::states::{States, Writing};
 use super::{ArchiveError, ArchiveOptions, Shelf};
 use crate::block::{Bad, Block, Hash, Opener};
 use crate::disk;
-use crate::layout::{self, Layout};
+use crate::layout::{self, Identity, Layout};
 use crate::log::Snapshot;
 use crate::merkle::{Frontier, leaf_hash};
 use crate::record::{Cursor, RecordRef, StreamId};
@@ -52,6 +52,30 @@ pub struct Archived {
     pub states: u64,
 }
 
+/// What [`archive`] would do now; nothing is written.
+///
+/// # Errors
+/// See [`ArchiveError`].
+pub fn plan(
+    directory: &Path,
+    to: &Path,
+    before: &str,
+    options: &ArchiveOptions,
+) -> Result<Archived, ArchiveError> {
+    let layout = Layout { root: directory.to_path_buf() };
+    let chosen = choose(&layout, &Shelf { root: to.to_path_buf() }, before, options)?;
+    let size = |(month, first, _): &(String, u64, u64)| {
+        let file = options.disk.open(&layout.segment(month, *first), false);
+        file.and_then(|file| file.size()).unwrap_or_default()
+    };
+    let mut done = chosen.done();
+    done.bytes = chosen.segments.iter().map(size).sum();
+    if let Some((.., last)) = chosen.segments.last() {
+        done.head.position = *last;
+    }
+    Ok(done)
+}
+
 /// Copies every month before another (`2026-10`) that is not there yet into an archive, and every
 /// stream's state at its end. The newest month stays. Works beside a running server.
 ///
@@ -68,42 +92,12 @@ pub fn archive(
     let layout = Layout { root: directory.to_path_buf() };
     let shelf = Shelf { root: to.to_path_buf() };
     let disk = &*options.disk;
-    let identity = identity(disk, &layout)?;
-    let held = reach(disk, &layout, &shelf, &identity.journal)?;
-    let start = held.as_ref().map_or(0, |held| held.head.position);
-    let mut listed = layout::list_segments(disk, &layout)?;
-    listed.retain(|(_, first)| *first > start);
-    // The newest month still grows.
-    let newest = listed.last().map_or_else(String::new, |(month, _)| month.clone());
-    let ends: Vec<u64> = listed.iter().skip(1).map(|(_, next)| *next - 1).collect();
-    let chosen: Vec<_> = listed
-        .into_iter()
-        .zip(ends)
-        .map(|((month, first), last)| (month, first, last))
-        .take_while(|(month, ..)| month.as_str() < before && *month != newest)
-        .collect();
-    let mut manifest = held.unwrap_or_else(|| Manifest {
-        journal: identity.journal,
-        head: Cursor { epoch: identity.epoch, position: 0 },
-        at_us: 0,
-        block: [0; 32],
-        tree: Vec::new(),
-        states: 0,
-        states_hash: [0; 32],
-        archive: None,
-        segments: Vec::new(),
-    });
-    manifest.archive = None;
-    let mut done = Archived {
-        months: chosen.iter().map(|(month, ..)| month.clone()).collect(),
-        segments: chosen.len(),
-        bytes: 0,
-        head: manifest.head,
-        states: manifest.states,
-    };
-    done.months.dedup();
-    let Some((.., last)) = chosen.last() else { return Ok(done) };
+    let chosen = choose(&layout, &shelf, before, options)?;
+    let mut done = chosen.done();
+    let Chosen { identity, manifest, segments } = chosen;
+    let Some((.., last)) = segments.last() else { return Ok(done) };
     disk.create_dir(to).map_err(|error| ArchiveError::io("create", to, error))?;
+    let start = manifest.head.position;
     let before = (start > 0)
         .then(|| {
             let path = shelf.states(start);
@@ -122,7 +116,7 @@ pub fn archive(
         fold,
     };
     let total = last - start;
-    for (month, first, last) in &chosen {
+    for (month, first, last) in &segments {
         done.bytes += copy.segment(month, *first, *last)?;
         progress(last - start, total);
     }
@@ -131,6 +125,64 @@ pub fn archive(
         let _ = disk.remove(&shelf.states(start));
     }
     Ok(Archived { head: manifest.head, states: manifest.states, ..done })
+}
+
+/// What is to be archived.
+struct Chosen {
+    identity: Identity,
+    /// What the archive holds already.
+    manifest: Manifest,
+    /// Month, first and last position of each.
+    segments: Vec<(String, u64, u64)>,
+}
+
+impl Chosen {
+    fn done(&self) -> Archived {
+        let mut months: Vec<String> = self.segments.iter().map(|it| it.0.clone()).collect();
+        months.dedup();
+        Archived {
+            months,
+            segments: self.segments.len(),
+            bytes: 0,
+            head: self.manifest.head,
+            states: self.manifest.states,
+        }
+    }
+}
+
+fn choose(
+    layout: &Layout,
+    shelf: &Shelf,
+    before: &str,
+    options: &ArchiveOptions,
+) -> Result<Chosen, ArchiveError> {
+    let disk = &*options.disk;
+    let identity = identity(disk, layout)?;
+    let held = reach(disk, layout, shelf, &identity.journal)?;
+    let start = held.as_ref().map_or(0, |held| held.head.position);
+    let mut listed = layout::list_segments(disk, layout)?;
+    listed.retain(|(_, first)| *first > start);
+    // The newest month still grows.
+    let newest = listed.last().map_or_else(String::new, |(month, _)| month.clone());
+    let ends: Vec<u64> = listed.iter().skip(1).map(|(_, next)| *next - 1).collect();
+    let segments = listed
+        .into_iter()
+        .zip(ends)
+        .map(|((month, first), last)| (month, first, last))
+        .take_while(|(month, ..)| month.as_str() < before && *month != newest)
+        .collect();
+    let nothing = Manifest {
+        journal: identity.journal,
+        head: Cursor { epoch: identity.epoch, position: 0 },
+        at_us: 0,
+        block: [0; 32],
+        tree: Vec::new(),
+        states: 0,
+        states_hash: [0; 32],
+        archive: None,
+        segments: Vec::new(),
+    };
+    Ok(Chosen { identity, manifest: held.unwrap_or(nothing), segments })
 }
 
 /// What the archive holds; an error if it cannot go on with this journal.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::manifest::Manifest;
-use super::{ArchiveError, ArchiveOptions, Shelf};
+use super::{ArchiveError, ArchiveOptions, Base, Shelf};
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::layout::{self, Identity, Layout};
+use crate::reader::Reading;
 
 /// Where a month's records lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,17 @@ pub fn place(directory: &Path, options: &ArchiveOptions) -> Result<Option<PathBu
     let layout = Layout { root: directory.to_path_buf() };
     let base = Manifest::read(&*options.disk, &layout.base())?;
     Ok(base.and_then(|base| base.archive))
+}
+
+/// What was dropped from a journal; `None` if nothing was.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn base(directory: &Path, reading: &Reading) -> Result<Option<Arc<Base>>, OpenError> {
+    let layout = Layout { root: directory.to_path_buf() };
+    let identity = identity(&*reading.disk, &layout)?;
+    let archive = reading.archive.as_deref();
+    Base::read(&*reading.disk, &layout, &identity, &reading.keyring, archive)
 }
 
 pub(super) fn identity(disk: &dyn Disk, layout: &Layout) -> Result<Identity, OpenError> {

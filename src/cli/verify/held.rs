@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use mainstay_journal::merkle::{Frontier, TreeHash, leaf_hash};
-use mainstay_journal::{Keyring, Reader, RecordRef};
+use mainstay_journal::{Base, ReadLog as _, Reader, Reading, RecordRef};
 
 use super::proof::keys;
 use crate::cli::exit::Failed;
@@ -17,6 +18,8 @@ use crate::witness::{WitnessError, check_signed, keyring, read};
 pub(super) struct Held {
     notes: Vec<Note>,
     frontier: Frontier,
+    /// What was dropped: without its archive the tree begins there.
+    base: Option<Arc<Base>>,
     /// The journal's roots of the sizes of the checkpoints.
     roots: BTreeMap<u64, Option<TreeHash>>,
 }
@@ -28,14 +31,14 @@ impl Held {
         path: &Path,
         key: Option<&str>,
         data: &Path,
-        at_rest: &Keyring,
+        reading: &Reading,
     ) -> Result<Self, Failed> {
         let notes = read(path)?;
         if notes.is_empty() {
             let text = format!("{}: it has no checkpoints, or does not exist", path.display());
             return Err(Failed::usage(text));
         }
-        let reader: Reader = open(data, at_rest)?;
+        let reader: Reader = open(data, reading)?;
         let trusted = key.map_or_else(|| Ok(keyring(data)?), keys)?;
         check_signed(&notes, &reader.identity().journal, &trusted)?;
         let frontier = Frontier::default();
@@ -44,11 +47,19 @@ impl Held {
         if let Some(root) = roots.get_mut(&0) {
             *root = Some(empty);
         }
-        Ok(Self { notes, frontier, roots })
+        Ok(Self { notes, frontier, base: reader.base(), roots })
     }
 
     /// Takes the next record in. After a gap nothing more is known.
     pub(super) fn take(&mut self, record: &RecordRef<'_>) {
+        if let Some(base) = self.base.as_ref().filter(|_| self.frontier.size() == 0)
+            && record.position == base.head().position + 1
+        {
+            self.frontier = base.tree();
+            if let Some(root) = self.roots.get_mut(&self.frontier.size()) {
+                *root = Some(self.frontier.root());
+            }
+        }
         if record.position != self.frontier.size() + 1 {
             return;
         }
@@ -59,14 +70,22 @@ impl Held {
     }
 
     /// Asserts that the journal up to `head` holds what the checkpoints cover; returns how many they
-    /// are.
+    /// are. One of what was dropped is covered by a newer one: that tree has grown from it.
     pub(super) fn end(&self, head: u64) -> Result<usize, Failed> {
+        let dropped = self.base.as_ref().map_or(0, |base| base.head().position);
+        let newest = self.notes.iter().map(|note| note.size).max().unwrap_or_default();
         for note in &self.notes {
             let size = note.size;
             match self.roots.get(&size).copied().flatten() {
                 Some(root) if root == note.root => {},
                 Some(_) => return Err(WitnessError::Rewritten { size }.into()),
                 None if size > head => return Err(WitnessError::Shortened { head, size }.into()),
+                None if size < dropped && newest >= dropped => {},
+                None if size < dropped => {
+                    let text = "the events below the checkpoint were dropped; name their archive \
+                                with --archive";
+                    return Err(Failed::usage(text));
+                },
                 None => {
                     let text = "records are missing below a checkpoint; see the findings";
                     return Err(Failed::integrity(text));

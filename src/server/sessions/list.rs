@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use actix_web::rt::spawn;
 use actix_web::web::{Data, Json, Query};
-use mainstay_actors::host::{Failure, Host, Meta, Receipt, tags};
-use mainstay_actors::session::{Live, Session, SessionCommand, SessionEvent, SessionReply};
-use mainstay_journal::{Cursor, EventLog, Query as Find, StreamId};
+use mainstay_actors::host::{Begun, Failure, Host, Meta, Receipt, sessions_begun};
+use mainstay_actors::session::{Live, Session, SessionCommand, SessionReply};
+use mainstay_journal::{Cursor, EventLog, StreamId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -51,13 +51,6 @@ pub(in crate::server) struct Sessions {
     next: Option<String>,
 }
 
-/// A session's creation in the journal.
-struct Created {
-    stream: StreamId,
-    at: Cursor,
-    at_us: u64,
-}
-
 /// Creations that are read at once.
 const BATCH: usize = 256;
 /// Sessions that are asked at once.
@@ -84,13 +77,13 @@ pub(in crate::server) async fn list(
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
     let before = query.before.as_deref().map(|text| page::position("before", text, head));
-    let mut before = before.transpose()?.unwrap_or(u64::MAX);
+    let position = before.transpose()?.unwrap_or(u64::MAX);
+    let mut before = (Cursor { position, ..head }, None);
     let meta = Meta { request: None, ..caller.meta(&()) };
     let tenant = caller.scope().tenant(query.tenant.as_deref())?;
-    let mut find = find(&tenant, &query.subject);
     let mut live = Vec::new();
     let next = 'page: loop {
-        let batch = created(log.clone(), find.clone(), before).await?;
+        let batch = created(log.clone(), tenant.clone(), query.subject.clone(), before).await?;
         for some in batch.chunks(AT_ONCE) {
             let asked: Vec<_> = some
                 .iter()
@@ -105,10 +98,7 @@ pub(in crate::server) async fn list(
             }
         }
         match batch.last() {
-            // Time never falls along a journal: the index need not look at what is newer.
-            Some(last) if batch.len() == BATCH => {
-                (before, find.until_us) = (last.at.position, Some(last.at_us));
-            },
+            Some(last) if batch.len() == BATCH => before = (last.at, Some(last.at_us)),
             _ => break None,
         }
     };
@@ -121,23 +111,17 @@ pub(in crate::server) async fn list(
     Ok(Json(Sessions { sessions, next: next.map(|at| at.to_string()) }))
 }
 
-/// The beginnings of a subject's sessions.
-pub(in crate::server) fn find(tenant: &str, subject: &str) -> Find {
-    Find {
-        types: SessionEvent::beginnings(),
-        tags: vec![(tags::TENANT, tenant.to_owned()), (tags::SUBJECT, subject.to_owned())],
-        ..Find::default()
-    }
-}
-
-/// The newest creations below a position, from the journal's index.
-async fn created(log: Arc<dyn EventLog>, find: Find, before: u64) -> Result<Vec<Created>, Problem> {
+/// The newest beginnings behind one, or before a position, from the journal's index.
+async fn created(
+    log: Arc<dyn EventLog>,
+    tenant: String,
+    subject: String,
+    before: (Cursor, Option<u64>),
+) -> Result<Vec<Begun>, Problem> {
     page::off_arbiter(move || {
         let mut batch = Vec::new();
-        log.find_back(&find, &mut |record| {
-            let stream = StreamId::parse(record.stream).filter(|_| record.position < before);
-            let (at, at_us) = (record.cursor(), record.at_us);
-            batch.extend(stream.map(|stream| Created { stream, at, at_us }));
+        sessions_begun(&*log, &tenant, &subject, Some(before), &mut |begun| {
+            batch.push(begun);
             if batch.len() < BATCH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(batch)

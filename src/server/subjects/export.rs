@@ -107,9 +107,9 @@ pub(in crate::server) struct ExportedConsent {
 pub(in crate::server) struct Truncated {
     /// More than 1,000 live sessions, or more than 10,000 that ever began.
     sessions: bool,
-    /// More than 10,000 events, or 16 MiB of them.
+    /// More than 10,000 events, or 16 MiB of them, or months whose archive is not there.
     history: bool,
-    /// More than 1,000 reads.
+    /// More than 1,000 reads, or months whose archive is not there.
     reads: bool,
 }
 

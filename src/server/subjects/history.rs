@@ -13,7 +13,7 @@ use mainstay_actors::session::{Sealed, SessionEvent};
 use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::AnyEvent;
-use mainstay_journal::{EventLog, RecordRef, StreamId};
+use mainstay_journal::{EventLog, Head, ReadError, RecordRef, StreamId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -61,17 +61,36 @@ pub(super) fn read(log: &dyn EventLog, wanted: &Wanted) -> Result<Told, Problem>
     let upto = log.head().position;
     let mut newest = Newest::default();
     let mut reads = VecDeque::new();
-    let mut more_reads = false;
+    let (mut more_reads, mut is_dropped) = (false, false);
     for stream in once(&wanted.subject).chain(&wanted.sessions) {
-        log.read_stream(stream, upto, &mut |record| {
-            reads.extend(read_by(&record));
-            more_reads |= reads.len() > MAX_READS && reads.pop_front().is_some();
-            newest.take(&record, wanted.key.as_ref());
-            ControlFlow::Continue(())
-        })?;
+        let mut told = |from: Head| {
+            let head = log.stream_head(stream, upto)?;
+            log.read_between(stream, from, head, &mut |record| {
+                reads.extend(read_by(&record));
+                more_reads |= reads.len() > MAX_READS && reads.pop_front().is_some();
+                newest.take(&record, wanted.key.as_ref());
+                ControlFlow::Continue(())
+            })
+        };
+        // What was dropped is told only if its archive is there.
+        let dropped = log.base().map_or(Ok(None), |base| base.state(stream))?;
+        let read = match told(Head::default()) {
+            Err(ReadError::Archived(_)) => {
+                let behind = told(dropped.map(|state| state.head).unwrap_or_default());
+                is_dropped = true;
+                behind
+            },
+            read => read,
+        };
+        read?;
     }
     let history = newest.events.into_values().map(|(_, event)| event).collect();
-    Ok(Told { history, more_history: newest.more, reads: reads.into(), more_reads })
+    Ok(Told {
+        history,
+        more_history: newest.more || is_dropped,
+        reads: reads.into(),
+        more_reads: more_reads || is_dropped,
+    })
 }
 
 /// The newest events, by position, with the size of each.

@@ -16,13 +16,13 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mainstay_actors::host::{Failure, Host, Meta};
+use mainstay_actors::host::{Failure, Host, Meta, sessions_begun};
 use mainstay_actors::session::{
     Elsewhere, Sealed, Session, SessionCommand, SessionReject, check_import,
 };
 use mainstay_actors::subject::{Consent, SubjectCommand, SubjectReject};
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::{EventLog, StreamId};
+use mainstay_journal::{EventLog, Head, StreamId};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,7 +35,7 @@ use crate::server::body::{Body, object};
 use crate::server::page;
 use crate::server::problem::Problem;
 use crate::server::request::{Caller, CommandHeaders, Placed};
-use crate::server::sessions::{find_begun, stream as session_stream};
+use crate::server::sessions::stream as session_stream;
 use crate::server::whole;
 
 /// Most sessions of a document.
@@ -231,26 +231,30 @@ async fn check_absent(
     sessions: &[(StreamId, Elsewhere)],
     meta: &Meta,
 ) -> Result<(), Problem> {
-    let find = find_begun(tenant, subject);
+    let (tenant, subject) = (tenant.to_owned(), subject.to_owned());
     let streams: Vec<StreamId> = sessions.iter().map(|(stream, _)| stream.clone()).collect();
     let own = meta.request.as_ref().map(|(id, _)| id.clone());
     page::off_arbiter(move || {
-        let is_own = |request: Option<(&str, u64)>| {
-            request.is_some_and(|(id, _)| own.as_deref() == Some(id))
-        };
+        let is_own = |request: Option<&str>| request.is_some() && own.as_deref() == request;
         let mut others = false;
-        log.find_back(&find, &mut |record| {
-            others = !is_own(record.request);
+        sessions_begun(&*log, &tenant, &subject, None, &mut |begun| {
+            others = !is_own(begun.request.as_deref());
             if others { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if others {
             return Err(SubjectReject::Exists.into());
         }
         for stream in streams {
-            log.read_stream(&stream, u64::MAX, &mut |first| {
-                others = !is_own(first.request);
-                ControlFlow::Break(())
-            })?;
+            let dropped = log.base().map_or(Ok(None), |base| base.state(&stream))?;
+            let (after, head) = (Head::default(), log.stream_head(&stream, u64::MAX)?);
+            if dropped.is_some() {
+                others = true;
+            } else {
+                log.read_between(&stream, after, head, &mut |first| {
+                    others = !is_own(first.request.map(|(id, _)| id));
+                    ControlFlow::Break(())
+                })?;
+            }
             if others {
                 let detail = format!("{stream} is another subject's here");
                 return Err(Problem::new(StatusCode::CONFLICT, "session-exists", detail));

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use actix_web::rt::spawn;
-use mainstay_actors::host::{Host, Meta};
+use mainstay_actors::host::{Host, Meta, sessions_begun};
 use mainstay_actors::session::Live;
 use mainstay_journal::{EventLog, StreamId};
 
 use crate::server::page;
 use crate::server::problem::Problem;
-use crate::server::sessions::{find_begun, show_live};
+use crate::server::sessions::show_live;
 
 /// Most sessions that are looked at.
 const MAX_BEGUN: usize = 10_000;
@@ -43,15 +43,15 @@ pub(super) async fn begun(
     tenant: &str,
     subject: &str,
 ) -> Result<Begun, Problem> {
-    let (log, find) = (log.clone(), find_begun(tenant, subject));
+    let (log, tenant, subject) = (log.clone(), tenant.to_owned(), subject.to_owned());
     page::off_arbiter(move || {
         let (mut streams, mut more) = (Vec::new(), false);
-        log.find_back(&find, &mut |record| {
+        sessions_begun(&*log, &tenant, &subject, None, &mut |begun| {
             if streams.len() == MAX_BEGUN {
                 more = true;
                 return ControlFlow::Break(());
             }
-            streams.extend(StreamId::parse(record.stream));
+            streams.push(begun.stream);
             ControlFlow::Continue(())
         })?;
         Ok(Begun { streams, more })

@@ -56,7 +56,7 @@ pub(crate) fn read(log: &dyn ReadLog) -> Result<Result<Vec<Entry>, ReadError>, S
     if let Err(error) = scanned {
         return match error {
             ReadError::Io(_) => Ok(Err(error)),
-            ReadError::Damaged { .. } => Err(error.to_string()),
+            _ => Err(error.to_string()),
         };
     }
     let last = entries.last().map_or(0, |entry| entry.position);

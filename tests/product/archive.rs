@@ -1,0 +1,236 @@
+//! Months that leave the journal of the built program: beside a running server into an archive, out of
+//! the data directory while it is stopped, and everything goes on.
+
+mod history;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+use self::history::{GUEST, LONG, MIDDLE};
+use crate::support::{Client, Ended, Server, files, run};
+
+struct Journal {
+    root: TempDir,
+    /// Last position before October.
+    archived: u64,
+}
+
+impl Journal {
+    fn new() -> Self {
+        let root = tempdir().unwrap();
+        let archived = history::write(&root.path().join("data"));
+        Self { root, archived }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.root.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// A verb on the data directory.
+    fn run(&self, verb: &[&str]) -> Ended {
+        run([verb, &["--data", &self.at("data")]].concat())
+    }
+
+    fn json(&self, verb: &[&str]) -> Value {
+        let ended = self.run(&[verb, &["--json"]].concat());
+        assert_eq!(ended.code, 0, "{verb:?}: {}", ended.stderr);
+        serde_json::from_str(&ended.stdout).unwrap()
+    }
+
+    fn archive(&self, more: &[&str]) -> Value {
+        self.json(&[&["archive", "--archive", &self.at("archive")], more].concat())
+    }
+
+    fn drop_two_months(&self) {
+        self.archive(&["--before", "2026-10", "--drop"]);
+    }
+}
+
+fn lies(listed: &Value) -> Vec<(String, String)> {
+    let text = |month: &Value, name| month[name].as_str().unwrap().to_owned();
+    let months = listed["months"].as_array().unwrap().iter();
+    months.map(|month| (text(month, "month"), text(month, "lies"))).collect()
+}
+
+/// What a client sees of the old entities.
+fn seen(client: &Client) -> [Value; 4] {
+    let show = |path: &str| client.get(path).expect(200).body;
+    let session = show(&format!("/api/v1/sessions/{LONG}"));
+    let sessions = show(&format!("/api/v1/sessions?subject={GUEST}"));
+    let consents = show(&format!("/api/v1/subjects/{GUEST}/consents"));
+    let lock = show("/api/v1/streams/lock/old");
+    [session, sessions, consents, lock["state"].clone()]
+}
+
+#[test]
+fn months_are_archived_beside_a_server_and_dropped_while_it_is_stopped() {
+    let journal = Journal::new();
+    let before = journal.json(&["replay"]);
+    let server = Server::start(&journal.data());
+    let known = seen(&server.client());
+    assert_eq!(known[1]["sessions"].as_array().unwrap().len(), 1);
+
+    // A dry run says what the real one does, and does nothing.
+    let planned = journal.archive(&["--before", "2026-10", "--dry-run"]);
+    assert!(!Path::new(&journal.at("archive")).exists());
+    let done = journal.archive(&["--before", "2026-10"]);
+    assert_eq!(done["archived"]["months"], json!(["2026-08", "2026-09"]));
+    assert_eq!(done["archived"]["position"], journal.archived);
+    for same in ["months", "segments", "position"] {
+        assert_eq!(planned["archived"][same], done["archived"][same]);
+    }
+    let both = "journal and archive".to_owned();
+    let listed = lies(&journal.archive(&[]));
+    assert_eq!(listed[0], ("2026-08".to_owned(), both.clone()));
+    assert_eq!(listed[1], ("2026-09".to_owned(), both));
+    assert_eq!(listed[2], ("2026-10".to_owned(), "journal".to_owned()));
+    let refused = journal.run(&["archive", "--drop", "--archive", &journal.at("archive")]);
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    assert!(refused.stderr.contains("while the server is stopped"), "{}", refused.stderr);
+    assert!(server.stop().success());
+
+    let dry = journal.archive(&["--drop", "--dry-run"]);
+    let dropped = journal.archive(&["--drop"]);
+    assert_eq!(dry["dropped"], dropped["dropped"]);
+    assert_eq!(dropped["dropped"]["position"], journal.archived);
+    assert!(!journal.data().join("segments/2026-09").exists());
+    assert!(!journal.data().join("store/2026-08").exists());
+    // Twice is as good as once.
+    assert_eq!(journal.archive(&["--drop"])["dropped"]["segments"], 0);
+
+    // From the base alone: no checkpoint, no snapshots.
+    drop(fs::remove_dir_all(journal.data().join("kept")));
+    fs::remove_dir_all(journal.data().join("store")).unwrap();
+    fs::rename(journal.at("archive"), journal.at("moved")).unwrap();
+    let server = Server::start(&journal.data());
+    let client = server.client();
+    assert_eq!(seen(&client), known);
+    // Tokens go on rising where the dropped events ended.
+    for (lock, last) in [("busy", 15), ("old", 1)] {
+        let body = json!({ "owner": "ben", "ttl_ms": 60_000 });
+        let granted = client.post(&format!("/api/v1/locks/{lock}/acquire"), &body).expect(200);
+        assert!(granted.body["token"].as_u64().unwrap() > last);
+    }
+    // An id that was used is still known, and one that was not is not.
+    client.get(&format!("/api/v1/sessions/{MIDDLE}")).expect(404);
+    // What needs a month that is away says so; what does not goes on.
+    let gone = client.get("/api/v1/events?after=0").expect(410).body;
+    assert_eq!((&gone["type"], &gone["month"]), (&json!("/problems/archived"), &json!("2026-08")));
+    assert!(!gone.to_string().contains(&journal.at("")), "{gone}");
+    let since = client.get("/api/v1/events?since=2026-10-01T00:00:00Z&limit=500").expect(200).body;
+    assert_eq!(since["events"][0]["position"], journal.archived + 1);
+    let told = client.get("/api/v1/events?type=MonthsDropped&since=2026-10-01T00:00:00Z");
+    assert_eq!(told.expect(200).body["events"][0]["data"]["upto"], journal.archived);
+    client.get("/api/v1/state?at=2026-08-20T00:00:00Z").expect(410);
+    client.get("/api/v1/state").expect(200);
+    // Somebody who is forgotten is forgotten with the sessions of dropped months.
+    client.delete(&format!("/api/v1/subjects/{GUEST}")).expect(200);
+    client.get(&format!("/api/v1/sessions/{LONG}")).expect(404);
+    server.kill();
+
+    // The archive's new place is named.
+    let old = ["replay", "--at", "2026-08-20T00:00:00Z"];
+    let away = journal.run(&old);
+    assert_eq!(away.code, 2, "{}", away.stderr);
+    assert!(away.stderr.contains("--archive"), "{}", away.stderr);
+    let moved = journal.at("moved");
+    let then = journal.json(&[&old[..], &["--archive", &moved]].concat());
+    assert_eq!(then["live_sessions"], 2);
+    let at_end = before["position"].to_string();
+    let replayed = journal.json(&["replay", "--at", &at_end]);
+    assert_eq!(replayed, before);
+    assert_eq!(journal.json(&["replay", "--at", &at_end, "--archive", &moved]), before);
+
+    let without = journal.json(&["verify"]);
+    let with = journal.json(&["verify", "--archive", &moved]);
+    assert_eq!((&without["findings"], &with["findings"]), (&json!([]), &json!([])));
+    assert_eq!(without["archive_checked"], false);
+    assert_eq!(with["records"], without["records"].as_u64().unwrap() + journal.archived);
+}
+
+#[test]
+fn the_next_months_follow_into_the_same_archive() {
+    let journal = Journal::new();
+    let before = journal.json(&["replay"]);
+    journal.archive(&["--before", "2026-09", "--drop"]);
+    // The place is known from then on.
+    let done = journal.json(&["archive", "--before", "2026-10", "--drop"]);
+    assert_eq!(done["archived"]["months"], json!(["2026-09"]));
+    let at = before["position"].to_string();
+    assert_eq!(journal.json(&["replay", "--at", &at]), before);
+    // The session that ended in September is no row of the subject any more.
+    let server = Server::start(&journal.data());
+    let exported = server.client().get(&format!("/api/v1/subjects/{GUEST}/export")).expect(200);
+    let ids: Vec<&Value> =
+        exported.body["data"]["sessions"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    assert_eq!(ids, [&json!(LONG)]);
+    assert_eq!(exported.body["truncated"]["history"], false);
+    assert!(server.stop().success());
+    fs::rename(journal.at("archive"), journal.at("moved")).unwrap();
+    let server = Server::start(&journal.data());
+    let exported = server.client().get(&format!("/api/v1/subjects/{GUEST}/export")).expect(200);
+    assert_eq!(exported.body["truncated"]["history"], true);
+    assert!(server.stop().success());
+    let listed = journal.json(&["archive"]);
+    let lies: Vec<_> = lies(&listed).into_iter().map(|(_, lies)| lies).collect();
+    assert_eq!(&lies[..3], ["archive", "archive", "journal"]);
+}
+
+#[test]
+fn a_base_that_was_changed_is_found_and_one_that_is_lost_is_made_again() {
+    let journal = Journal::new();
+    journal.drop_two_months();
+    let known = journal.json(&["replay"]);
+    let base = journal.data().join("BASE");
+    let whole = fs::read_to_string(&base).unwrap();
+    fs::write(&base, whole.replace("states", "State")).unwrap();
+    for verb in [&["verify"][..], &["replay"], &["keys", "list"]] {
+        let refused = journal.run(verb);
+        assert_eq!(refused.code, 4, "{verb:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains("mainstay archive --drop"), "{}", refused.stderr);
+    }
+    journal.archive(&["--drop"]);
+    assert_eq!(fs::read_to_string(&base).unwrap(), whole);
+    let at = known["position"].to_string();
+    assert_eq!(journal.json(&["replay", "--at", &at]), known);
+    assert_eq!(journal.json(&["verify"])["findings"], json!([]));
+
+    // Other states, with a base that names them: the journal says that these are not what was dropped.
+    let other = Journal::new();
+    other.archive(&["--before", "2026-09", "--drop"]);
+    let swapped = journal.run(&["archive", "--drop", "--archive", &other.at("archive")]);
+    assert_eq!(swapped.code, 4, "{}", swapped.stderr);
+    let archive = Path::new(&journal.at("archive")).to_path_buf();
+    let segment = files(&archive).into_iter().find(|it| it.ends_with("00000000000000000001.seg"));
+    let segment = segment.unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[300] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let damaged = journal.run(&["archive", "--drop", "--archive", &journal.at("archive")]);
+    assert_eq!(damaged.code, 4, "{}", damaged.stderr);
+    assert_eq!(journal.run(&["verify"]).code, 4);
+    fs::remove_dir_all(&archive).unwrap();
+    let absent = journal.run(&["archive", "--drop", "--archive", &journal.at("archive")]);
+    assert_eq!(absent.code, 2, "{}", absent.stderr);
+    assert!(absent.stderr.contains("there is no archive"), "{}", absent.stderr);
+    assert_eq!(journal.run(&["verify"]).code, 0);
+    for (more, says) in [
+        (&["--before", "2026-13"][..], "write a year and a month"),
+        (&["--before", "2026-11"], "there is no archive"),
+    ] {
+        let refused = journal.run(&[&["archive"], more].concat());
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+    let nowhere = Journal::new();
+    let refused = nowhere.run(&["archive", "--before", "2026-10"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--archive"), "{}", refused.stderr);
+}
