@@ -18,7 +18,7 @@ use mainstay_actors::session::{
     SessionPatched, SessionTouched,
 };
 use mainstay_actors::subject::SubjectEvent;
-use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, SystemEvent};
+use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, MonthsDropped, SystemEvent};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::AnyEvent;
 use proptest::prelude::*;
@@ -52,6 +52,7 @@ fn system() -> Vec<SystemEvent> {
             dependencies: vec![fact],
         }
         .into(),
+        MonthsDropped { upto: 4_711, states: text("0f".repeat(32).as_str()), at: T }.into(),
     ]
 }
 

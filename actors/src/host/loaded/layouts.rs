@@ -17,7 +17,7 @@ const PINNED: [(&str, usize, u64); 6] = [
     ("lock", 151, 0x47ee_42be_0f66_4829),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
-    ("system", 33, 0x49ac_77f9_fd79_6f2c),
+    ("system", 34, 0x3b6e_51cf_ef7e_9616),
     ("key", 126, 0x1961_8b36_db1c_82ba),
 ];
 
