@@ -54,6 +54,10 @@ instructions *ARGS:
 simulate N="2000":
     MAINSTAY_SEEDS={{ N }} cargo test --test simulation seeds -- --nocapture
 
+# What this tree writes, opened by an older commit: whether, and how long from the decision to ready
+rollback REF:
+    bash .ci/rollback {{ REF }}
+
 # The long fault campaign; leaves target/campaign/report.md
 campaign:
     bash .ci/campaign

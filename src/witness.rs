@@ -152,9 +152,7 @@ pub fn check(path: &Path, data: &Path, reading: &Reading) -> Result<(), WitnessE
         opened => opened?,
     };
     check_signed(&notes, &log.identity().journal, &keyring(data)?)?;
-    let mut newest_first: Vec<&Note> = notes.iter().collect();
-    newest_first.sort_unstable_by_key(|note| std::cmp::Reverse(note.size));
-    for note in newest_first {
+    for note in &notes {
         match merkle::root(&log, note.size) {
             Ok(root) if root == note.root => {},
             Ok(_) => return Err(WitnessError::Rewritten { size: note.size }),
