@@ -176,6 +176,7 @@ pub fn verify(
         repair: options.repair && held.is_some(),
         stores,
         records: records::Records::new(&identity),
+        gone: Vec::new(),
         last_hash: Some([0; 32]),
         meaning,
         report: Report {

@@ -307,7 +307,13 @@ fn verify_makes_every_segment_again_that_the_store_has() {
         for index in &gone {
             fs::remove_file(&all[*index]).unwrap();
         }
-        assert!(!check(false).is_good(), "{gone:?}");
+        let named = check(false).findings;
+        let named: Vec<_> = named.iter().map(|it| (&it.file, it.text.as_str())).collect();
+        let whole = "the file is gone; the store has the segment whole";
+        let mut wanted: Vec<_> = gone.iter().map(|index| (&all[*index], whole)).collect();
+        // The newest is looked for first.
+        wanted.reverse();
+        assert_eq!(named, wanted, "{gone:?}");
         let healed = check(true);
         let files = healed.findings.iter().filter(|finding| finding.text.contains("is gone"));
         assert!(healed.is_good() && files.count() == gone.len(), "{gone:?}: {healed:?}");
@@ -316,6 +322,47 @@ fn verify_makes_every_segment_again_that_the_store_has() {
         assert_eq!(now, originals, "{gone:?}");
     }
     assert_eq!(answers(&open(path)), before);
+}
+
+#[test]
+fn of_segments_that_are_gone_only_what_the_store_has_not_is_said_to_be_lost() {
+    // Beside the line that the store has the segment stood one that its positions are lost.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fill(path);
+    let all = segments(path);
+    let begins =
+        |index: usize| all[index].file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+    let without = |blocks_of: usize, gone: &[usize]| {
+        let month = all[blocks_of].parent().unwrap().file_name().unwrap();
+        {
+            let db = sled::open(path.join("store").join(month)).unwrap();
+            let blocks = db.open_tree("blocks").unwrap();
+            let keys = begins(blocks_of).to_be_bytes()..begins(blocks_of + 1).to_be_bytes();
+            for entry in blocks.range(keys.start..keys.end) {
+                blocks.remove(entry.unwrap().0).unwrap();
+            }
+            db.flush().unwrap();
+        }
+        for index in gone {
+            fs::remove_file(&all[*index]).unwrap();
+        }
+        let options = VerifyOptions::default();
+        let report = verify(path, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap();
+        let found = report.findings.into_iter().map(|it| (it.position, it.text));
+        found.collect::<Vec<_>>()
+    };
+    let whole = |index| (begins(index), "the file is gone; the store has the segment whole".into());
+    let lost = |index, why| {
+        let upto = begins(index + 1) - 1;
+        (begins(index), format!("{why}: positions {} to {upto} are lost", begins(index)))
+    };
+    let named = without(0, &[0, 1]);
+    assert_eq!(named[..], [whole(1), lost(0, "a segment is missing")]);
+    let named = without(3, &[3, 4]);
+    let before = [whole(4), whole(1), lost(0, "a segment is missing")];
+    assert_eq!(named[..3], before);
+    assert_eq!(named[3..], [lost(3, "no block begins here")]);
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Check<'_> {
                 .and_then(|()| disk::write_durably(self.disk, &path, &lost.bytes))
                 .map_err(|error| OpenError::io("make again", path.clone(), error))?;
         }
+        self.gone.push(lost.first);
         self.report.findings.push(Finding {
             kind: FindingKind::Segment,
             file: path,
@@ -85,6 +86,11 @@ impl Check<'_> {
             repaired: self.repair,
         });
         Ok(self.repair)
+    }
+
+    /// Where the segment behind this one begins or began, if the next file begins at `next`.
+    pub(super) fn follower(&self, first: u64, next: Option<u64>) -> Option<u64> {
+        self.gone.iter().copied().chain(next).filter(|begins| *begins > first).min()
     }
 }
 

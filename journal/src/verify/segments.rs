@@ -26,6 +26,8 @@ pub(super) struct Check<'c> {
     pub(super) repair: bool,
     pub(super) stores: Option<Stores>,
     pub(super) records: Records,
+    /// First positions of segments that are gone and that the store has whole.
+    pub(super) gone: Vec<u64>,
     /// Hash of the block before; `None` at the start and behind a gap.
     pub(super) last_hash: Option<Hash>,
     pub(super) meaning: Meaning<'c>,
@@ -94,6 +96,7 @@ impl Check<'_> {
             group: None,
             whole: first - 1,
         };
+        let follower = self.follower(first, follower);
         let expected = self.report.head.position + 1;
         if first != expected {
             self.gap(&place.path.clone(), expected, first);
@@ -108,13 +111,18 @@ impl Check<'_> {
     }
 
     fn gap(&mut self, path: &Path, expected: u64, first: u64) {
-        let text = if first > expected {
+        if first > expected {
             self.records.lost_upto(first - 1);
-            format!("a segment is missing: positions {expected} to {} are lost", first - 1)
+            // What the store has is not lost.
+            let upto = self.follower(expected - 1, Some(first)).unwrap_or(first) - 1;
+            if upto >= expected {
+                let text = format!("a segment is missing: positions {expected} to {upto} are lost");
+                self.find(FindingKind::Segment, (path, None, expected), text);
+            }
         } else {
-            format!("begins at {first} where {expected} should follow")
-        };
-        self.find(FindingKind::Segment, (path, None, expected), text);
+            let text = format!("begins at {first} where {expected} should follow");
+            self.find(FindingKind::Segment, (path, None, expected), text);
+        }
         self.last_hash = None;
     }
 
