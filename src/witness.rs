@@ -138,13 +138,14 @@ pub fn check_signed(
 }
 
 /// Asserts that the journal of a data directory still holds what the checkpoints of a file cover.
-/// Nothing is written.
+/// Nothing is written. Returns how many were not held against anything: their events were dropped into an
+/// archive that is away, and a newer one holds.
 ///
 /// # Errors
 /// See [`WitnessError`].
-pub fn check(path: &Path, data: &Path, reading: &Reading) -> Result<(), WitnessError> {
+pub fn check(path: &Path, data: &Path, reading: &Reading) -> Result<usize, WitnessError> {
     let notes = read(path)?;
-    let Some(newest) = notes.iter().map(|note| note.size).max() else { return Ok(()) };
+    let Some(newest) = notes.iter().map(|note| note.size).max() else { return Ok(0) };
     let log = match Reader::open_with(data, reading.clone()) {
         Err(OpenError::NotAJournal { .. }) => {
             return Err(WitnessError::Gone { path: data.to_owned(), size: newest });
@@ -152,12 +153,12 @@ pub fn check(path: &Path, data: &Path, reading: &Reading) -> Result<(), WitnessE
         opened => opened?,
     };
     check_signed(&notes, &log.identity().journal, &keyring(data)?)?;
+    let mut unchecked = 0;
     for note in &notes {
         match merkle::root(&log, note.size) {
             Ok(root) if root == note.root => {},
             Ok(_) => return Err(WitnessError::Rewritten { size: note.size }),
-            // The tree of a newer one, which holds, has grown from this one's.
-            Err(TreeError::Read(ReadError::Archived(_))) if note.size < newest => {},
+            Err(TreeError::Read(ReadError::Archived(_))) if note.size < newest => unchecked += 1,
             Err(TreeError::Read(error)) => return Err(error.into()),
             Err(_) => {
                 let head = log.head().position;
@@ -165,7 +166,7 @@ pub fn check(path: &Path, data: &Path, reading: &Reading) -> Result<(), WitnessE
             },
         }
     }
-    Ok(())
+    Ok(unchecked)
 }
 
 /// Adds a checkpoint, unless the newest one covers as many events. The file is on the disk then.

@@ -63,7 +63,7 @@ mod views;
 pub use archivist::Archivist;
 pub use base::{BaseError, begin_stream, begin_world};
 pub use batch::Batch;
-pub use begun::{Begun, sessions_begun};
+pub use begun::{Begun, sessions_begun, sessions_ever};
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use erasure::{NoKeys, SubjectKeys};
 pub use follow::LeaseEnd;

@@ -106,7 +106,7 @@ impl Machine for System {
                 let from = state.level;
                 LevelChanged { from, to, at, score, known_weight, cause, dependencies }.into()
             },
-            SystemCommand::Drop { upto, states } if upto >= state.dropped => {
+            SystemCommand::Drop { upto, states } if upto > state.dropped => {
                 MonthsDropped { upto, states: hex(&states), at }.into()
             },
             SystemCommand::ChangeLevel(_) | SystemCommand::Drop { .. } | SystemCommand::Show => {

@@ -66,6 +66,20 @@ pub enum ArchiveError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// It would lie among the files that are dropped.
+    #[error("{path}: an archive lies elsewhere than its journal; name a directory outside {data}")]
+    Inside {
+        /// The archive.
+        path: PathBuf,
+        /// The journal's directory.
+        data: PathBuf,
+    },
+    /// Another process writes to it.
+    #[error("{path}: another process archives into it; wait for that one")]
+    InUse {
+        /// The archive.
+        path: PathBuf,
+    },
     /// It is an archive of another journal, or of another history of this one.
     #[error("{path}: {reason}; name the archive of this journal")]
     Foreign {
@@ -116,6 +130,36 @@ impl ArchiveError {
     fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.into(), source }
     }
+
+    /// A file of an archive that cannot be read: one that is gone or wrong is damage.
+    fn file(path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
+                Self::Damaged { path, reason: source.to_string() }
+            },
+            io::ErrorKind::PermissionDenied => {
+                Self::Open(OpenError::Sealed { path, reason: source.to_string() })
+            },
+            _ => Self::Io { doing: "read", path, source },
+        }
+    }
+}
+
+/// Refuses an archive among the journal's own files.
+fn apart(directory: &Path, archive: &Path) -> Result<(), ArchiveError> {
+    let (data, path) = (real(directory), real(archive));
+    if path.starts_with(&data) { Err(ArchiveError::Inside { path, data }) } else { Ok(()) }
+}
+
+/// Where a path leads, as far as it exists.
+fn real(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|known| {
+        let rest = path.strip_prefix(known).ok()?;
+        let known = if known.as_os_str().is_empty() { Path::new(".") } else { known };
+        Some(std::fs::canonicalize(known).ok()?.join(rest))
+    });
+    found.unwrap_or_else(|| path.to_path_buf())
 }
 
 /// The paths in an archive.
@@ -127,6 +171,10 @@ struct Shelf {
 impl Shelf {
     fn manifest(&self) -> PathBuf {
         self.root.join("MANIFEST")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.root.join("LOCK")
     }
 
     fn segment(&self, month: &str, first: u64) -> PathBuf {

@@ -69,8 +69,9 @@ pub enum OpenError {
     },
     /// What was dropped into an archive cannot be told.
     #[error(
-        "open: {reason}; nothing was changed: `mainstay archive --drop --archive DIR` writes \
-         BASE and base/ again"
+        "open: {reason}; nothing was changed: if months were dropped, `mainstay archive --drop \
+         --archive DIR` writes BASE and base/ again; else run `mainstay verify --repair`, or restore \
+         a backup"
     )]
     Base {
         /// Which file, and what is wrong with it.

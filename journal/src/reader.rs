@@ -20,7 +20,7 @@ use crate::layout::{self, Identity, Layout};
 use crate::log::{LogStatus, Query, ReadLog, Visit};
 use crate::merkle::{Forest, TreeHash};
 use crate::record::{Cursor, Head, StreamId};
-use crate::recover::{Stop, Whole, examine, later_group, rest};
+use crate::recover::{Stop, Whole, examine, headless, later_group, rest};
 use crate::segment::{Mark, Segment};
 use crate::unlock::{check_keys, sealed};
 use crate::view::{View, lock};
@@ -137,15 +137,18 @@ impl Reader {
         Ok(self.view.head())
     }
 
-    /// Learns what was dropped before the first segment: there is nothing to learn while position 1, or
-    /// the one behind what is known, still begins one.
+    /// Learns what was dropped before the first segment: there is nothing to learn while the position
+    /// behind what is known still begins one.
     fn find_base(&self, listed: &[(String, u64)]) -> Result<(), OpenError> {
         let known = self.view.base().map_or(0, |base| base.head().position);
-        if listed.iter().any(|(_, first)| *first == known + 1) {
+        if known > 0 && listed.iter().any(|(_, first)| *first == known + 1) {
             return Ok(());
         }
         let (disk, layout, keyring) = (&*self.disk, &self.layout, &self.view.opener.keyring);
         let base = Base::read(disk, layout, &self.identity, keyring, self.archive.as_deref())?;
+        if let Some((_, first)) = listed.first().filter(|(_, first)| base.is_none() && *first > 1) {
+            return Err(headless(*first));
+        }
         self.forest.begin(base.as_deref());
         self.view.set_base(base);
         Ok(())

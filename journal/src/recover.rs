@@ -285,6 +285,12 @@ impl Place<'_> {
     }
 }
 
+/// A journal whose first events are gone, and nothing says that they were dropped.
+pub(crate) fn headless(first: u64) -> OpenError {
+    let reason = format!("the first segment begins at {first}, and there is no BASE");
+    OpenError::Base { reason }
+}
+
 /// Brings the last segment in order and says where the journal stands.
 pub(crate) fn recover(
     place: &Place<'_>,
@@ -294,6 +300,10 @@ pub(crate) fn recover(
 ) -> Result<Recovered, OpenError> {
     let Place { disk, layout, opener, .. } = *place;
     let mut listed = place.segments()?;
+    if let Some((_, first)) = listed.first().filter(|(_, first)| place.base.is_none() && *first > 1)
+    {
+        return Err(headless(*first));
+    }
     let nothing = place.nothing();
     let mut opened = Opened::default();
     let chain = Chain {
@@ -312,6 +322,11 @@ pub(crate) fn recover(
     let gone = |store: &&Arc<Store>| listed.is_empty() && store.may_hold(nothing.last + 1);
     if let Some(store) = store.filter(gone) {
         listed.extend(missing::begin_again(&**disk, layout, &**store, opener, &nothing)?);
+    }
+    if place.base.is_some() && listed.is_empty() {
+        // A month always stays: its events were acknowledged.
+        let reason = format!("no segment follows BASE, at {}", nothing.last + 1);
+        return Err(OpenError::Base { reason });
     }
     while let Some((month, first)) = listed.pop() {
         let path = layout.segment(&month, first);

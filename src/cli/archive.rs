@@ -260,11 +260,11 @@ impl From<ArchiveError> for Failed {
         let text = error.to_string();
         match error {
             ArchiveError::Open(error) => refusal(&error),
-            ArchiveError::NotThere { .. } => Self::usage(text),
+            ArchiveError::NotThere { .. } | ArchiveError::Inside { .. } => Self::usage(text),
             ArchiveError::Foreign { .. }
             | ArchiveError::Damaged { .. }
             | ArchiveError::Meaningless { .. } => Self::integrity(text),
-            ArchiveError::Newer { .. } => Self::refused(text),
+            ArchiveError::Newer { .. } | ArchiveError::InUse { .. } => Self::refused(text),
             ArchiveError::Io { .. } => Self::work(text),
         }
     }

@@ -86,7 +86,11 @@ impl Serve {
         }
         if let Some(witness) = &self.witness {
             // Before anything is opened to be written.
-            crate::witness::check(witness, &config.server.data, &reading)?;
+            let unchecked = crate::witness::check(witness, &config.server.data, &reading)?;
+            if unchecked > 0 {
+                let text = "checkpoints of dropped months are not checked: their archive is away";
+                writeln!(io::stderr(), "mainstay: {unchecked} {text}")?;
+            }
         }
         logs();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

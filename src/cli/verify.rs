@@ -15,7 +15,7 @@ use mainstay_journal::{Finding, Reading, Report, VerifyOptions, verify};
 use serde_json::{Value, json};
 
 use self::dropped::Vouched;
-use self::held::Held;
+use self::held::{Checkpoints, Held};
 use super::exit::Failed;
 use super::source::{progress, refusal};
 use super::{DataArgs, EXIT_CODES};
@@ -115,14 +115,18 @@ impl Verify {
         Err(Failed::integrity(format!("{open} findings; {way_out}")))
     }
 
-    fn write(&self, report: &Report, checkpoints: Option<usize>) -> io::Result<()> {
+    fn write(&self, report: &Report, checkpoints: Option<Checkpoints>) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         if self.json {
             writeln!(stdout, "{}", document(report, checkpoints))?;
         } else {
             write!(stdout, "{}", shown(report, &self.data.data))?;
-            if let Some(count) = checkpoints {
-                writeln!(stdout, "checkpoints that hold: {count}")?;
+            if let Some(Checkpoints { hold, unchecked }) = checkpoints {
+                let away = match unchecked {
+                    0 => String::new(),
+                    _ => format!(", of dropped months and not checked: {unchecked}"),
+                };
+                writeln!(stdout, "checkpoints that hold: {hold}{away}")?;
             }
         }
         stdout.flush()
@@ -160,7 +164,7 @@ fn shown(report: &Report, data: &Path) -> String {
     out
 }
 
-fn document(report: &Report, checkpoints: Option<usize>) -> Value {
+fn document(report: &Report, checkpoints: Option<Checkpoints>) -> Value {
     let findings = report.findings.iter().map(|finding| {
         json!({
             "kind": format!("{:?}", finding.kind),
@@ -180,7 +184,8 @@ fn document(report: &Report, checkpoints: Option<usize>) -> Value {
         "store_checked": report.store_checked,
         "dropped": report.dropped,
         "archive_checked": report.archive_checked,
-        "checkpoints": checkpoints,
+        "checkpoints": checkpoints.map(|it| it.hold),
+        "checkpoints_unchecked": checkpoints.map(|it| it.unchecked),
         "findings": findings.collect::<Vec<_>>(),
     })
 }

@@ -47,7 +47,7 @@ pub struct Why {
     pub correlated: Few<Told>,
     /// Effects were looked for up to here.
     pub looked_until: u64,
-    /// That is the end of the journal.
+    /// That is the end of the journal, and no month that was looked for is in an archive that is away.
     pub complete: bool,
 }
 
@@ -96,7 +96,8 @@ pub fn why_seen(
     let event = told_at(log, position)?.filter(|it| sees(&it.event.stream));
     let Some(event) = event else { return Ok(None) };
     let together = together(log, &event.event)?;
-    let causes = causes(log, &event.event, sees)?;
+    let mut away = false;
+    let causes = causes(log, &event.event, sees, &mut away)?;
     let mut tree: Vec<u64> = vec![position];
     tree.extend(together.shown.iter().map(|it| it.event.position));
     let (effects, looked_until) = effects(log, event.event.epoch, &tree, sees)?;
@@ -107,11 +108,12 @@ pub fn why_seen(
     };
     let correlated = match &event.event.correlation {
         Some(correlation) => {
-            correlated(log, correlation, &|record| !known(record.position) && sees(record.stream))?
+            let wanted = |record: &RecordRef<'_>| !known(record.position) && sees(record.stream);
+            correlated(log, correlation, &wanted, &mut away)?
         },
         None => Few::default(),
     };
-    let complete = looked_until >= log.head().position;
+    let complete = looked_until >= log.head().position && !away;
     Ok(Some(Why { event, together, causes, effects, correlated, looked_until, complete }))
 }
 
@@ -125,7 +127,8 @@ fn together(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
     };
     let mut before = Vec::new();
     for position in (1..event.position).rev().take(TOLD) {
-        match told_at(log, position)?.filter(|told| same(&told.event)) {
+        // One decision lies in one month.
+        match here(told_at(log, position), &mut false)?.filter(|told| same(&told.event)) {
             Some(told) => before.push(told),
             None => break,
         }
@@ -142,11 +145,27 @@ fn together(log: &dyn ReadLog, event: &Event) -> Result<Few<Told>, ReadError> {
     Ok(few)
 }
 
-fn causes(log: &dyn ReadLog, event: &Event, sees: Sees<'_>) -> Result<Few<Told>, ReadError> {
+/// What can be read; nothing of a month whose archive is away.
+fn here<T: Default>(read: Result<T, ReadError>, away: &mut bool) -> Result<T, ReadError> {
+    match read {
+        Err(ReadError::Archived(_)) => {
+            *away = true;
+            Ok(T::default())
+        },
+        read => read,
+    }
+}
+
+fn causes(
+    log: &dyn ReadLog,
+    event: &Event,
+    sees: Sees<'_>,
+    away: &mut bool,
+) -> Result<Few<Told>, ReadError> {
     let mut few = Few::default();
     let mut next = cause_of(event);
     while let Some(position) = next {
-        let told = told_at(log, position)?.filter(|it| sees(&it.event.stream));
+        let told = here(told_at(log, position), away)?.filter(|it| sees(&it.event.stream));
         let Some(told) = told else { break };
         next = cause_of(&told.event);
         few.push(told, TOLD);
@@ -167,15 +186,25 @@ fn correlated(
     log: &dyn ReadLog,
     correlation: &str,
     wanted: &dyn Fn(&RecordRef<'_>) -> bool,
+    away: &mut bool,
 ) -> Result<Few<Told>, ReadError> {
-    let query = Query { correlation: Some(correlation.to_owned()), ..Query::default() };
-    let mut positions = Few::default();
-    log.find(&query, &mut |record| {
-        if wanted(&record) {
-            positions.push(record.position, TOLD);
-        }
-        if positions.len() < COUNTED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
+    let find = |after: u64| {
+        let query = Query { correlation: Some(correlation.to_owned()), after, ..Query::default() };
+        let mut found = Few::default();
+        log.find(&query, &mut |record| {
+            if wanted(&record) {
+                found.push(record.position, TOLD);
+            }
+            if found.len() < COUNTED { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(found)
+    };
+    let mut is_away = false;
+    let mut positions: Few<u64> = here(find(0), &mut is_away)?;
+    if is_away {
+        *away = true;
+        positions = find(log.base().map_or(0, |base| base.head().position))?;
+    }
     let mut few = Few { shown: Vec::new(), more: positions.more };
     for position in positions.shown {
         few.shown.extend(told_at(log, position)?);
@@ -270,13 +299,14 @@ fn newest<T>(
         ..Query::default()
     };
     let mut found = None;
-    log.find_back(&query, &mut |record| {
+    let read = log.find_back(&query, &mut |record| {
         if let Some(AnyEvent::Lock(event)) = decode(&record) {
             found = wanted(event, Timestamp::from_micros(record.at_us));
         }
         if found.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok(found)
+    });
+    // What lies in an archive that is away is not known.
+    here(read, &mut false).map(|()| found)
 }
 
 #[cfg(test)]

@@ -171,12 +171,15 @@ fn the_next_months_follow_into_the_same_archive() {
     let ids: Vec<&Value> =
         exported.body["data"]["sessions"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
     assert_eq!(ids, [&json!(LONG)]);
+    let told = |exported: &Value| exported["history"].to_string().contains(MIDDLE);
+    assert!(told(&exported.body));
     assert_eq!(exported.body["truncated"]["history"], false);
     assert!(server.stop().success());
     fs::rename(journal.at("archive"), journal.at("moved")).unwrap();
     let server = Server::start(&journal.data());
     let exported = server.client().get(&format!("/api/v1/subjects/{GUEST}/export")).expect(200);
     assert_eq!(exported.body["truncated"]["history"], true);
+    assert!(!told(&exported.body));
     assert!(server.stop().success());
     let listed = journal.json(&["archive"]);
     let lies: Vec<_> = lies(&listed).into_iter().map(|(_, lies)| lies).collect();
@@ -228,6 +231,13 @@ fn a_base_that_was_changed_is_found_and_one_that_is_lost_is_made_again() {
         let refused = journal.run(&[&["archive"], more].concat());
         assert_eq!(refused.code, 2, "{}", refused.stderr);
         assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+    // Among the journal's own files it would be dropped with them.
+    for inside in ["data", "data/segments", "data/new/archive"] {
+        let refused =
+            journal.run(&["archive", "--before", "2026-11", "--archive", &journal.at(inside)]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("lies elsewhere"), "{}", refused.stderr);
     }
     let nowhere = Journal::new();
     let refused = nowhere.run(&["archive", "--before", "2026-10"]);

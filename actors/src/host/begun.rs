@@ -85,6 +85,45 @@ pub fn sessions_begun(
     Ok(())
 }
 
+/// The streams of every session that ever began about a subject, newest first, at most so many; and
+/// whether these are all. Where the archive of dropped months is away, of those only the ones that lived
+/// when they were dropped.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn sessions_ever(
+    log: &dyn ReadLog,
+    tenant: &str,
+    subject: &str,
+    most: usize,
+) -> Result<(Vec<StreamId>, bool), ReadError> {
+    let (mut streams, mut more) = (Vec::new(), false);
+    let mut take = |stream: Option<StreamId>| {
+        more |= streams.len() == most;
+        if more {
+            return ControlFlow::Break(());
+        }
+        streams.extend(stream);
+        ControlFlow::Continue(())
+    };
+    let query = Query {
+        types: SessionEvent::beginnings(),
+        tags: vec![(tags::TENANT, tenant.to_owned()), (tags::SUBJECT, subject.to_owned())],
+        ..Query::default()
+    };
+    match log.find_back(&query, &mut |record| take(StreamId::parse(record.stream))) {
+        Err(ReadError::Archived(_)) => {
+            let mut known = Vec::new();
+            sessions_begun(log, tenant, subject, None, &mut |begun| {
+                known.push(begun.stream);
+                if known.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            Ok((known, false))
+        },
+        read => read.map(|()| (streams, !more)),
+    }
+}
+
 /// Where a session began, as it is kept beside the states of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {

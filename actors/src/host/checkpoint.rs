@@ -98,6 +98,9 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
     if front.format != FORMAT || front.lock_layout != Lock::LAYOUT {
         return Err(io::Error::other("it is of another version"));
     }
+    if log.base().is_some_and(|base| base.head().position > here.position) {
+        return Err(io::Error::other("it is older than what was dropped"));
+    }
     if record_hash(log, here.position)? != Some(front.record_hash) {
         return Err(io::Error::other("it is of another history"));
     }

@@ -61,7 +61,9 @@ pub(crate) fn load<M: Machine>(
     if head.version == 0 {
         return Ok(loaded);
     }
+    let dropped = log.base().map_or(0, |base| base.head().position);
     let snapshot = (head.version >= snapshot_events).then(|| log.snapshot(stream)).flatten();
+    let snapshot = snapshot.filter(|kept| kept.head.position > dropped);
     let mut folded = false;
     if let Some(kept) = snapshot.and_then(|kept| thaw::<M>(&kept)) {
         loaded = kept;

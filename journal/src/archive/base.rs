@@ -129,6 +129,14 @@ impl Base {
         })
     }
 
+    /// Where the segment behind one of the dropped ones begins.
+    pub(crate) fn first_behind(&self, first: u64) -> Option<u64> {
+        let all = &self.manifest.segments;
+        let index = all.iter().position(|filed| filed.first == first)?;
+        let end = self.head().position + 1;
+        Some(all.get(index + 1).map_or(end, |next| next.first))
+    }
+
     /// The dropped segments, as they lie in the archive.
     pub(crate) fn segments(&self, disk: &Arc<dyn Disk>) -> Vec<Arc<Segment>> {
         let shelf = Shelf { root: self.archive.clone() };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Filed, Manifest};
 use super::months::identity;
 use super::states::States;
-use super::{ArchiveError, ArchiveOptions, Shelf};
+use super::{ArchiveError, ArchiveOptions, Shelf, apart};
 use crate::disk::{self, Disk};
 use crate::layout::{self, Layout};
 use crate::record::Cursor;
@@ -55,6 +55,7 @@ pub fn check(
     options: &ArchiveOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Checked, ArchiveError> {
+    apart(directory, archive)?;
     let layout = Layout { root: directory.to_path_buf() };
     let shelf = Shelf { root: archive.to_path_buf() };
     let disk = &*options.disk;
@@ -108,7 +109,7 @@ fn read_back(
     for Filed { month, first, bytes, hash, .. } in &manifest.segments {
         let path = shelf.segment(month, *first);
         let found = disk::read_all(disk, &path);
-        let found = found.map_err(|error| ArchiveError::io("read", &path, error))?;
+        let found = found.map_err(|error| ArchiveError::file(&path, error))?;
         if Sha256::digest(&found)[..] != hash[..] {
             let reason = "it is not the file that was archived".into();
             return Err(ArchiveError::Damaged { path, reason });
@@ -125,7 +126,7 @@ fn read_back(
             ControlFlow::Continue(())
         })
     });
-    read.map_err(|error| ArchiveError::io("read", &path, error))?;
+    read.map_err(|error| ArchiveError::file(&path, error))?;
     if count != manifest.states {
         let reason = format!("it has {count} states in place of {}", manifest.states);
         return Err(ArchiveError::Damaged { path, reason });

@@ -3,19 +3,21 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::manifest::{Filed, Manifest};
 use super::months::identity;
 use super::states::{States, Writing};
-use super::{ArchiveError, ArchiveOptions, Shelf};
+use super::{ArchiveError, ArchiveOptions, Shelf, apart};
 use crate::block::{Bad, Block, Hash, Opener};
 use crate::disk;
 use crate::layout::{self, Identity, Layout};
 use crate::log::Snapshot;
 use crate::merkle::{Frontier, leaf_hash};
 use crate::record::{Cursor, RecordRef, StreamId};
+use crate::segment::Segment;
 use crate::unlock::sealed;
 
 /// Finds a stream's state at the end of what was archived before.
@@ -62,6 +64,7 @@ pub fn plan(
     before: &str,
     options: &ArchiveOptions,
 ) -> Result<Archived, ArchiveError> {
+    apart(directory, to)?;
     let layout = Layout { root: directory.to_path_buf() };
     let chosen = choose(&layout, &Shelf { root: to.to_path_buf() }, before, options)?;
     let size = |(month, first, _): &(String, u64, u64)| {
@@ -89,20 +92,29 @@ pub fn archive(
     fold: &mut dyn Fold,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Archived, ArchiveError> {
+    apart(directory, to)?;
     let layout = Layout { root: directory.to_path_buf() };
     let shelf = Shelf { root: to.to_path_buf() };
     let disk = &*options.disk;
     let chosen = choose(&layout, &shelf, before, options)?;
+    if chosen.segments.is_empty() {
+        return Ok(chosen.done());
+    }
+    make(disk, to).map_err(|error| ArchiveError::io("create", to, error))?;
+    let held = disk.lock(&shelf.lock());
+    let held = held.map_err(|error| ArchiveError::io("lock", &shelf.lock(), error))?;
+    let _held = held.ok_or_else(|| ArchiveError::InUse { path: to.into() })?;
+    // Nobody else changes it from here on.
+    let chosen = choose(&layout, &shelf, before, options)?;
     let mut done = chosen.done();
     let Chosen { identity, manifest, segments } = chosen;
     let Some((.., last)) = segments.last() else { return Ok(done) };
-    disk.create_dir(to).map_err(|error| ArchiveError::io("create", to, error))?;
     let start = manifest.head.position;
     let before = (start > 0)
         .then(|| {
             let path = shelf.states(start);
             let states = States::open(disk, &path, &options.keyring, &manifest.states_hash);
-            states.map_err(|error| ArchiveError::io("read", &path, error))
+            states.map_err(|error| ArchiveError::file(&path, error))
         })
         .transpose()?;
     let mut copy = Copy {
@@ -125,6 +137,18 @@ pub fn archive(
         let _ = disk.remove(&shelf.states(start));
     }
     Ok(Archived { head: manifest.head, states: manifest.states, ..done })
+}
+
+/// Makes the directory, its name durable in each that had to be made for it.
+fn make(disk: &dyn disk::Disk, directory: &Path) -> io::Result<()> {
+    let young = |path: &&Path| !path.as_os_str().is_empty() && disk.list(path).is_err();
+    let young: Vec<&Path> = directory.ancestors().take_while(young).collect();
+    disk.create_dir(directory)?;
+    for path in young {
+        let above = path.parent().filter(|it| !it.as_os_str().is_empty());
+        disk.sync_dir(above.unwrap_or_else(|| Path::new(".")))?;
+    }
+    Ok(())
 }
 
 /// What is to be archived.
@@ -182,7 +206,16 @@ fn choose(
         archive: None,
         segments: Vec::new(),
     };
-    Ok(Chosen { identity, manifest: held.unwrap_or(nothing), segments })
+    let chosen = Chosen { identity, manifest: held.unwrap_or(nothing), segments };
+    if let Some((month, first, _)) = chosen.segments.first().filter(|_| start > 0) {
+        let path = layout.segment(month, *first);
+        let segment = Segment::new(*first, month.clone(), path, Arc::clone(&options.disk));
+        if segment.previous().is_some_and(|hash| hash != chosen.manifest.block) {
+            let reason = "the journal does not continue it: it is of another history".into();
+            return Err(ArchiveError::Foreign { path: shelf.root.clone(), reason });
+        }
+    }
+    Ok(chosen)
 }
 
 /// What the archive holds; an error if it cannot go on with this journal.
@@ -300,8 +333,12 @@ impl Copy<'_> {
     /// Writes the states, then the manifest, which makes everything count.
     fn end(mut self) -> Result<Manifest, ArchiveError> {
         let path = self.shelf.states(self.manifest.head.position);
-        let (count, hash) =
-            self.states(&path).map_err(|error| ArchiveError::io("write", &path, error))?;
+        let young = path.with_extension("new");
+        let written = self.states(&young).and_then(|written| {
+            self.options.disk.rename(&young, &path)?;
+            Ok(written)
+        });
+        let (count, hash) = written.map_err(|error| ArchiveError::io("write", &path, error))?;
         (self.manifest.states, self.manifest.states_hash) = (count, hash);
         self.manifest.tree = self.tree.roots().to_vec();
         let disk = &*self.options.disk;

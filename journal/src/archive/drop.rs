@@ -1,11 +1,13 @@
 //! Months out of the journal, once the archive was read back whole.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::check::Checked;
 use super::manifest::Manifest;
-use super::{ArchiveError, ArchiveOptions, Shelf};
+use super::states::States;
+use super::{ArchiveError, ArchiveOptions, Shelf, apart};
 use crate::disk::{self, Disk};
 use crate::error::OpenError;
 use crate::layout::{self, Layout};
@@ -33,6 +35,7 @@ pub fn drop_months(
     checked: &Checked,
     options: &ArchiveOptions,
 ) -> Result<Dropped, ArchiveError> {
+    apart(directory, archive)?;
     let layout = Layout { root: directory.to_path_buf() };
     let shelf = Shelf { root: archive.to_path_buf() };
     let disk = &*options.disk;
@@ -53,6 +56,10 @@ pub fn drop_months(
         disk::write_durably(disk, &path, &bytes)
     });
     kept.map_err(|error| ArchiveError::io("write", &path, error))?;
+    // What lies here now is what the journal begins with.
+    let states = States::open(disk, &path, &options.keyring, &manifest.states_hash);
+    let read = states.and_then(|states| states.from("", &mut |_| ControlFlow::Continue(())));
+    read.map_err(|error| ArchiveError::file(&path, error))?;
     let archive = fs::canonicalize(archive).unwrap_or_else(|_| archive.to_path_buf());
     let filed = Manifest { archive: Some(archive), ..manifest.clone() };
     filed.write(disk, &layout.base())?;

@@ -8,10 +8,11 @@
 //! The hash of the index covers every byte: whoever has it has all of them. Under a key chunks and
 //! index are sealed, bound to their number; the hashes are over what is stored.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
@@ -21,6 +22,7 @@ use crate::disk::{self, Disk, DiskFile};
 use crate::keyring::Keyring;
 use crate::log::Snapshot;
 use crate::record::{Head, StreamId};
+use crate::view::lock;
 
 const MAGIC: [u8; 4] = *b"MSTS";
 /// A chunk that has reached this is closed.
@@ -136,7 +138,12 @@ pub(crate) struct States {
     keyring: Keyring,
     sealed: bool,
     chunks: Vec<Chunk>,
+    /// Those that were read last, by number: new streams are asked for in few places.
+    warm: Mutex<VecDeque<(u64, Arc<Vec<u8>>)>>,
 }
+
+/// Most chunks that stay in memory.
+const WARM_CHUNKS: usize = 32;
 
 impl States {
     /// Opens a file whose index has this hash.
@@ -162,8 +169,8 @@ impl States {
         if known.as_ref() != Some(hash) {
             return Err(damaged("is another archive's"));
         }
-        let mut states =
-            Self { file, keyring: keyring.clone(), sealed: sealed == Some(1), chunks: Vec::new() };
+        let (keyring, chunks, warm) = (keyring.clone(), Vec::new(), Mutex::default());
+        let mut states = Self { file, keyring, sealed: sealed == Some(1), chunks, warm };
         let length = u32::try_from(length).map_err(|_| damaged("has no end"))?;
         let index = states.read(INDEX, at, length, hash)?;
         let mut fields = Fields(&index);
@@ -188,6 +195,20 @@ impl States {
         opened.map_err(|bad| io::Error::new(io::ErrorKind::PermissionDenied, bad.to_string()))
     }
 
+    fn chunk(&self, number: u64, chunk: &Chunk) -> io::Result<Arc<Vec<u8>>> {
+        let known = lock(&self.warm).iter().find(|(known, _)| *known == number).cloned();
+        if let Some((_, bytes)) = known {
+            return Ok(bytes);
+        }
+        let bytes = Arc::new(self.read(number, chunk.offset, chunk.bytes, &chunk.hash)?);
+        let mut warm = lock(&self.warm);
+        warm.push_back((number, Arc::clone(&bytes)));
+        if warm.len() > WARM_CHUNKS {
+            warm.pop_front();
+        }
+        Ok(bytes)
+    }
+
     /// The state of one stream.
     pub(crate) fn get(&self, stream: &StreamId) -> io::Result<Option<Snapshot>> {
         let mut found = None;
@@ -207,7 +228,7 @@ impl States {
         let after = self.chunks.partition_point(|chunk| &*chunk.first <= name);
         let start = after.saturating_sub(1);
         for (number, chunk) in self.chunks.iter().enumerate().skip(start) {
-            let bytes = self.read(number as u64, chunk.offset, chunk.bytes, &chunk.hash)?;
+            let bytes = self.chunk(number as u64, chunk)?;
             let mut fields = Fields(&bytes);
             while !fields.0.is_empty() {
                 let (stream, head, bytes) =

@@ -14,7 +14,6 @@ use crate::record::Head;
 impl Check<'_> {
     /// The archive's files, if it can be read; else the check begins at the base.
     pub(super) fn begin(&mut self, base: &Base, disk: &Arc<dyn Disk>) -> Vec<File> {
-        self.report.dropped = base.head().position;
         let segments = base.segments(disk);
         self.report.archive_checked = segments.first().is_some_and(|it| it.file().is_ok());
         if self.report.archive_checked {
@@ -24,6 +23,12 @@ impl Check<'_> {
             };
             return segments.into_iter().map(file).collect();
         }
+        self.begin_at(base);
+        Vec::new()
+    }
+
+    /// Goes on behind what was dropped, whatever was read of it.
+    fn begin_at(&mut self, base: &Base) {
         self.report.head = base.head();
         self.last_hash = Some(*base.block());
         let read = base.states("", &mut |state| {
@@ -35,11 +40,32 @@ impl Check<'_> {
             self.find(FindingKind::Base, (&place.0, None, place.1), error.to_string());
             self.records.lost_upto(base.head().position);
         }
-        Vec::new()
+    }
+
+    /// Names a file of the archive that cannot be opened; what follows is checked all the same.
+    pub(super) fn is_away(&mut self, file: &File, base: Option<&Base>) -> bool {
+        let Some(base) = base.filter(|base| file.first <= base.head().position) else {
+            return false;
+        };
+        let Err(error) = self.disk.open(&file.path, false) else { return false };
+        self.report.archive_checked = false;
+        let text = format!("the archive does not have it: {error}");
+        self.find(FindingKind::Base, (&file.path, None, file.first), text);
+        if let Some(first) = base.first_behind(file.first) {
+            self.records.lost_upto(first - 1);
+            self.report.head.position = first - 1;
+            self.last_hash = None;
+        }
+        true
+    }
+
+    /// Where the archive ends: what it holds is the base, or was not read whole.
+    pub(super) fn pass_base(&mut self, base: &Base) {
+        if self.report.archive_checked { self.compare_base(base) } else { self.begin_at(base) }
     }
 
     /// Holds the base against all the records before it.
-    pub(super) fn compare_base(&mut self, base: &Base) {
+    fn compare_base(&mut self, base: &Base) {
         let (path, position) = (self.layout.base(), base.head().position);
         if self.last_hash.is_some_and(|hash| hash != *base.block()) {
             let text = "it names another last block than the archive has".into();

@@ -48,7 +48,8 @@ impl Check<'_> {
             let before = count.checked_sub(1).and_then(|index| listed.get(index));
             let (known, first) = match before {
                 Some((month, first)) => (self.id_of(month, *first), *first),
-                None => (None, 0),
+                // What was dropped is not gone.
+                None => (None, self.report.dropped),
             };
             while let Some(lost) = stores.lost_before(&months, until, first, known) {
                 until = lost.first;

@@ -1,12 +1,15 @@
 //! Cuts, wrong archives and damaged files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mainstay_journal::archive::{ArchiveError, archive, check};
-use mainstay_journal::conformance::Outcomes;
+use mainstay_journal::conformance::{Outcomes, stream};
 use mainstay_journal::disk::Disk;
 use mainstay_journal::disk::sim::{Loss, SimDisk};
-use mainstay_journal::{LocalLog, OpenError, Options, ReadLog};
+use mainstay_journal::{
+    FindingKind, LocalLog, OpenError, Options, ReadError, ReadLog, VerifyOptions, verify,
+};
 
 use crate::grown::*;
 
@@ -84,7 +87,8 @@ fn a_wrong_archive_is_named_and_nothing_is_dropped() {
 
     // Every file of the archive, each with a flipped bit, then gone.
     put_away(&disk, "2026-10").unwrap();
-    let files: Vec<_> = disk.files().into_iter().filter(|it| it.starts_with(ARCHIVE)).collect();
+    let mut files = disk.files();
+    files.retain(|it| it.starts_with(ARCHIVE) && !it.ends_with("LOCK"));
     assert!(files.len() > 6);
     for path in files {
         let bytes = disk.bytes(&path).unwrap();
@@ -92,14 +96,24 @@ fn a_wrong_archive_is_named_and_nothing_is_dropped() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
             disk.create(&path).unwrap().write_at(&flipped, 0).unwrap();
-            drop_them(&disk).unwrap_err();
+            let error = drop_them(&disk).unwrap_err();
+            assert!(matches!(error, ArchiveError::Damaged { .. }), "{path:?}, {at}: {error}");
         }
         disk.remove(&path).unwrap();
-        drop_them(&disk).unwrap_err();
+        let is_manifest = path.ends_with("MANIFEST");
+        match drop_them(&disk).unwrap_err() {
+            ArchiveError::NotThere { .. } => assert!(is_manifest),
+            ArchiveError::Damaged { .. } => assert!(!is_manifest),
+            other => panic!("{path:?}: {other}"),
+        }
         untouched(&disk);
         disk.create(&path).unwrap().write_at(&bytes, 0).unwrap();
     }
-    // While another process writes.
+    // While another process archives into it, or writes the journal.
+    let busy = disk.lock(&Path::new(ARCHIVE).join("LOCK")).unwrap();
+    let error = put_away(&disk, "2026-11").unwrap_err();
+    assert!(matches!(error, ArchiveError::InUse { .. }), "{error}");
+    drop(busy);
     let (log, writer) = open(&disk);
     let error = drop_them(&disk).unwrap_err();
     assert!(matches!(error, ArchiveError::Open(OpenError::InUse { .. })), "{error}");
@@ -118,5 +132,39 @@ fn a_wrong_archive_is_named_and_nothing_is_dropped() {
         assert!(text.contains(name) && text.contains("mainstay archive --drop"), "{text}");
         drop_them(&disk).unwrap();
         holds(&reader(&disk), &whole);
+        disk.remove(path).unwrap();
+        let opened = LocalLog::open_manual(JOURNAL, &options(&disk), Outcomes::default());
+        opened.map(drop).unwrap_err();
+        drop_them(&disk).unwrap();
+        holds(&reader(&disk), &whole);
     }
+}
+
+#[test]
+fn verify_names_a_damaged_base_and_a_missing_file_of_the_archive() {
+    let disk = SimDisk::default();
+    grown(&disk);
+    put_away(&disk, "2026-10").unwrap();
+    drop_them(&disk).unwrap();
+    let options = || VerifyOptions { disk: Arc::new(disk.clone()), ..VerifyOptions::default() };
+    let verified = || verify(JOURNAL, &options(), &mut |_, _| {}, &mut |_| Ok(())).unwrap();
+    // A byte of a state: the index is whole, so the journal opens.
+    let path = Path::new("/j/base/00000000000000000244.states");
+    let bytes = disk.bytes(path).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[20] ^= 1;
+    disk.create(path).unwrap().write_at(&flipped, 0).unwrap();
+    let read = reader(&disk).stream_head(&stream("s/of-0"), u64::MAX);
+    assert!(matches!(read, Err(ReadError::Base { .. })), "{read:?}");
+    let report = verified();
+    assert!(report.findings.iter().all(|it| it.kind == FindingKind::Base && it.file == path));
+    assert!(!report.is_good());
+    disk.create(path).unwrap().write_at(&bytes, 0).unwrap();
+    // One file in the middle: the journal itself is checked all the same.
+    let gone = Path::new(ARCHIVE).join("2026-08/00000000000000000061.seg");
+    disk.remove(&gone).unwrap();
+    let report = verified();
+    let found: Vec<_> = report.findings.iter().map(|it| (it.kind, &it.file, it.position)).collect();
+    assert_eq!(found, [(FindingKind::Base, &gone, 61)]);
+    assert_eq!((report.records, report.head.position), (EVENTS - 20, EVENTS));
 }

@@ -21,7 +21,7 @@ use mainstay_journal::{
 pub(crate) const START_US: u64 = 1_785_542_400_000_000;
 pub(crate) const DAY_US: u64 = 86_400_000_000;
 pub(crate) const JOURNAL: &str = "/j";
-pub(crate) const ARCHIVE: &str = "/a";
+pub(crate) const ARCHIVE: &str = "/far/away/archive";
 
 /// Events of a journal: one every six hours from August on, on streams of which some are of one month
 /// only.

@@ -19,7 +19,9 @@ use mainstay_journal::archive::{
 use mainstay_journal::conformance::Outcomes;
 use mainstay_journal::disk::sim::SimDisk;
 use mainstay_journal::merkle::{self, Frontier, leaf_hash};
-use mainstay_journal::{Keyring, LocalLog, OpenError, Options, Query, ReadError, ReadLog};
+use mainstay_journal::{
+    Keyring, LocalLog, OpenError, Options, Query, ReadError, ReadLog, VerifyOptions, verify,
+};
 
 use crate::grown::*;
 
@@ -151,6 +153,9 @@ fn a_sealed_journal_with_a_store_drops_its_months_too() {
     archive(&data, &to, "2026-11", &with_key, &mut fold, &mut |_, _| {}).unwrap();
     check(&data, &to, &without, &mut |_, _| {}).unwrap_err();
     let checked = check(&data, &to, &with_key, &mut |_, _| {}).unwrap();
+    // A drop that is cut short leaves a database behind.
+    let (left, aside) = (data.join("store/2026-10"), directory.path().join("aside"));
+    copy_tree(&left, &aside);
     drop_months(&data, &to, &checked, &with_key).unwrap();
     for gone in ["segments/2026-08", "store/2026-08", "store/2026-10", "store/2026-09.done"] {
         assert!(!data.join(gone).exists(), "{gone}");
@@ -167,6 +172,14 @@ fn a_sealed_journal_with_a_store_drops_its_months_too() {
     // The store of a dropped month is not made again from the archive.
     assert!(!data.join("store/2026-10").exists());
     drop((log, writer));
+    std::fs::rename(&aside, &left).unwrap();
+    for repair in [false, true] {
+        let options =
+            VerifyOptions { repair, keyring: keyring.clone(), ..VerifyOptions::default() };
+        let report = verify(&data, &options, &mut |_, _| {}, &mut |_| Ok(())).unwrap();
+        assert_eq!((report.findings, report.records), (vec![], EVENTS));
+        assert!(!data.join("segments/2026-10").exists());
+    }
     let moved = directory.path().join("moved");
     std::fs::rename(&to, &moved).unwrap();
     let (log, writer) = open(&options);
@@ -175,4 +188,17 @@ fn a_sealed_journal_with_a_store_drops_its_months_too() {
     drop((log, writer));
     let (log, _writer) = open(&Options { archive: Some(moved), ..options });
     assert_eq!(all(&log), whole);
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -24,6 +24,15 @@ pub(super) struct Held {
     roots: BTreeMap<u64, Option<TreeHash>>,
 }
 
+/// What became of the checkpoints.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Checkpoints {
+    /// The journal holds what they cover.
+    pub(super) hold: usize,
+    /// Nothing is there that they could be held against.
+    pub(super) unchecked: usize,
+}
+
 impl Held {
     /// Reads the checkpoints of a file; they must be signed by keys of the journal's keyring, or by
     /// those that are given.
@@ -69,18 +78,19 @@ impl Held {
         }
     }
 
-    /// Asserts that the journal up to `head` holds what the checkpoints cover; returns how many they
-    /// are. One of what was dropped is covered by a newer one: that tree has grown from it.
-    pub(super) fn end(&self, head: u64) -> Result<usize, Failed> {
+    /// Asserts that the journal up to `head` holds what the checkpoints cover; returns how many do, and
+    /// how many are of dropped months whose archive is away, while a newer one holds.
+    pub(super) fn end(&self, head: u64) -> Result<Checkpoints, Failed> {
         let dropped = self.base.as_ref().map_or(0, |base| base.head().position);
         let newest = self.notes.iter().map(|note| note.size).max().unwrap_or_default();
+        let mut unchecked = 0;
         for note in &self.notes {
             let size = note.size;
             match self.roots.get(&size).copied().flatten() {
                 Some(root) if root == note.root => {},
                 Some(_) => return Err(WitnessError::Rewritten { size }.into()),
                 None if size > head => return Err(WitnessError::Shortened { head, size }.into()),
-                None if size < dropped && newest >= dropped => {},
+                None if size < dropped && newest >= dropped => unchecked += 1,
                 None if size < dropped => {
                     let text = "the events below the checkpoint were dropped; name their archive \
                                 with --archive";
@@ -92,7 +102,7 @@ impl Held {
                 },
             }
         }
-        Ok(self.notes.len())
+        Ok(Checkpoints { hold: self.notes.len() - unchecked, unchecked })
     }
 }
 

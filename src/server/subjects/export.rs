@@ -105,7 +105,8 @@ pub(in crate::server) struct ExportedConsent {
 /// Where there was more than a document holds; the newest is in it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::server) struct Truncated {
-    /// More than 1,000 live sessions, or more than 10,000 that ever began.
+    /// More than 1,000 live sessions, or more than 10,000 that ever began, or months whose archive is
+    /// not there.
     sessions: bool,
     /// More than 10,000 events, or 16 MiB of them, or months whose archive is not there.
     history: bool,
@@ -162,7 +163,8 @@ pub(in crate::server) async fn export(
         reads: told.reads,
         truncated: Truncated {
             sessions: begun.more || live.more,
-            history: told.more_history,
+            // The events of sessions that are not known are missing, too.
+            history: told.more_history || begun.more,
             reads: told.more_reads,
         },
     }))

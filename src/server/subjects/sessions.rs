@@ -1,10 +1,9 @@
 //! The sessions of a subject: those that ever began, and those that live.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use actix_web::rt::spawn;
-use mainstay_actors::host::{Host, Meta, sessions_begun};
+use mainstay_actors::host::{Host, Meta, sessions_ever};
 use mainstay_actors::session::Live;
 use mainstay_journal::{EventLog, StreamId};
 
@@ -45,16 +44,8 @@ pub(super) async fn begun(
 ) -> Result<Begun, Problem> {
     let (log, tenant, subject) = (log.clone(), tenant.to_owned(), subject.to_owned());
     page::off_arbiter(move || {
-        let (mut streams, mut more) = (Vec::new(), false);
-        sessions_begun(&*log, &tenant, &subject, None, &mut |begun| {
-            if streams.len() == MAX_BEGUN {
-                more = true;
-                return ControlFlow::Break(());
-            }
-            streams.push(begun.stream);
-            ControlFlow::Continue(())
-        })?;
-        Ok(Begun { streams, more })
+        let (streams, all) = sessions_ever(&*log, &tenant, &subject, MAX_BEGUN)?;
+        Ok(Begun { streams, more: !all })
     })
     .await
 }
