@@ -174,6 +174,9 @@ impl Ground {
 #[test]
 fn the_ground_is_whole_and_a_wrong_answer_is_told_from_a_right_one() {
     let ground = Ground::new(20);
+    let leaves = |path: &&PathBuf| path.extension().is_some_and(|end| end == "leaves");
+    let sealed = files(&ground.directory.path().join("segments")).len() - 1;
+    assert_eq!(ground.files().iter().filter(leaves).count(), sealed, "{:?}", ground.files());
     assert_eq!(judge(ground.directory.path(), &ground.truth, true), Ok(Came::Whole));
     let mut truth = fill(tempfile::tempdir().unwrap().path(), 20);
     truth.payloads[7][1] ^= 1;
@@ -181,6 +184,9 @@ fn the_ground_is_whole_and_a_wrong_answer_is_told_from_a_right_one() {
     let mut truth = fill(tempfile::tempdir().unwrap().path(), 20);
     truth.payloads.push(vec![1]);
     assert!(judge(ground.directory.path(), &truth, false).is_err(), "a lost event was not missed");
+    let mut truth = fill(tempfile::tempdir().unwrap().path(), 20);
+    truth.nodes[4].2[9] ^= 1;
+    assert!(judge(ground.directory.path(), &truth, false).is_err(), "a wrong node was not told");
 }
 
 #[test]

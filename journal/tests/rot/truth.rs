@@ -1,4 +1,4 @@
-//! A journal with two months, a store, snapshots and a kept file, and what it must answer.
+//! A journal with two months, a store, snapshots, leaf hashes and a kept file, and what it must answer.
 
 use std::fs;
 use std::io::Read as _;
@@ -7,17 +7,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mainstay_journal::conformance::{Outcomes, append, stream};
+use mainstay_journal::merkle::TreeHash;
 use mainstay_journal::{
     EventLog as _, LocalLog, Options, ReadError, ReadLog as _, Snapshot, StoreStatus,
 };
 
 const STREAMS: u64 = 5;
+/// Nodes over up to 32 records are asked for.
+const LEVELS: u32 = 6;
 
 /// What a journal was told to keep.
 pub(crate) struct Truth {
     pub(crate) payloads: Vec<Vec<u8>>,
     kept: Vec<u8>,
     snapshot: Snapshot,
+    /// Nodes of the tree over its records, by level and index.
+    pub(crate) nodes: Vec<(u32, u64, TreeHash)>,
 }
 
 /// What came of opening a damaged one. Each is right; anything else fails the check.
@@ -63,8 +68,12 @@ pub(crate) fn fill(directory: &Path, events: u64) -> Truth {
         ControlFlow::Continue(())
     });
     read.unwrap();
+    // Whoever asks makes the files of leaf hashes that are missing.
+    let nodes = (0..LEVELS).flat_map(|level| (0..events >> level).map(move |index| (level, index)));
+    let nodes = nodes.map(|(level, index)| (level, index, log.tree_node(level, index).unwrap()));
+    let nodes = nodes.collect();
     log.close();
-    Truth { payloads, kept, snapshot }
+    Truth { payloads, kept, snapshot, nodes }
 }
 
 /// Waits until the store has everything, or has given up.
@@ -141,6 +150,17 @@ fn answers(log: &LocalLog, truth: &Truth) -> Result<Option<String>, String> {
             ControlFlow::Continue(())
         });
         note(read, &mut named);
+    }
+    let head = log.head().position;
+    for (level, index, right) in
+        truth.nodes.iter().filter(|(level, index, _)| (index + 1) << level <= head)
+    {
+        match log.tree_node(*level, *index) {
+            Ok(node) if node != *right => {
+                wrong = Some(format!("a wrong node {index} of level {level}"));
+            },
+            node => note(node.map(drop), &mut named),
+        }
     }
     if let Some(snapshot) = log.snapshot(&truth.snapshot.stream)
         && snapshot != truth.snapshot
