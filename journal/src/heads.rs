@@ -10,17 +10,39 @@
 //! there knows its newest one. Everybody else's is looked up in the index.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::record::Head;
 
 /// A stream's name under a secret seed: long enough to stand for the name itself.
 pub(crate) type StreamKey = u128;
 
+/// A key is a hash already: half of it is one for a table.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Half(u64);
+
+impl Hasher for Half {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Something by the keys of streams.
+pub(crate) type ByStream<T> = HashMap<StreamKey, T, BuildHasherDefault<Half>>;
+
 /// Heads of the streams that were used last.
 #[derive(Debug)]
 pub(crate) struct Heads {
-    young: HashMap<StreamKey, Head>,
-    old: HashMap<StreamKey, Head>,
+    young: ByStream<Head>,
+    old: ByStream<Head>,
     bound: usize,
     seed: u64,
     /// Where each generation began.
@@ -31,7 +53,7 @@ pub(crate) struct Heads {
 impl Heads {
     /// Remembers nothing before `next`, the position of the next record.
     pub(crate) fn new(bound: usize, seed: u64, next: u64) -> Self {
-        let (young, old) = (HashMap::new(), HashMap::new());
+        let (young, old) = (HashMap::default(), HashMap::default());
         Self { young, old, bound, seed, young_from: next, old_from: next }
     }
 

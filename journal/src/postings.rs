@@ -113,7 +113,7 @@ impl Postings {
     pub(crate) fn sorted(&self) -> Vec<Posting> {
         let mut all: Vec<Posting> = self.runs.iter().flatten().copied().collect();
         all.extend(&self.fresh);
-        all.sort_unstable();
+        merge_sort(&mut all);
         all
     }
 }

@@ -1,16 +1,14 @@
 //! What must hold from record to record.
 
-use std::collections::HashMap;
-
 use super::FindingKind;
-use crate::heads::{Heads, StreamKey};
+use crate::heads::{ByStream, Heads};
 use crate::layout::Identity;
 use crate::record::{Head, RecordRef};
 
 /// All streams' heads and the newest time.
 #[derive(Debug)]
 pub(super) struct Records {
-    heads: HashMap<StreamKey, Head>,
+    heads: ByStream<Head>,
     keys: Heads,
     last_at_us: u64,
     /// Positions are known to be missing: a stream may jump once.
@@ -21,7 +19,7 @@ impl Records {
     pub(super) fn new(identity: &Identity) -> Self {
         let seed = xxhash_rust::xxh3::xxh3_64(&identity.journal);
         let keys = Heads::new(1, seed, 1);
-        Self { heads: HashMap::new(), keys, last_at_us: 0, gap_from: 0 }
+        Self { heads: ByStream::default(), keys, last_at_us: 0, gap_from: 0 }
     }
 
     /// A stream's head where the records begin.
