@@ -36,8 +36,10 @@ use crate::view::{Second, View, lock};
 use crate::writer::Brake;
 
 mod follow;
+mod fresh;
 mod hint;
 mod month;
+pub(crate) mod pile;
 pub(crate) mod run;
 mod snapshot;
 
@@ -63,6 +65,8 @@ pub(crate) struct Store {
     moved: Condvar,
     /// Snapshots that wait to be written.
     snapshots: Mutex<snapshot::Pending>,
+    /// What was written since the follower looked.
+    fresh: Mutex<fresh::Fresh>,
     /// Months whose mark was held against the segments.
     checked: Mutex<BTreeSet<String>>,
     hint: Hint,
@@ -123,6 +127,7 @@ impl Store {
             state: Mutex::default(),
             moved: Condvar::new(),
             snapshots: Mutex::default(),
+            fresh: Mutex::default(),
             checked: Mutex::default(),
             hint: Hint::open(&layout),
             layout,
@@ -357,5 +362,9 @@ impl Brake for StoreBrake {
 
     fn takes_indexes(&self) -> bool {
         true
+    }
+
+    fn written(&self, first: u64, last: u64, blocks: &[u8]) {
+        lock(&self.store.fresh).add(first, last, blocks);
     }
 }

@@ -9,6 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crossbeam_channel::bounded;
+
 use crate::archive::Base;
 use crate::block::Opener;
 use crate::disk::{Disk, Held, RealDisk};
@@ -19,18 +21,12 @@ use crate::record::{Cursor, RecordRef};
 use crate::recover::Place;
 use crate::unlock::check_keys;
 
+mod ahead;
 mod base;
 mod missing;
 mod records;
 mod segments;
 mod stores;
-
-/// A segment's file.
-struct File {
-    path: PathBuf,
-    month: String,
-    first: u64,
-}
 
 /// How to verify.
 #[derive(Debug, Clone)]
@@ -103,6 +99,14 @@ pub struct Finding {
     pub text: String,
     /// It was healed.
     pub repaired: bool,
+}
+
+/// A segment's file.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    month: String,
+    first: u64,
 }
 
 /// Everything that was found.
@@ -201,15 +205,30 @@ pub fn verify(
     check.report.segments = files.len();
     let size = |file: &File| disk.open(&file.path, false).and_then(|file| file.size());
     let total = files.iter().map(|file| size(file).unwrap_or_default()).sum();
-    let mut done = 0;
-    for (index, file) in files.iter().enumerate() {
-        let next = files.get(index + 1).map(|next| next.first);
-        done += if check.is_away(file, base.as_deref()) { 0 } else { check.segment(file, next)? };
-        if let Some(base) = base.as_deref().filter(|base| next == Some(base.head().position + 1)) {
-            check.pass_base(base);
+    let dropped = check.report.dropped;
+    // What an archive holds has no second copy here.
+    let own = files.iter().filter(|file| file.first > dropped).map(|file| &file.month);
+    let months = check.stores.as_mut().map(|stores| stores.open(own));
+    let (months, keyring) = (months.unwrap_or_default(), options.keyring.clone());
+    std::thread::scope(|scope| {
+        let (next, ahead) = bounded(0);
+        let (files, months, keyring) = (&files, &months, &keyring);
+        scope.spawn(move || ahead::run(files, &**disk, months, keyring, &next));
+        let mut done = 0;
+        for (index, (file, ahead)) in files.iter().zip(ahead).enumerate() {
+            let next = files.get(index + 1).map(|next| next.first);
+            if !check.is_away(file, base.as_deref()) {
+                done += check.segment(file, ahead, next)?;
+            }
+            let ends = |base: &&Base| next == Some(base.head().position + 1);
+            if let Some(base) = base.as_deref().filter(ends) {
+                check.pass_base(base);
+            }
+            progress(done, total);
         }
-        progress(done, total);
-    }
+        Ok(())
+    })?;
+    drop(months);
     Ok(check.end())
 }
 

@@ -75,6 +75,8 @@ pub(crate) trait Brake: Send {
     fn hold(&self, head: u64);
     /// Whether sealed segments' indexes are taken over by a store.
     fn takes_indexes(&self) -> bool;
+    /// A group was made durable: its blocks, which hold `first` to `last`.
+    fn written(&self, first: u64, last: u64, blocks: &[u8]);
 }
 
 /// The one who writes. Driven by a thread, or by hand with [`Writer::turn`].

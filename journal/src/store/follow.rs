@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::fresh::Fresh;
+use super::pile::Pile;
 use super::{Month, Store, guarded, run};
-use crate::block::Block;
+use crate::block::{Block, Header};
 use crate::merkle::Forest;
 use crate::segment::Segment;
 use crate::stats::timed;
@@ -43,15 +45,25 @@ enum Halt {
     Source(String),
 }
 
+/// What the follower knows on its way.
+#[derive(Default)]
+struct Way {
+    /// Records since sled's file was synced.
+    unflushed: u64,
+    /// First position of the newest segment that is stored and indexed for good.
+    settled: u64,
+    /// What the writer made last.
+    fresh: Fresh,
+    pile: Pile,
+}
+
 impl Store {
     pub(super) fn follow(&self, view: &Arc<View>, forest: &Forest) {
-        let mut unflushed = 0;
-        // First position of the newest segment that is stored and indexed for good.
-        let mut settled = 0;
+        let mut way = Way::default();
         let mut before = 0;
         loop {
             let durable = view.durable();
-            match self.catch_up(view, durable, &mut unflushed, &mut settled) {
+            match self.catch_up(view, durable, &mut way) {
                 Ok(()) => {
                     self.update(|state| {
                         (state.reached, state.rebuilding, state.following) = (durable, false, true);
@@ -64,7 +76,7 @@ impl Store {
                 },
                 Err(Halt::Stopped) => {},
                 Err(Halt::Broken(reason)) => {
-                    settled = 0;
+                    way.settled = 0;
                     self.update(|state| (state.rebuilding, state.following) = (true, false));
                     self.trouble(reason);
                     view.pause(PAUSE);
@@ -78,9 +90,9 @@ impl Store {
             before = durable;
             let stopped = self.stop.load(Ordering::Acquire);
             let idle = stopped || view.wait_beyond(durable, PAUSE).position == durable;
-            if unflushed > 0 && (idle || unflushed >= FLUSH_RECORDS) {
+            if way.unflushed > 0 && (idle || way.unflushed >= FLUSH_RECORDS) {
                 self.flush();
-                unflushed = 0;
+                way.unflushed = 0;
             }
             if stopped {
                 return;
@@ -98,35 +110,31 @@ impl Store {
         }
     }
 
-    fn catch_up(
-        &self,
-        view: &View,
-        durable: u64,
-        unflushed: &mut u64,
-        settled: &mut u64,
-    ) -> Result<(), Halt> {
+    fn catch_up(&self, view: &View, durable: u64, way: &mut Way) -> Result<(), Halt> {
+        way.fresh.clear();
+        std::mem::swap(&mut way.fresh, &mut *lock(&self.fresh));
         let segments = view.segments();
         let reached = lock(&self.state).reached;
         for (index, segment) in segments.iter().enumerate() {
             let last = View::last_of(&segments, index, durable);
             let followed = last <= reached && index + 1 == segments.len();
-            if segment.first <= *settled || segment.is_archived || followed {
+            if segment.first <= way.settled || segment.is_archived || followed {
                 continue;
             }
             let end = end_of_month(&segments, index, durable);
             if end.is_some_and(|end| self.is_done(&segment.month, end)) {
                 self.update(|state| state.reached = state.reached.max(last));
-                *settled = segment.first;
+                way.settled = segment.first;
                 continue;
             }
             let month = self.ready_month(view, &segments, index, durable)?;
-            let result = self.copy(view, &month, segment, last, unflushed);
+            let result = self.copy(view, &month, segment, last, way);
             let sealed = segments.get(index + 1).is_some() && last >= segment.first;
             result.and_then(|()| {
                 if sealed { self.write_run(view, &month, segment, last) } else { Ok(()) }
             })?;
             if sealed {
-                *settled = segment.first;
+                way.settled = segment.first;
             }
             if let Some(end) = end.filter(|end| *end == last) {
                 self.finish(&month, end)?;
@@ -212,30 +220,46 @@ impl Store {
         month: &Month,
         segment: &Arc<Segment>,
         last: u64,
-        unflushed: &mut u64,
+        way: &mut Way,
     ) -> Result<(), Halt> {
         let mark = self.broken(month, guarded(|| month.mark()))?;
         let mut next = segment.first.max(mark + 1);
+        let Way { unflushed, fresh, pile, .. } = way;
+        pile.clear();
         while next <= last {
             let (mut count, mut failed) = (0, None);
             let from = next;
-            let read = view.blocks(segment, next, last, 256 * 1024, &mut |block: &Block<'_>| {
-                let first = block.header.first;
-                if let Err(reason) = guarded(|| month.put_block(first, block.bytes)) {
+            let mut take = |header: &Header, bytes: &[u8]| {
+                if let Err(reason) = guarded(|| pile.add(month, header, bytes)) {
                     failed = Some(reason);
-                    return Ok(ControlFlow::Break(()));
+                    return ControlFlow::Break(());
                 }
-                next = block.header.last() + 1;
+                next = header.last() + 1;
                 count += 1;
                 let full = count >= STEP_BLOCKS;
-                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            });
+                if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let read = if fresh.holds(from) {
+                fresh.blocks(from, last, &mut take);
+                Ok(ControlFlow::Continue(()))
+            } else {
+                let upto = fresh.read_upto(from, last);
+                view.blocks(segment, from, upto, 256 * 1024, &mut |block: &Block<'_>| {
+                    Ok(take(&block.header, block.bytes))
+                })
+            };
             if let Some(reason) = failed {
                 return self.broken(month, Err(reason));
             }
             if let Err(error) = read {
                 return Err(Halt::Source(format!("store {}: {error}", month.name)));
             }
+            if count == 0 {
+                // What does not begin here is read from the segments.
+                fresh.clear();
+                continue;
+            }
+            self.broken(month, guarded(|| pile.put(month)))?;
             self.broken(month, guarded(|| month.set_mark(next - 1)))?;
             self.hint.set(next - 1);
             *unflushed += next - from;
@@ -287,15 +311,11 @@ impl Store {
         let segments = view.segments();
         for (name, position) in blocks {
             let Some(month) = self.month(&name) else { continue };
-            let index = segments.partition_point(|segment| segment.first <= position);
-            let Some(segment) = index.checked_sub(1).and_then(|index| segments.get(index)) else {
-                continue;
-            };
-            let _ =
-                view.blocks(segment, position, position, 20 * 1024, &mut |block: &Block<'_>| {
-                    let _ = guarded(|| month.put_block(block.header.first, block.bytes));
-                    Ok(ControlFlow::Break(()))
-                });
+            let after = segments.partition_point(|segment| segment.first <= position);
+            let Some(index) = after.checked_sub(1) else { continue };
+            let Some(segment) = segments.get(index) else { continue };
+            let last = View::last_of(&segments, index, view.durable());
+            heal_pile(view, &month, segment, position, last);
         }
         for first in runs {
             let index = segments.partition_point(|segment| segment.first < first);
@@ -309,6 +329,17 @@ impl Store {
             }
         }
     }
+}
+
+/// Puts the blocks again that lie in the database with one that was found wrong.
+fn heal_pile(view: &View, month: &Month, segment: &Arc<Segment>, position: u64, last: u64) {
+    let Ok((from, next)) = guarded(|| month.span(position)) else { return };
+    let from = from.max(segment.first);
+    let upto = next.map_or(last, |next| last.min(next - 1));
+    let _ = view.blocks(segment, from, upto, 64 * 1024, &mut |block: &Block<'_>| {
+        let _ = guarded(|| month.put_block(block.header.first, block.bytes));
+        Ok(ControlFlow::Continue(()))
+    });
 }
 
 /// What the file of a complete month says.

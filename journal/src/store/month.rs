@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use super::guarded;
-use crate::block::{FORMAT, Stored};
+use super::{guarded, pile};
+use crate::block::{Header, MAGIC, Stored};
 use crate::layout::Layout;
 
+/// Of the database's own: 1 had each block under a key of its own, which is still read.
+const LAYOUT: u16 = 2;
 /// Values are cut into pieces of this many bytes: sled puts larger ones in files of their own.
 pub(crate) const CHUNK_BYTES: usize = 4096;
 const CACHE_BYTES: u64 = 8 << 20;
@@ -100,25 +102,24 @@ impl Month {
             if !self.blocks.is_empty() {
                 return Ok(Err("it has blocks but no journal id".into()));
             }
-            self.meta.insert("format", &FORMAT.to_be_bytes())?;
+            self.meta.insert("format", &LAYOUT.to_be_bytes())?;
             self.meta.insert("journal", journal)?;
             return Ok(Ok(()));
         };
         if known != journal {
             return Ok(Err("it belongs to another journal".into()));
         }
-        if self.meta.get("format")?.as_deref() != Some(&FORMAT.to_be_bytes()) {
-            return Ok(Err("it has another format".into()));
+        let format = self.meta.get("format")?;
+        let format = format.and_then(|format| <[u8; 2]>::try_from(&*format).ok());
+        match format.map(u16::from_be_bytes) {
+            Some(LAYOUT) => {},
+            // Who reads layout 1 alone must not find piles in it.
+            Some(1) => drop(self.meta.insert("format", &LAYOUT.to_be_bytes())?),
+            _ => return Ok(Err("it has another format".into())),
         }
         let mark = self.mark()?;
-        let last = match self.blocks.last()? {
-            None => 0,
-            Some((key, _)) => {
-                let first = split_key(&key).map_or(0, |(first, _)| first);
-                let bytes = self.block_at(first)?.unwrap_or_default();
-                Stored::parse(&bytes, journal).map_or(0, |block| block.header.last())
-            },
-        };
+        let newest = self.block_at(u64::MAX)?.unwrap_or_default();
+        let last = Stored::parse(&newest, journal).map_or(0, |block| block.header.last());
         // Blocks go in before the mark, so a little more than the mark is no fault.
         if last < mark || (last == 0 && !self.blocks.is_empty()) {
             return Ok(Err(format!("its mark is {mark}, its newest block ends at {last}")));
@@ -138,32 +139,71 @@ impl Month {
         Ok(())
     }
 
+    /// Puts one block in the place of the one that is there, or should be.
     pub(crate) fn put_block(&self, first: u64, bytes: &[u8]) -> sled::Result<()> {
-        for (number, chunk) in (0_u16..).zip(bytes.chunks(CHUNK_BYTES)) {
-            self.blocks.insert(block_key(first, number), chunk)?;
+        let mut behind = None;
+        if let Some(key) = self.pile_before(first)? {
+            let blocks = self.pile(key)?;
+            let at = pile::find(&blocks, first);
+            if key == first || pile::begins(blocks.get(at..).unwrap_or_default(), first) {
+                let next = Header::parse(bytes).map_or(first, |header| header.last() + 1);
+                let rest = blocks.get(at + bytes.len()..).unwrap_or_default();
+                behind = pile::begins(rest, next).then(|| (next, rest.to_vec()));
+                if let Some(before) = blocks.get(..at).filter(|before| !before.is_empty()) {
+                    pile::put(self, key, before)?;
+                }
+            }
         }
-        Ok(())
+        pile::put(self, first, bytes)?;
+        behind.map_or(Ok(()), |(next, rest)| pile::put(self, next, &rest).map(drop))
     }
 
-    /// The bytes of the block that begins at or last before a position; unchecked.
+    /// The block that holds a position, else the last one before it; unchecked.
     pub(crate) fn block_at(&self, position: u64) -> sled::Result<Option<Vec<u8>>> {
-        let upto = block_key(position, u16::MAX);
-        let Some(found) = self.blocks.range(..=upto).next_back() else { return Ok(None) };
-        let Some((first, _)) = split_key(&found?.0) else { return Ok(None) };
-        let mut bytes = Vec::new();
-        for chunk in self.blocks.range(block_key(first, 0)..=block_key(first, u16::MAX)) {
-            bytes.extend_from_slice(&chunk?.1);
-        }
-        Ok(Some(bytes))
+        let Some(first) = self.pile_before(position)? else { return Ok(None) };
+        let blocks = self.pile(first)?;
+        Ok(Some(pile::block(&blocks, pile::find(&blocks, position)).to_vec()))
     }
 
-    /// The bytes of the block that begins at `first`; unchecked.
-    pub(crate) fn exact(&self, first: u64) -> sled::Result<Option<Vec<u8>>> {
+    /// Where the blocks begin and end that lie under one key with a position: the first position,
+    /// and the first one behind them that has a key.
+    pub(crate) fn span(&self, position: u64) -> sled::Result<(u64, Option<u64>)> {
+        let first = self.pile_before(position)?.unwrap_or_default();
+        let next = self.blocks.range(block_key(position.saturating_add(1), 0)..).next();
+        let next = next.transpose()?.and_then(|(key, _)| split_key(&key));
+        Ok((first, next.map(|(next, _)| next)))
+    }
+
+    fn pile_before(&self, position: u64) -> sled::Result<Option<u64>> {
+        let found = self.blocks.range(..=block_key(position, u16::MAX)).next_back();
+        Ok(found.transpose()?.and_then(|(key, _)| split_key(&key)).map(|(first, _)| first))
+    }
+
+    /// The blocks under a key.
+    fn pile(&self, first: u64) -> sled::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        for chunk in self.blocks.range(block_key(first, 0)..=block_key(first, u16::MAX)) {
-            bytes.extend_from_slice(&chunk?.1);
+        for value in self.blocks.range(block_key(first, 0)..=block_key(first, u16::MAX)) {
+            let (key, value) = value?;
+            if split_key(&key) == Some((first, 0)) {
+                let blocks = pile::unpack(&value);
+                if !value.starts_with(&MAGIC) {
+                    return Ok(blocks.into_owned());
+                }
+            }
+            bytes.extend_from_slice(&value);
         }
-        Ok((!bytes.is_empty()).then_some(bytes))
+        Ok(bytes)
+    }
+
+    /// All values from a position on, in order: first position, chunk, blocks or a piece of one.
+    pub(crate) fn values(
+        &self,
+        first: u64,
+    ) -> impl Iterator<Item = sled::Result<(u64, u16, sled::IVec)>> + use<> {
+        self.blocks.range(block_key(first, 0)..).filter_map(|entry| match entry {
+            Ok((key, value)) => split_key(&key).map(|(first, chunk)| Ok((first, chunk, value))),
+            Err(error) => Some(Err(error)),
+        })
     }
 
     /// Hands everything to the disk.
@@ -209,4 +249,76 @@ pub(crate) fn set_aside(layout: &Layout, name: &str) -> String {
         }
     }
     "; the old one could not be moved".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Month, block_key, split_key};
+    use crate::conformance::append;
+    use crate::layout::Layout;
+    use crate::store::pile;
+    use crate::{EventLog as _, LocalLog, Options, Outcome, ReadLog as _, VerifyOptions, verify};
+
+    /// A database as layout 1 had it: each block under a key of its own.
+    fn in_layout_1(month: &Month) -> usize {
+        let values: Vec<_> = month.values(0).collect::<Result<_, _>>().unwrap();
+        let mut blocks = 0;
+        month.blocks.clear().unwrap();
+        for (first, chunk, value) in values {
+            assert_eq!(chunk, 0, "a block in pieces");
+            let (pile, mut at, mut next) = (pile::unpack(&value), 0, first);
+            while at < pile.len() {
+                let block = pile::block(&pile, at);
+                month.blocks.insert(block_key(next, 0), block).unwrap();
+                next = crate::block::Header::parse(block).unwrap().last() + 1;
+                at += block.len();
+                blocks += 1;
+            }
+        }
+        month.meta.insert("format", &1_u16.to_be_bytes()).unwrap();
+        month.flush().unwrap();
+        blocks
+    }
+
+    #[test]
+    fn a_store_of_layout_1_is_read_and_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { segment_bytes: 20_000, spares: 0, ..Options::default() };
+        let open = || {
+            let (sink, settled) = std::sync::mpsc::channel();
+            let sink = move |_: u32, outcomes: Vec<Outcome>| drop(sink.send(outcomes.len()));
+            (LocalLog::open(directory.path(), &options, sink).unwrap(), settled)
+        };
+        let fill = |from: u64, upto: u64| {
+            let (log, settled) = open();
+            for version in from..upto {
+                log.submit(append("s/1", version, 1, version)).unwrap();
+                settled.recv().unwrap();
+            }
+            while log.status().store.unwrap().reached < upto {
+                log.wait_beyond(u64::MAX - 1, Duration::from_millis(5));
+            }
+            assert_eq!(log.status().store.unwrap().trouble, None);
+            log.close();
+            log.identity().journal
+        };
+        let journal = fill(0, 300);
+        let layout = Layout { root: directory.path().to_path_buf() };
+        let limit = Duration::from_secs(10);
+        let month = Arc::new(Month::open(&layout, "1970-01", &journal, limit).unwrap());
+        let keys = month.blocks.len();
+        let blocks = in_layout_1(&month);
+        assert!(blocks > keys, "{blocks} blocks under {keys} keys");
+        assert_eq!(split_key(&month.blocks.last().unwrap().unwrap().0).map(|it| it.1), Some(0));
+        drop(month);
+        fill(300, 400);
+        let report =
+            verify(directory.path(), &VerifyOptions::default(), &mut |_, _| {}, &mut |_| Ok(()));
+        let report = report.unwrap();
+        assert!(report.store_checked);
+        assert_eq!((report.records, report.findings), (400, vec![]));
+    }
 }

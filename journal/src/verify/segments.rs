@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ahead::{Ahead, Same};
 use super::records::Records;
 use super::stores::Stores;
 use super::{File, Finding, FindingKind, Meaning, Report};
@@ -41,10 +42,13 @@ struct Place {
     at: usize,
     next: u64,
     chain: Option<Chain>,
+    /// What the store has as the file has it.
+    same: Same,
     patches: Vec<(usize, Vec<u8>)>,
     /// Findings that are healed when the file is.
     healed: Vec<usize>,
-    postings: Postings,
+    /// Unless the store's index is known to be right.
+    postings: Option<Postings>,
     /// First position and first finding of the group that is not complete yet.
     group: Option<u64>,
     /// Records of whole groups end here.
@@ -79,20 +83,25 @@ impl Check<'_> {
     }
 
     /// Checks one segment; returns its bytes. `follower` is the first position of the next one.
-    pub(super) fn segment(&mut self, file: &File, follower: Option<u64>) -> Result<u64, OpenError> {
+    pub(super) fn segment(
+        &mut self,
+        file: &File,
+        ahead: Ahead,
+        follower: Option<u64>,
+    ) -> Result<u64, OpenError> {
         let File { path, month, first } = file;
-        let (path, first) = (path.clone(), *first);
-        let bytes = disk::read_all(self.disk, &path)
-            .map_err(|error| OpenError::io("read", path.clone(), error))?;
+        let (path, first, same) = (path.clone(), *first, ahead.same);
+        let bytes = ahead.bytes.map_err(|error| OpenError::io("read", path.clone(), error))?;
         let mut place = Place {
             path,
             month: month.clone(),
+            same,
             at: 0,
             next: first,
             chain: None,
             patches: Vec::new(),
             healed: Vec::new(),
-            postings: Postings::new(first),
+            postings: (self.stores.is_some() && !same.index).then(|| Postings::new(first)),
             group: None,
             whole: first - 1,
         };
@@ -103,11 +112,12 @@ impl Check<'_> {
         }
         self.walk(&mut place, &bytes, follower)?;
         self.report.head.position = follower.map_or(place.whole, |next| next - 1);
-        self.heal_file(&mut place, bytes.clone())?;
+        let size = bytes.len() as u64;
+        self.heal_file(&mut place, bytes)?;
         if let Some(last) = follower.map(|next| next - 1) {
             self.index(&place, first, last);
         }
-        Ok(bytes.len() as u64)
+        Ok(size)
     }
 
     fn gap(&mut self, path: &Path, expected: u64, first: u64) {
@@ -171,28 +181,30 @@ impl Check<'_> {
     fn block(&mut self, place: &mut Place, block: &Block<'_>, from_store: bool) {
         let header = block.header;
         self.report.blocks += 1;
-        let at = (place.path.clone(), place.at as u64);
+        let at = Some(place.at as u64);
         let group = place.group.unwrap_or(header.first);
         if header.group != group {
             let text = format!("says group {}, lies in group {group}", header.group);
-            self.find(FindingKind::Group, (&at.0, Some(at.1), header.first), text);
+            self.find(FindingKind::Group, (&place.path, at, header.first), text);
         }
         place.group = (!header.last_of_group).then_some(group);
         for record in block.records() {
             let Ok(record) = record else {
                 let text = Bad::Records.to_string();
-                self.find(FindingKind::Record, (&at.0, Some(at.1), header.first), text);
+                self.find(FindingKind::Record, (&place.path, at, header.first), text);
                 break;
             };
             self.report.records += 1;
-            place.postings.add(&record);
+            if let Some(postings) = &mut place.postings {
+                postings.add(&record);
+            }
             let mut wrong = Vec::new();
             self.records.check(&record, |kind, text| wrong.push((kind, text)));
             if let Err(text) = (self.meaning)(record) {
                 wrong.push((FindingKind::Meaning, text));
             }
             for (kind, text) in wrong {
-                self.find(kind, (&at.0, Some(at.1), record.position), text);
+                self.find(kind, (&place.path, at, record.position), text);
             }
         }
         if !from_store {
@@ -212,6 +224,9 @@ impl Check<'_> {
     /// Holds the store's copy against a good block.
     fn compare(&mut self, place: &Place, block: &Block<'_>) {
         let Some(stores) = &mut self.stores else { return };
+        if place.at + block.bytes.len() <= place.same.bytes {
+            return;
+        }
         let first = block.header.first;
         let Some(text) = stores.differs(&place.month, first, block.bytes) else { return };
         let path = stores.path(&place.month);
@@ -323,10 +338,10 @@ impl Check<'_> {
     /// Holds the store's index against the records of a sealed segment.
     fn index(&mut self, place: &Place, first: u64, last: u64) {
         let Some(stores) = &mut self.stores else { return };
-        if place.postings.upto() != last {
+        let Some(postings) = place.postings.as_ref().filter(|held| held.upto() == last) else {
             return;
-        }
-        let sorted = place.postings.sorted();
+        };
+        let sorted = postings.sorted();
         let Some(text) = stores.run_differs(&place.month, first, last, &sorted) else { return };
         let path = stores.path(&place.month);
         let healed = self.repair && stores.put_run(&place.month, first, &sorted);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::block::Stored;
+use crate::block::{Header, Stored};
 use crate::layout::Layout;
 use crate::postings::Posting;
 use crate::store::{Month, guarded, run, set_aside};
@@ -17,7 +18,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 pub(super) struct Stores {
     layout: Layout,
     pub(super) journal: [u8; 16],
-    months: BTreeMap<String, Option<Month>>,
+    months: BTreeMap<String, Option<Arc<Month>>>,
     /// Databases that did not open, not yet reported.
     pub(super) broken: Vec<(String, String)>,
 }
@@ -27,12 +28,28 @@ impl Stores {
         Self { layout: layout.clone(), journal, months: BTreeMap::new(), broken: Vec::new() }
     }
 
-    fn month(&mut self, name: &str) -> Option<&Month> {
+    /// The databases of these months, as far as they open.
+    pub(super) fn open<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n String>,
+    ) -> BTreeMap<String, Arc<Month>> {
+        let mut open = BTreeMap::new();
+        for name in names {
+            if !open.contains_key(name)
+                && let Some(month) = self.month(name)
+            {
+                open.insert(name.clone(), month);
+            }
+        }
+        open
+    }
+
+    fn month(&mut self, name: &str) -> Option<Arc<Month>> {
         if !self.months.contains_key(name) {
             let there = self.layout.store().join(name).is_dir();
             let opened = there.then(|| Month::open(&self.layout, name, &self.journal, LIMIT));
             let month = match opened {
-                Some(Ok(month)) => Some(month),
+                Some(Ok(month)) => Some(Arc::new(month)),
                 Some(Err(reason)) => {
                     self.broken.push((name.to_owned(), reason));
                     None
@@ -41,7 +58,7 @@ impl Stores {
             };
             self.months.insert(name.to_owned(), month);
         }
-        self.months.get(name)?.as_ref()
+        self.months.get(name)?.clone()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -78,12 +95,15 @@ impl Stores {
     /// What differs in the copy of this block, if the database should have it.
     pub(super) fn differs(&mut self, name: &str, first: u64, bytes: &[u8]) -> Option<&'static str> {
         let month = self.month(name)?;
-        match guarded(|| month.exact(first)) {
+        match guarded(|| month.block_at(first)) {
             Ok(Some(copy)) if copy == bytes => None,
-            Ok(Some(_)) => Some("the store's copy differs"),
+            // Neither an earlier block nor this one.
+            Ok(Some(copy)) if Header::parse(&copy).map_or(true, |found| found.first >= first) => {
+                Some("the store's copy differs")
+            },
             // A store that was not there at the end is only behind.
-            Ok(None) if guarded(|| month.mark()).is_ok_and(|mark| mark < first) => None,
-            Ok(None) => Some("the store has no copy"),
+            Ok(_) if guarded(|| month.mark()).is_ok_and(|mark| mark < first) => None,
+            Ok(_) => Some("the store has no copy"),
             Err(_) => Some("the store's copy cannot be read"),
         }
     }
@@ -103,7 +123,7 @@ impl Stores {
         sorted: &[Posting],
     ) -> Option<String> {
         let month = self.month(name)?;
-        match guarded(|| Ok(run::read(month, first))).and_then(|done| done) {
+        match guarded(|| Ok(run::read(&month, first))).and_then(|done| done) {
             Ok(Some(found)) if found == sorted => None,
             Ok(Some(_)) => Some("the index differs from the records".into()),
             Ok(None) if guarded(|| month.mark()).is_ok_and(|mark| mark <= last) => None,
@@ -114,7 +134,7 @@ impl Stores {
 
     pub(super) fn put_run(&mut self, name: &str, first: u64, sorted: &[Posting]) -> bool {
         let Some(month) = self.month(name) else { return false };
-        guarded(|| run::write(month, first, sorted)).is_ok()
+        guarded(|| run::write(&month, first, sorted)).is_ok()
     }
 
     /// Moves a database that does not open out of the way; the next start makes it again.

@@ -27,6 +27,9 @@ impl Writer {
         match self.write(before.segment != self.packer.chain.segment || self.open.is_none()) {
             Ok(()) => {
                 let head = Cursor { epoch: before.epoch, position: position - 1 };
+                if let Some(brake) = &self.brake {
+                    brake.written(self.next, head.position, &self.packer.buffer);
+                }
                 self.next = position;
                 *lock(&self.shared.refusing) = None;
                 self.view.publish(head);
