@@ -289,7 +289,9 @@ mod tests {
         let options = Options { segment_bytes: 20_000, spares: 0, ..Options::default() };
         let open = || {
             let (sink, settled) = std::sync::mpsc::channel();
-            let sink = move |_: u32, outcomes: Vec<Outcome>| drop(sink.send(outcomes.len()));
+            let sink = move |_: u32, outcomes: Vec<Outcome>| {
+                let _ = sink.send(outcomes.len());
+            };
             (LocalLog::open(directory.path(), &options, sink).unwrap(), settled)
         };
         let fill = |from: u64, upto: u64| {
