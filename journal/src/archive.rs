@@ -21,6 +21,7 @@ mod copy;
 mod drop;
 mod manifest;
 mod months;
+mod plan;
 mod states;
 
 use std::io;
@@ -29,9 +30,10 @@ use std::sync::Arc;
 
 pub use self::base::Base;
 pub use self::check::{Checked, check};
-pub use self::copy::{Archived, Before, Fold, archive, plan};
+pub use self::copy::{Archived, Before, Fold, archive};
 pub use self::drop::{Dropped, drop_months};
 pub use self::months::{Lies, Month, base, months, place};
+pub use self::plan::plan;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::keyring::Keyring;
