@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::archive::Base;
 use crate::block::{Bad, Block, Hash, MAGIC, Opener, Stored};
-use crate::disk::{self, Disk, DiskFile};
+use crate::disk::{self, DiskFile};
 use crate::error::OpenError;
-use crate::layout::{Identity, Layout};
+use crate::layout::Identity;
 use crate::pack::Chain;
 use crate::record::Cursor;
 use crate::segment::{Mark, Segment, Step, Walk};
@@ -27,8 +26,10 @@ use crate::unlock::sealed;
 use crate::view::Second;
 
 mod missing;
+mod place;
 mod tail;
 
+pub(crate) use self::place::{Place, headless};
 use self::tail::{move_aside, rewrite};
 
 /// How long a journal waits for a store that may hold what its segments have lost: opening the store
@@ -234,61 +235,6 @@ pub(crate) fn later_group(bytes: &[u8], journal: &[u8; 16], stop: &Stop, segment
         from = found.get(1..).unwrap_or_default();
     }
     false
-}
-
-/// What is opened.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'p> {
-    pub(crate) disk: &'p Arc<dyn Disk>,
-    pub(crate) layout: &'p Layout,
-    pub(crate) opener: &'p Opener,
-    /// What was dropped before its first segment.
-    pub(crate) base: Option<&'p Base>,
-}
-
-impl Place<'_> {
-    /// The segments behind what was dropped: month and first position. The first one must continue it.
-    pub(crate) fn segments(&self) -> Result<Vec<(String, u64)>, OpenError> {
-        let mut listed = crate::layout::list_segments(&**self.disk, self.layout)?;
-        let Some(base) = self.base else { return Ok(listed) };
-        let next = base.head().position + 1;
-        listed.retain(|(_, first)| *first >= next);
-        if let Some((month, first)) = listed.first() {
-            let path = self.layout.segment(month, *first);
-            let segment = Segment::new(*first, month.clone(), path, Arc::clone(self.disk));
-            let chained = segment.previous().is_none_or(|hash| hash == *base.block());
-            if *first != next || !chained {
-                let path = segment.path.display();
-                let reason = format!("{path} does not go on where BASE ends, at {next}");
-                return Err(OpenError::Base { reason });
-            }
-        }
-        Ok(listed)
-    }
-
-    /// What comes before them.
-    fn nothing(&self) -> Whole {
-        self.base.map_or_else(
-            || Whole::before(1),
-            |base| Whole {
-                hash: *base.block(),
-                epoch: base.head().epoch,
-                last_at_us: base.at_us(),
-                ..Whole::before(base.head().position + 1)
-            },
-        )
-    }
-
-    /// The dropped ones, as they lie in the archive.
-    fn archived(&self) -> Vec<Arc<Segment>> {
-        self.base.map(|base| base.segments(self.disk)).unwrap_or_default()
-    }
-}
-
-/// A journal whose first events are gone, and nothing says that they were dropped.
-pub(crate) fn headless(first: u64) -> OpenError {
-    let reason = format!("the first segment begins at {first}, and there is no BASE");
-    OpenError::Base { reason }
 }
 
 /// Brings the last segment in order and says where the journal stands.
