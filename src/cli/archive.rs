@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::exit::Failed;
 use super::inside::Inside;
-use super::source::{progress, refusal};
+use super::source::{progress, refusal, telling};
 use super::table::table;
 use super::{AtRest, DataArgs, EXIT_CODES};
 
@@ -91,11 +91,7 @@ impl Archive {
         // What a dry run does not archive cannot be read back.
         if self.drop && !nothing && !untouched {
             let bar = progress("reading the archive back", 0);
-            let mut tell = |now, total| {
-                bar.set_length(total);
-                bar.set_position(now);
-            };
-            let checked = archive::check(data, &place, &options, &mut tell)?;
+            let checked = archive::check(data, &place, &options, &mut telling(&bar))?;
             bar.finish_and_clear();
             if !self.dry_run {
                 done.dropped = Some(self.remove(&place, &checked, &options)?);
@@ -116,11 +112,7 @@ impl Archive {
             return Ok(archive::plan(data, place, before, options)?);
         }
         let bar = progress("archiving", 0);
-        let mut tell = |now, total| {
-            bar.set_length(total);
-            bar.set_position(now);
-        };
-        let mut fold = Archivist::default();
+        let (mut fold, mut tell) = (Archivist::default(), telling(&bar));
         let archived = archive::archive(data, place, before, options, &mut fold, &mut tell)?;
         bar.finish_and_clear();
         Ok(archived)

@@ -141,6 +141,14 @@ fn now() -> Timestamp {
     Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
 
+/// What tells a bar how much is done of how much.
+pub(super) fn telling(bar: &ProgressBar) -> impl FnMut(u64, u64) + '_ {
+    |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+}
+
 /// A progress bar that shows itself on a terminal only.
 pub(super) fn progress(doing: &'static str, total: u64) -> ProgressBar {
     let target = if io::stderr().is_terminal() {

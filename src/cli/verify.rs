@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use self::dropped::Vouched;
 use self::held::{Checkpoints, Held};
 use super::exit::Failed;
-use super::source::{progress, refusal};
+use super::source::{progress, refusal, telling};
 use super::{DataArgs, EXIT_CODES};
 use crate::event::fold;
 
@@ -80,10 +80,7 @@ impl Verify {
         let Reading { keyring, archive, disk } = reading.clone();
         let options = VerifyOptions { repair, segments_only, keyring, archive, disk };
         let bar = progress("verifying", 0);
-        let mut tell = |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        };
+        let mut tell = telling(&bar);
         let mut world = World::default();
         let mut vouched = Vouched::read(data, &reading)?;
         let mut meaning = |record: mainstay_journal::RecordRef<'_>| {
