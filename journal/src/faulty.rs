@@ -15,6 +15,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::archive::Base;
 use crate::error::ReadError;
 use crate::log::{
     Append, EventLog, Full, KeptWriter, LogStatus, Outcome, Query, ReadLog, Refusal, Sink,
@@ -191,6 +192,10 @@ impl<L: EventLog> ReadLog for FaultyLog<L> {
 
     fn kept(&self, name: &str) -> io::Result<Option<Box<dyn io::Read + Send>>> {
         self.inner.kept(name)
+    }
+
+    fn base(&self) -> Option<Arc<Base>> {
+        self.inner.base()
     }
 
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {

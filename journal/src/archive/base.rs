@@ -69,12 +69,6 @@ impl Base {
         self.manifest.at_us
     }
 
-    /// Where the records are looked for.
-    #[must_use]
-    pub fn archive(&self) -> &Path {
-        &self.archive
-    }
-
     /// The state of a stream at the head; `None` if the stream began later. One at version 0 is a row
     /// of whoever folded it, and of no stream.
     ///
