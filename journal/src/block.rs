@@ -9,6 +9,7 @@
 //! Under a key the body is sealed, bound to its header; the hash covers what is stored.
 
 use std::borrow::Cow;
+use std::io;
 
 use sha2::{Digest, Sha256};
 
@@ -253,6 +254,26 @@ impl<'a> Block<'a> {
             next: self.header.first,
             left: self.header.count,
         }
+    }
+
+    /// The block with its first `count` records only, as the last one of its group: its bytes and
+    /// its hash. The records stay as they are.
+    pub(crate) fn cut(&self, count: u16, keyring: &Keyring) -> io::Result<(Vec<u8>, Hash)> {
+        let mut rest = &*self.body;
+        for _ in 0..count {
+            let tail = codec::split(rest).map(|(_, tail)| tail);
+            rest = tail.ok_or_else(|| io::Error::other(Bad::Records.to_string()))?;
+        }
+        let plain = self.body.get(..self.body.len() - rest.len()).unwrap_or_default();
+        let sealed = if self.header.key == 0 { 0 } else { SEAL_BYTES };
+        let body_bytes = u32::try_from(plain.len() + sealed).unwrap_or(u32::MAX);
+        let header = Header { count, body_bytes, last_of_group: true, ..self.header };
+        let mut bytes = header.bytes();
+        let body = keyring.seal_under(self.header.key, &bytes, plain)?;
+        bytes.extend_from_slice(body.as_deref().unwrap_or(plain));
+        let hash: Hash = Sha256::digest(&bytes).into();
+        bytes.extend_from_slice(&hash);
+        Ok((bytes, hash))
     }
 
     /// The record at `position`, which must lie in this block.

@@ -23,6 +23,7 @@ use crate::log::{
 };
 use crate::merkle::TreeHash;
 use crate::record::{Cursor, Head, StreamId};
+use crate::stored::VisitBlock;
 use crate::view::lock;
 
 /// What happens to appends.
@@ -166,6 +167,10 @@ impl<L: EventLog> ReadLog for FaultyLog<L> {
 
     fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError> {
         self.inner.scan(from, to, visit)
+    }
+
+    fn blocks(&self, from: u64, to: u64, visit: VisitBlock<'_>) -> Result<(), ReadError> {
+        self.inner.blocks(from, to, visit)
     }
 
     fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError> {

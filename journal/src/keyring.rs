@@ -151,9 +151,23 @@ impl Keyring {
     /// # Errors
     /// The operating system gives no random bytes.
     pub(crate) fn seal(&self, bound_to: &[u8], plain: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let Some((_, cipher)) = self.0.as_ref().and_then(|ring| ring.keys.last()) else {
+        self.seal_under(self.newest().unwrap_or_default(), bound_to, plain)
+    }
+
+    /// As [`Keyring::seal`], under one of its keys; `None` if the key is 0.
+    ///
+    /// # Errors
+    /// The key is not at hand, or the operating system gives no random bytes.
+    pub(crate) fn seal_under(
+        &self,
+        id: u32,
+        bound_to: &[u8],
+        plain: &[u8],
+    ) -> io::Result<Option<Vec<u8>>> {
+        if id == 0 {
             return Ok(None);
-        };
+        }
+        let cipher = self.find(id).ok_or_else(|| io::Error::other(Bad::Key(id).to_string()))?;
         // Random each time: a machine that is resumed twice from one image repeats no counter.
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;

@@ -33,6 +33,7 @@ mod log;
 mod memory;
 pub mod merkle;
 mod pack;
+pub mod plant;
 #[cfg(feature = "planted")]
 pub mod planted;
 #[cfg(not(feature = "planted"))]
@@ -46,6 +47,7 @@ mod sieve;
 mod spare;
 mod stats;
 mod store;
+mod stored;
 mod terms;
 mod unlock;
 mod verify;
@@ -71,5 +73,6 @@ pub use record::{
     RecordRef, Request, StreamId, Tag, Tags,
 };
 pub use recover::Opened;
+pub use stored::{StoredBlock, VisitBlock};
 pub use verify::{Finding, FindingKind, Meaning, Progress, Report, VerifyOptions, verify};
 pub use writer::{MAX_APPEND_BYTES, Turn, Writer};

@@ -30,6 +30,7 @@ use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Opened, Place, Recovered, recover};
 use crate::spare::Spares;
 use crate::store::{Store, StoreBrake};
+use crate::stored::VisitBlock;
 use crate::unlock::check_keys;
 use crate::view::{View, lock};
 use crate::writer::{Bounds, Job, Parts, Shared, Writer};
@@ -294,6 +295,10 @@ impl ReadLog for LocalLog {
 
     fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.scan(from, to, visit)
+    }
+
+    fn blocks(&self, from: u64, to: u64, visit: VisitBlock<'_>) -> Result<(), ReadError> {
+        self.view.stored(from, to, visit)
     }
 
     fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError> {

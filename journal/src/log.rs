@@ -16,6 +16,7 @@ use crate::archive::Base;
 use crate::error::ReadError;
 use crate::merkle::{self, TreeHash};
 use crate::record::{Cursor, Draft, Envelope, Head, RecordRef, StreamId};
+use crate::stored::VisitBlock;
 
 /// Events of one decision on one stream: all of them become durable in one group, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +192,14 @@ pub trait ReadLog: Send + Sync + 'static {
     /// # Errors
     /// [`ReadError`] names the position that neither copy could give.
     fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError>;
+
+    /// Visits the durable blocks that hold `from..=to`, in order, as they are stored.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`]; a log without files has no blocks.
+    fn blocks(&self, _from: u64, _to: u64, _visit: VisitBlock<'_>) -> Result<(), ReadError> {
+        Err(ReadError::Io(io::ErrorKind::Unsupported.into()))
+    }
 
     /// The newest durable record of a stream at or below `upto`.
     ///

@@ -22,6 +22,7 @@ use crate::merkle::{Forest, TreeHash};
 use crate::record::{Cursor, Head, StreamId};
 use crate::recover::{Stop, Whole, examine, headless, later_group, rest};
 use crate::segment::{Mark, Segment};
+use crate::stored::VisitBlock;
 use crate::unlock::{check_keys, sealed};
 use crate::view::{View, lock};
 
@@ -231,6 +232,10 @@ impl ReadLog for Reader {
 
     fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError> {
         self.view.scan(from, to, visit)
+    }
+
+    fn blocks(&self, from: u64, to: u64, visit: VisitBlock<'_>) -> Result<(), ReadError> {
+        self.view.stored(from, to, visit)
     }
 
     fn stream_head(&self, stream: &StreamId, upto: u64) -> Result<Head, ReadError> {

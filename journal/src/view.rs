@@ -31,6 +31,7 @@ use crate::store::run::{From, Stretch, Way};
 mod find;
 mod likely;
 mod lists;
+mod stored;
 mod stream;
 
 /// The other copy, as far as reads need it. Everything is checked by its own hash before it is
