@@ -6,6 +6,7 @@
 //! ```
 
 mod access;
+mod backup;
 mod dependency;
 mod duration;
 mod error;
@@ -17,6 +18,7 @@ mod schema;
 mod server;
 
 pub use access::{AccessConfig, KeysNeeded};
+pub use backup::{BackupConfig, DrillConfig, KeepConfig};
 pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
@@ -45,6 +47,10 @@ pub struct Config {
     pub access: AccessConfig,
     /// Which journal.
     pub journal: JournalConfig,
+    /// What is copied elsewhere.
+    pub backup: BackupConfig,
+    /// How that is practised.
+    pub drill: DrillConfig,
     /// How global health follows from the dependencies.
     pub health: HealthConfig,
     /// What bounds memory and queues.
@@ -153,6 +159,7 @@ impl Config {
         self.server.check().map_err(says)?;
         self.access.check().map_err(says)?;
         self.limits.check().map_err(says)?;
+        self.backup.check().map_err(says)?;
         let mut seen = std::collections::BTreeSet::new();
         for dependency in &self.dependency {
             if !seen.insert(&dependency.name) {

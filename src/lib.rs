@@ -32,6 +32,8 @@
 //! rests on what is durable. Errors belong to one operation; [`Unavailable`] in them means that the
 //! process or its disk decided nothing.
 
+#[cfg(feature = "backup")]
+pub mod backup;
 mod client;
 pub mod config;
 pub mod dependency;

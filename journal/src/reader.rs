@@ -7,6 +7,7 @@
 //! It sees whole groups. The newest one may not be synced yet: what a reader shows last may be
 //! gone after a power cut, unlike what a log shows.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -136,6 +137,16 @@ impl Reader {
             break;
         }
         Ok(self.view.head())
+    }
+
+    /// Makes what was read so far durable: a server may have written its last groups, and not synced
+    /// them yet.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn sync(&self) -> io::Result<()> {
+        let Some(segment) = self.view.segments().last().cloned() else { return Ok(()) };
+        self.disk.open(&segment.path, false)?.sync()
     }
 
     /// Learns what was dropped before the first segment: there is nothing to learn while the position

@@ -1,5 +1,11 @@
 //! A journal planted from another one's blocks is that journal, up to where it was cut.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a failed test"
+)]
+
 use std::ops::ControlFlow;
 use std::path::Path;
 

@@ -1,0 +1,54 @@
+//! Backups: pieces of a journal in a target, and a journal made from them again.
+//!
+//! ```text
+//!   journal ─ ship ─► target: pieces/ · keys/ · backups/ ─ restore ─► a new journal, the next epoch
+//!                       zstd, age: only who has the key opens them       leases and sessions fenced
+//! ```
+//!
+//! | file | one thing |
+//! |---|---|
+//! | `place`, `target` | where it lies, and its verbs |
+//! | `seal`, `secret` | who can open it |
+//! | `piece` | runs of blocks, named so that their chain is found |
+//! | `manifest`, `list` | a moment that has a name |
+//! | `claim` | who may write |
+//! | `keys` | keys of subjects, beside the backups |
+//! | `schedule` | when |
+//! | `ship`, `take` | what goes in |
+//! | `check` | reading it back |
+//! | `retain` | what stays |
+//! | `restore` | what comes out |
+//! | `error` | why not, and the way out |
+//!
+//! What the bytes are is told in `docs/backup.md`.
+
+mod check;
+mod claim;
+mod error;
+mod keys;
+mod list;
+mod manifest;
+mod piece;
+pub mod place;
+mod restore;
+mod retain;
+mod schedule;
+mod seal;
+mod secret;
+mod ship;
+mod take;
+mod target;
+
+pub use check::{Checking, check};
+pub use error::BackupError;
+pub use list::{Held, Listed, find, list};
+pub use manifest::{Manifest, Verified};
+pub use piece::{Gap, Piece, Pieces};
+pub use place::Place;
+pub use restore::{Restored, Restoring, rehearse, restore, settle, young};
+pub use retain::{Keep, Pruning, plan, prune};
+pub use schedule::Schedule;
+pub use seal::{Identities, Recipients, UnsealError, lock, unlock};
+pub use ship::Progress;
+pub use take::{Taken, take};
+pub use target::{Entry, Target, TargetError};

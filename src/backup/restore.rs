@@ -1,0 +1,328 @@
+//! A journal made from a target: up to its end, a position or a time, in an epoch of its own.
+//!
+//! ```text
+//!   pieces ─ fetch, open ─► DIR/restoring: segments, keys ─► JOURNAL, the fence, erasures ─► DIR
+//!            ▲ nothing is written before the key has opened something           renamed, JOURNAL last
+//! ```
+//!
+//! | at a crash | |
+//! |---|---|
+//! | while pieces are planted | `DIR/restoring` is no journal; the next run begins again |
+//! | while it is moved up | `DIR` has no `JOURNAL` yet: nothing serves it; the next run begins again |
+//! | afterwards | it is a journal like any other |
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::bounded;
+use mainstay_actors::time::Timestamp;
+use mainstay_journal::plant::{Planted, Planting, Until};
+use mainstay_journal::{Cursor, Keyring};
+
+use super::check::fetch;
+use super::claim::{begin_epoch, journal_of, newest_epoch};
+use super::error::BackupError;
+use super::keys::{Keys, unsealed};
+use super::list;
+use super::manifest::Manifest;
+use super::piece::{Piece, Pieces, hex};
+use super::seal::Identities;
+use super::ship::Progress;
+use super::target::Target;
+
+/// Where a restored journal lies until it is whole.
+const YOUNG: &str = "restoring";
+/// Pieces that are opened ahead of those that are written.
+const AHEAD: usize = 2;
+/// A clock may be this much behind the target's.
+const TOLERATED_MS: u64 = 1_000;
+
+/// What is restored.
+#[derive(Debug)]
+pub struct Restoring<'r> {
+    /// The keys that open it.
+    pub identities: &'r Identities,
+    /// Keys of a sealed journal.
+    pub keyring: Keyring,
+    /// A backup by its name; none: everything that was shipped.
+    pub backup: Option<&'r str>,
+    /// Up to where.
+    pub until: Until,
+    /// The history to follow, where a restore has begun another one; none: the newest.
+    pub of_epoch: Option<u32>,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Tell the target of the new epoch, so that it refuses whoever still writes in an older one.
+    pub claim: bool,
+}
+
+/// A journal that was planted and is not served yet.
+#[derive(Debug)]
+pub struct Restored {
+    /// Its last record.
+    pub fork: Cursor,
+    /// When that happened.
+    pub recorded_at: Timestamp,
+    /// The epoch of what follows.
+    pub epoch: u32,
+    /// Bytes of its segments.
+    pub size_bytes: u64,
+    /// Objects that were read.
+    pub pieces: u64,
+    /// Later records that were left out, as far as is known.
+    pub left_out: u64,
+    /// The newest time that the target knows of: tokens begin above it.
+    pub floor: Timestamp,
+    /// Subjects that were erased, now or after the fork: `subject/{tenant}/{id}`.
+    pub erased: Vec<String>,
+}
+
+/// What will be restored.
+struct Plan {
+    journal: [u8; 16],
+    chain: Vec<Piece>,
+    /// A backup on the way, whose tree is compared.
+    known: Option<Manifest>,
+    floor: Timestamp,
+    last: u64,
+}
+
+/// Restores into a directory that is empty or missing. It is whole when this returns, and
+/// [`settle`] makes it the journal of `directory`.
+///
+/// # Errors
+/// See [`BackupError`]. `directory` holds no journal then.
+pub fn restore(
+    target: &Target,
+    directory: &Path,
+    restoring: &Restoring<'_>,
+    progress: Progress<'_>,
+) -> Result<Restored, BackupError> {
+    let plan = plan(target, restoring)?;
+    let keys = Keys::read(target, restoring.identities)?;
+    let first = plan.chain.first().map(|piece| open(target, piece, restoring.identities));
+    first.transpose()?;
+    clear(directory)?;
+    let young = directory.join(YOUNG);
+    fs::create_dir_all(&young)?;
+    let planting =
+        Planting::begin(Some(&young), plan.journal, restoring.keyring.clone(), restoring.until, None);
+    let planting = plant(target, restoring, &plan, planting, progress)?;
+    keys.write(&young)?;
+    let epoch = if restoring.claim {
+        let told = format!("into {}", directory.display());
+        begin_epoch(target, newest(&plan), &told)?
+    } else {
+        newest_epoch(target)?.max(newest(&plan)) + 1
+    };
+    let planted = planting.finish(Some(epoch))?;
+    Ok(told(&plan, &planted, epoch, keys.erased))
+}
+
+/// Reads and checks everything that a restore would read, and writes nothing.
+///
+/// # Errors
+/// See [`restore`].
+pub fn rehearse(
+    target: &Target,
+    directory: &Path,
+    restoring: &Restoring<'_>,
+    progress: Progress<'_>,
+) -> Result<Restored, BackupError> {
+    let plan = plan(target, restoring)?;
+    is_free(directory)?;
+    let keys = Keys::read(target, restoring.identities)?;
+    let planting =
+        Planting::begin(None, plan.journal, restoring.keyring.clone(), restoring.until, None);
+    let planted = plant(target, restoring, &plan, planting, progress)?.finish(None)?;
+    let epoch = newest_epoch(target)?.max(newest(&plan)) + 1;
+    Ok(told(&plan, &planted, epoch, keys.erased))
+}
+
+/// Where a restored journal lies until [`settle`].
+#[must_use]
+pub fn young(directory: &Path) -> PathBuf {
+    directory.join(YOUNG)
+}
+
+/// Makes a restored journal that of its directory.
+///
+/// # Errors
+/// The operating system's.
+pub fn settle(directory: &Path) -> Result<(), BackupError> {
+    let young = directory.join(YOUNG);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&young)? {
+        names.push(entry?.file_name());
+    }
+    names.sort_by_key(|name| name == "JOURNAL");
+    for name in names {
+        if name == "JOURNAL" {
+            // Everything else has its name for good before the directory is a journal.
+            fs::File::open(directory)?.sync_all()?;
+        }
+        fs::rename(young.join(&name), directory.join(&name))?;
+    }
+    fs::remove_dir(&young)?;
+    Ok(fs::File::open(directory)?.sync_all()?)
+}
+
+fn newest(plan: &Plan) -> u32 {
+    plan.chain.iter().map(|piece| piece.epoch).max().unwrap_or_default()
+}
+
+fn told(plan: &Plan, planted: &Planted, epoch: u32, erased: Vec<String>) -> Restored {
+    Restored {
+        fork: planted.head,
+        recorded_at: Timestamp::from_micros(planted.at_us),
+        epoch,
+        size_bytes: planted.bytes,
+        pieces: plan.chain.len() as u64,
+        left_out: plan.last.saturating_sub(planted.head.position),
+        floor: plan.floor,
+        erased,
+    }
+}
+
+fn plan(target: &Target, restoring: &Restoring<'_>) -> Result<Plan, BackupError> {
+    let none = || BackupError::NotATarget { target: target.shown().to_owned() };
+    let journal = journal_of(target)?.ok_or_else(none)?;
+    let pieces = Pieces::list(target)?;
+    let shipped = pieces.iter().map(|piece| piece.modified).max().unwrap_or_default();
+    let (chain, known) = if let Some(id) = restoring.backup {
+        let manifest = list::find(target, id)?;
+        let object = Manifest::object(id);
+        let damaged = |reason: &str| {
+            BackupError::Damaged { object: object.clone(), reason: reason.to_owned() }
+        };
+        let chain = manifest.chain().ok_or_else(|| damaged("it names what is no piece"))?;
+        (chain, Some(manifest))
+    } else {
+        let tip = pieces.tip(restoring.of_epoch).ok_or_else(none)?;
+        let gap = |gap| BackupError::Gap { target: target.shown().to_owned(), gap };
+        let chain = pieces.chain(tip, 0).map_err(gap)?;
+        let names: std::collections::HashSet<String> = chain.iter().map(Piece::name).collect();
+        let on_the_way = |manifest: &Manifest| {
+            manifest.pieces.last().is_some_and(|piece| names.contains(&piece.name))
+        };
+        (chain, list::newest(target, on_the_way)?)
+    };
+    let last = chain.last().map_or(0, |piece| piece.last);
+    let recorded = known.as_ref().map(|it| it.recorded_at).unwrap_or_default();
+    let floor = shipped.max(recorded);
+    if restoring.now.plus_ms(TOLERATED_MS) < floor {
+        let (now, shipped) = (restoring.now.to_string(), floor.to_string());
+        return Err(BackupError::Clock { now, shipped });
+    }
+    if let Until::Position(position) = restoring.until
+        && (position > last || position == 0)
+    {
+        let reason = format!("{} holds positions 1 to {last}; name one of them", target.shown());
+        return Err(BackupError::Usage(reason));
+    }
+    let floor = floor.max(restoring.now);
+    Ok(Plan { journal, chain, known, floor, last })
+}
+
+/// Plants pieces one after the other, while the next ones are fetched and opened.
+fn plant(
+    target: &Target,
+    restoring: &Restoring<'_>,
+    plan: &Plan,
+    mut planting: Planting,
+    progress: Progress<'_>,
+) -> Result<Planting, BackupError> {
+    let (give, take) = bounded(AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for piece in &plan.chain {
+                let opened = open(target, piece, restoring.identities);
+                let failed = opened.is_err();
+                // Nobody takes any more: the rest is not wanted.
+                if give.send((piece, opened)).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        for (piece, opened) in take {
+            if planting.take(&opened?, &mut |_| {})?.is_break() {
+                break;
+            }
+            compare(plan, planting.planted())?;
+            progress(piece.last, plan.last);
+        }
+        let planted = planting.planted();
+        if planted.head.position == 0 {
+            let reason = "nothing had happened by then: name a later time";
+            return Err(BackupError::Usage(reason.to_owned()));
+        }
+        if let (Until::End, true) = (restoring.until, planted.head.position < plan.last) {
+            let object = format!("the last piece of {}", target.shown());
+            return Err(BackupError::Damaged { object, reason: "it ends early".to_owned() });
+        }
+        Ok(planting)
+    })
+}
+
+/// What was planted must be what the backup on the way says.
+fn compare(plan: &Plan, planted: &Planted) -> Result<(), BackupError> {
+    let Some(known) = plan.known.as_ref().filter(|it| it.position == planted.head.position) else {
+        return Ok(());
+    };
+    if hex(&planted.root()) == known.tree {
+        return Ok(());
+    }
+    let reason = "its pieces hold other records than it says".to_owned();
+    Err(BackupError::Damaged { object: Manifest::object(&known.id), reason })
+}
+
+fn open(target: &Target, piece: &Piece, identities: &Identities) -> Result<Vec<u8>, BackupError> {
+    let sealed = fetch(target, piece)?;
+    identities.open(&sealed).map_err(|error| unsealed(&piece.name(), error))
+}
+
+/// What a restore may have left in a directory when it was cut short.
+const OURS: [&str; 11] = [
+    YOUNG, "segments", "store", "proofs", "kept", "keys", "signing", "secret", "BASE", "base", "LOCK",
+];
+
+/// Whether a restore may write into a directory.
+fn is_free(directory: &Path) -> Result<(), BackupError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(BackupError::Here(format!("{}: {error}", directory.display())));
+        },
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry?.file_name());
+    }
+    let begun = names.iter().any(|name| name == YOUNG);
+    let ours = |name: &std::ffi::OsString| OURS.iter().any(|ours| name == ours);
+    let free = names.iter().all(|name| name == "lost+found" || (begun && ours(name)));
+    let path = || directory.display().to_string();
+    if free { Ok(()) } else { Err(BackupError::NotEmpty { path: path() }) }
+}
+
+/// Makes room: what a restore that was cut short has left goes.
+fn clear(directory: &Path) -> Result<(), BackupError> {
+    is_free(directory)?;
+    // The mark goes last, so that this can be cut short, too.
+    let last = std::iter::once(&YOUNG);
+    for name in OURS.iter().skip(1).chain(last) {
+        let path = directory.join(name);
+        let gone = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        match gone {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {},
+        }
+    }
+    Ok(())
+}
