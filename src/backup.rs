@@ -50,5 +50,5 @@ pub use retain::{Keep, Pruning, plan, prune};
 pub use schedule::Schedule;
 pub use seal::{Identities, Recipients, UnsealError, lock, unlock};
 pub use ship::Progress;
-pub use take::{Taken, take};
+pub use take::{Taken, take, would_ship};
 pub use target::{Entry, Target, TargetError};

@@ -11,6 +11,7 @@
 
 mod archive;
 mod audit;
+mod backup;
 mod checkpoint;
 mod config;
 mod diff;
@@ -23,6 +24,7 @@ mod pages;
 mod paper;
 mod proof;
 mod replay;
+mod restore;
 mod serve;
 mod signing;
 mod source;
@@ -61,6 +63,10 @@ enum Verb {
     Audit(audit::Audit),
     Verify(verify::Verify),
     Archive(archive::Archive),
+    Backup(backup::Backup),
+    Backups(backup::Backups),
+    Restore(restore::Restore),
+    BackupKey(backup::BackupKey),
     Checkpoint(checkpoint::Checkpoint),
     Proof(proof::Proof),
     Keys(keys::Keys),
@@ -122,6 +128,10 @@ pub fn run() -> ExitCode {
         Verb::Audit(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Archive(verb) => verb.run(),
+        Verb::Backup(verb) => verb.run(),
+        Verb::Backups(verb) => verb.run(),
+        Verb::Restore(verb) => verb.run(),
+        Verb::BackupKey(verb) => verb.run(),
         Verb::Checkpoint(verb) => verb.run(),
         Verb::Proof(verb) => verb.run(),
         Verb::Keys(verb) => verb.run(),

@@ -9,7 +9,9 @@ use super::error::BackupError;
 use super::manifest::Manifest;
 use super::seal::Recipients;
 use super::ship::{Origin, Progress, Shipper};
-use super::target::Target;
+use super::piece::Pieces;
+use super::place::Place;
+use super::target::{Target, TargetError};
 
 /// What a backup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,4 +47,19 @@ pub fn take(
     let upto = shipper.ship(reader, progress)?;
     let manifest = shipper.seal(reader, now)?;
     Ok(Taken { manifest, shipped: upto - before })
+}
+
+/// What a backup would ship: events behind the first position, up to the second. Nothing is changed.
+///
+/// # Errors
+/// See [`BackupError`].
+pub fn would_ship(reader: &Reader, place: &Place) -> Result<(u64, u64), BackupError> {
+    let upto = reader.head().position;
+    let target = match Target::open(place, false) {
+        Ok(target) => target,
+        Err(TargetError::NotThere { .. }) => return Ok((0, upto)),
+        Err(error) => return Err(error.into()),
+    };
+    let there = Pieces::list(&target)?.tip(None).map_or(0, |piece| piece.last);
+    Ok((there.min(upto), upto))
 }

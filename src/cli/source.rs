@@ -134,7 +134,8 @@ impl From<Unfoldable> for Failed {
     }
 }
 
-fn now() -> Timestamp {
+/// What time it is.
+pub(super) fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "tells a time to come from one that was quiet")]
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let micros = since.map_or(0, |since| since.as_micros());
