@@ -15,6 +15,7 @@
 //! | `keys` | keys of subjects, beside the backups |
 //! | `schedule` | when |
 //! | `ship`, `take` | what goes in |
+//! | `uploader` | the server's own: at once, on a schedule, with an alarm |
 //! | `check` | reading it back |
 //! | `retain` | what stays |
 //! | `restore` | what comes out |
@@ -38,6 +39,7 @@ mod secret;
 mod ship;
 mod take;
 mod target;
+mod uploader;
 
 pub use check::{Checking, check};
 pub use error::BackupError;
@@ -52,3 +54,4 @@ pub use seal::{Identities, Recipients, UnsealError, lock, unlock};
 pub use ship::Progress;
 pub use take::{Taken, take, would_ship};
 pub use target::{Entry, Target, TargetError};
+pub use uploader::{Duty, News, Now, Status, Tell, Uploader};

@@ -44,13 +44,15 @@ pub fn check(
     progress: Progress<'_>,
 ) -> Result<Verified, BackupError> {
     let object = Manifest::object(&manifest.id);
-    let bad = |reason: &str| BackupError::Damaged { object: object.clone(), reason: reason.to_owned() };
+    let bad =
+        |reason: &str| BackupError::Damaged { object: object.clone(), reason: reason.to_owned() };
     let chain = manifest.chain().ok_or_else(|| bad("it names what is no piece"))?;
     let journal = unhex(&manifest.journal).ok_or_else(|| bad("it names no journal"))?;
     let whole = checking.sample >= 100;
-    let mut planting = checking.identities.filter(|_| whole && manifest.base == 0).map(|_| {
-        Planting::begin(None, journal, checking.keyring.clone(), Until::End, None)
-    });
+    let mut planting = checking
+        .identities
+        .filter(|_| whole && manifest.base == 0)
+        .map(|_| Planting::begin(None, journal, checking.keyring.clone(), Until::End, None));
     let (total, mut read) = (chain.len() as u64, 0);
     for (index, piece) in chain.iter().enumerate() {
         if !is_chosen(checking, index, chain.len()) {

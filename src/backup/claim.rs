@@ -207,7 +207,10 @@ fn announce(target: &Target, epoch: u32) -> Result<(), BackupError> {
             Err(BackupError::Fenced(fenced(newest, epoch)))
         },
         Some(newest) if newest == u64::from(epoch) => Ok(()),
-        _ => target.create(&format!("{EPOCHS}/{epoch:010}.json"), b"{}".to_vec()).map(drop).map_err(Into::into),
+        _ => target
+            .create(&format!("{EPOCHS}/{epoch:010}.json"), b"{}".to_vec())
+            .map(drop)
+            .map_err(Into::into),
     }
 }
 

@@ -51,7 +51,9 @@ pub fn list(target: &Target) -> Result<Held, BackupError> {
             Err(error) => bad.push((entry.name, error.to_string())),
         }
     }
-    backups.sort_by_key(|it| std::cmp::Reverse((it.manifest.epoch, it.manifest.position, it.manifest.made_at)));
+    backups.sort_by_key(|it| {
+        std::cmp::Reverse((it.manifest.epoch, it.manifest.position, it.manifest.made_at))
+    });
     let pieces = Pieces::list(target)?;
     let shipped = pieces.tip(None).map(|piece| piece.last);
     let size_bytes = pieces.iter().map(|piece| piece.size_bytes).sum();
@@ -67,7 +69,8 @@ pub fn find(target: &Target, id: &str) -> Result<Manifest, BackupError> {
     let named = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let bytes = if named { target.get(&object)? } else { None };
     let target = || target.shown().to_owned();
-    let bytes = bytes.ok_or_else(|| BackupError::NoBackup { target: target(), id: id.to_owned() })?;
+    let bytes =
+        bytes.ok_or_else(|| BackupError::NoBackup { target: target(), id: id.to_owned() })?;
     Ok(Manifest::parse(&object, &bytes)?)
 }
 

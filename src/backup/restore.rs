@@ -106,8 +106,13 @@ pub fn restore(
     clear(directory)?;
     let young = directory.join(YOUNG);
     fs::create_dir_all(&young)?;
-    let planting =
-        Planting::begin(Some(&young), plan.journal, restoring.keyring.clone(), restoring.until, None);
+    let planting = Planting::begin(
+        Some(&young),
+        plan.journal,
+        restoring.keyring.clone(),
+        restoring.until,
+        None,
+    );
     let planting = plant(target, restoring, &plan, planting, progress)?;
     keys.write(&young)?;
     let epoch = if restoring.claim {
@@ -193,8 +198,9 @@ fn plan(target: &Target, restoring: &Restoring<'_>) -> Result<Plan, BackupError>
     let (chain, known) = if let Some(id) = restoring.backup {
         let manifest = list::find(target, id)?;
         let object = Manifest::object(id);
-        let damaged = |reason: &str| {
-            BackupError::Damaged { object: object.clone(), reason: reason.to_owned() }
+        let damaged = |reason: &str| BackupError::Damaged {
+            object: object.clone(),
+            reason: reason.to_owned(),
         };
         let chain = manifest.chain().ok_or_else(|| damaged("it names what is no piece"))?;
         (chain, Some(manifest))
@@ -284,7 +290,8 @@ fn open(target: &Target, piece: &Piece, identities: &Identities) -> Result<Vec<u
 
 /// What a restore may have left in a directory when it was cut short.
 const OURS: [&str; 11] = [
-    YOUNG, "segments", "store", "proofs", "kept", "keys", "signing", "secret", "BASE", "base", "LOCK",
+    YOUNG, "segments", "store", "proofs", "kept", "keys", "signing", "secret", "BASE", "base",
+    "LOCK",
 ];
 
 /// Whether a restore may write into a directory.

@@ -119,7 +119,8 @@ fn choose(
     now: Timestamp,
 ) -> (Vec<(Listed, Vec<&'static str>)>, Vec<Listed>) {
     let newest_write = backups.iter().map(|it| it.stored_at).max().unwrap_or(now);
-    let from = now.min(newest_write).as_micros().saturating_sub(keep.within_ms.saturating_mul(1_000));
+    let from =
+        now.min(newest_write).as_micros().saturating_sub(keep.within_ms.saturating_mul(1_000));
     let newest = backups.first().map(|it| it.manifest.id.clone());
     let verified = backups.iter().find(|it| it.verified.is_some()).map(|it| it.manifest.id.clone());
     let dated = dated(&backups, keep);

@@ -28,6 +28,9 @@ use super::target::Target;
 /// Bytes of blocks in a piece, before they are compressed.
 pub(super) const PIECE_BYTES: usize = 8 << 20;
 
+/// An object of this size is not joined with others any more.
+const LARGE_BYTES: u64 = 1 << 20;
+
 /// Which journal is shipped, and whereto.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'f> {
@@ -88,8 +91,19 @@ impl Shipper {
         }
         let newest = list::newest(target, |it| shipper.holds(it))?;
         let upto = newest.map_or(0, |it| it.position);
-        shipper.sealed = shipper.chain.partition_point(|piece| piece.last <= upto);
+        // A large one is there for good, whether a backup names it or not.
+        let large = shipper.chain.iter().rposition(|piece| piece.size_bytes >= LARGE_BYTES);
+        let named = shipper.chain.partition_point(|piece| piece.last <= upto);
+        shipper.sealed = named.max(large.map_or(0, |index| index + 1));
         Ok(shipper)
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn claim(&self) -> &Claim {
+        &self.claim
     }
 
     /// Up to where everything is there.
@@ -202,6 +216,16 @@ impl Shipper {
             self.target.delete(&piece.name())?;
         }
         Ok(manifest)
+    }
+
+    /// Writes the tail's small pieces as large ones.
+    pub(super) fn join_only(&mut self, log: &dyn ReadLog) -> Result<(), BackupError> {
+        let small = self.join_tail(log)?;
+        self.sealed = self.chain.len();
+        for piece in small {
+            self.target.delete(&piece.name())?;
+        }
+        Ok(())
     }
 
     /// Puts large pieces in the place of small ones; returns these.

@@ -7,10 +7,10 @@ use mainstay_journal::{ReadLog as _, Reader};
 
 use super::error::BackupError;
 use super::manifest::Manifest;
-use super::seal::Recipients;
-use super::ship::{Origin, Progress, Shipper};
 use super::piece::Pieces;
 use super::place::Place;
+use super::seal::Recipients;
+use super::ship::{Origin, Progress, Shipper};
 use super::target::{Target, TargetError};
 
 /// What a backup did.

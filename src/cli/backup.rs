@@ -40,7 +40,12 @@ pub(super) struct Backup {
     #[command(flatten)]
     target: TargetArgs,
     /// Who can open it (age1…); as often as needed
-    #[arg(long, value_name = "RECIPIENT", value_delimiter = ',', env = "MAINSTAY__BACKUP__RECIPIENTS")]
+    #[arg(
+        long,
+        value_name = "RECIPIENT",
+        value_delimiter = ',',
+        env = "MAINSTAY__BACKUP__RECIPIENTS"
+    )]
     recipient: Vec<String>,
     /// File with a passphrase that opens it instead: the first backup makes a key under it
     #[arg(long, value_name = "FILE", conflicts_with = "recipient")]
@@ -75,8 +80,7 @@ impl Backup {
         };
         let bar = progress("backing up", 0);
         let data = &self.data.data;
-        let taken =
-            backup::take(data, &reader, &target, &recipients, now(), &mut telling(&bar))?;
+        let taken = backup::take(data, &reader, &target, &recipients, now(), &mut telling(&bar))?;
         bar.finish_and_clear();
         let mut verified = None;
         if self.verify || self.verify_sample.is_some() {

@@ -95,7 +95,8 @@ impl Restore {
 
     fn tell(&self, restored: &Restored) -> Result<ExitCode, Failed> {
         let mut stdout = io::stdout().lock();
-        let Restored { fork, recorded_at, epoch, size_bytes, pieces, left_out, erased, .. } = restored;
+        let Restored { fork, recorded_at, epoch, size_bytes, pieces, left_out, erased, .. } =
+            restored;
         if self.json {
             let told = json!({
                 "dry_run": self.dry_run,

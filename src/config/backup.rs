@@ -123,14 +123,17 @@ impl BackupConfig {
             Recipients::parse(self.recipients.iter())
                 .map_err(|reason| format!("backup.recipients: {reason}"))?;
         }
-        Schedule::of(self.every, self.at.as_deref()).map_err(|reason| format!("backup.at: {reason}"))?;
+        Schedule::of(self.every, self.at.as_deref())
+            .map_err(|reason| format!("backup.at: {reason}"))?;
         Ok(())
     }
 
     #[cfg(not(feature = "backup"))]
     fn check_place(&self) -> Result<(), String> {
         match &self.to {
-            Some(_) => Err("backup.to: this build has no backups; build it with `backup`".to_owned()),
+            Some(_) => {
+                Err("backup.to: this build has no backups; build it with `backup`".to_owned())
+            },
             None => Ok(()),
         }
     }

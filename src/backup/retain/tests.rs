@@ -44,7 +44,9 @@ fn count(kept: &[(Listed, Vec<&'static str>)], why: &str) -> usize {
 fn a_year_of_hourly_backups_leaves_seven_days_four_weeks_twelve_months_and_the_window() {
     let now = at("2026-11-27T02:30:00Z");
     let (kept, dropped) = choose(hourly(24 * 500, now), &KEEP, now);
-    for (why, times) in [("daily", 7), ("weekly", 4), ("monthly", 12), ("within", 49), ("newest", 1)] {
+    for (why, times) in
+        [("daily", 7), ("weekly", 4), ("monthly", 12), ("within", 49), ("newest", 1)]
+    {
         assert_eq!(count(&kept, why), times, "{why}");
     }
     assert_eq!(kept.len() + dropped.len(), 24 * 500);

@@ -74,10 +74,13 @@ fn list(at: &At) -> Result<ExitCode, Failed> {
         let mut rows = table(&["BACKUP", "AGE", "EVENTS TO", "OBJECTS", "SIZE", "READ BACK"]);
         for listed in &held.backups {
             let Listed { manifest, verified, .. } = listed;
-            let read = verified.map_or_else(|| "never".to_owned(), |it| {
-                let how = if it.opened { "opened" } else { "bytes" };
-                format!("{} ago, {} of {}, {how}", age(it.at), it.objects, it.of)
-            });
+            let read = verified.map_or_else(
+                || "never".to_owned(),
+                |it| {
+                    let how = if it.opened { "opened" } else { "bytes" };
+                    format!("{} ago, {} of {}, {how}", age(it.at), it.objects, it.of)
+                },
+            );
             rows.add_row([
                 manifest.id.clone(),
                 age(manifest.made_at),

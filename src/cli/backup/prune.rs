@@ -78,7 +78,10 @@ impl Prune {
         }
         let freed = size(pruning.size_bytes());
         let objects = pruning.pieces.len();
-        writeln!(io::stderr(), "{objects} objects of {freed} are needed by none of those that stay")?;
+        writeln!(
+            io::stderr(),
+            "{objects} objects of {freed} are needed by none of those that stay"
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }

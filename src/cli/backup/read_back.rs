@@ -42,7 +42,8 @@ impl ReadBack {
             },
         };
         let identities = self.opening.identities(&target)?;
-        let keyring = self.journal_key.as_ref().map_or_else(|| Ok(Keyring::default()), Keyring::read);
+        let keyring =
+            self.journal_key.as_ref().map_or_else(|| Ok(Keyring::default()), Keyring::read);
         let checking = Checking {
             identities: identities.as_ref(),
             keyring: keyring.map_err(|error| Failed::usage(error.to_string()))?,
