@@ -211,6 +211,10 @@ impl<L: EventLog> ReadLog for FaultyLog<L> {
         self.inner.find_back(query, visit)
     }
 
+    fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
+        self.inner.epoch_at(position)
+    }
+
     fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
         self.inner.tree_node(level, index)
     }

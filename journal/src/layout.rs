@@ -128,6 +128,15 @@ impl Identity {
             .map_err(|error| OpenError::io("write", path, error))
     }
 
+    /// Puts this identity in place of a closed journal's, as a restore does, for tests.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    #[cfg(feature = "test-support")]
+    pub fn plant(&self, disk: &dyn Disk, directory: &std::path::Path) -> Result<(), OpenError> {
+        self.write(disk, &Layout { root: directory.to_path_buf() })
+    }
+
     /// Reads `JOURNAL`; `None` if there is none.
     pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<Self>, OpenError> {
         let path = layout.identity();

@@ -283,6 +283,40 @@ pub trait ReadLog: Send + Sync + 'static {
         Ok(newest)
     }
 
+    /// The epoch of the record at a position, as its block says; at 0 that of the first record, of an
+    /// empty journal its own. The position must be durable.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`].
+    fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
+        let (head, mut epoch) = (self.head(), None);
+        if head.position > 0 {
+            let position = position.max(1);
+            self.scan(position, position, &mut |record| {
+                epoch = Some(record.epoch);
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(epoch.unwrap_or(head.epoch))
+    }
+
+    /// Whether a cursor is a place of this history: it lies no further than the head, and the record
+    /// there is of its epoch. So one from before a restore is good up to the fork, and never behind it.
+    ///
+    /// # Errors
+    /// See [`ReadLog::scan`].
+    fn is_ours(&self, cursor: Cursor) -> Result<bool, ReadError> {
+        let head = self.head();
+        if cursor.position > head.position || cursor.epoch > head.epoch {
+            return Ok(false);
+        }
+        // Epochs begin at 1 and never fall: without a restore there is nothing to look up.
+        if head.epoch == 1 || cursor == head {
+            return Ok(cursor.epoch == head.epoch);
+        }
+        Ok(self.epoch_at(cursor.position)? == cursor.epoch)
+    }
+
     /// A node of the Merkle tree over the records, see [`crate::merkle`]: the hash over the
     /// `2^level` leaves from leaf `index · 2^level` on. All of them must be durable.
     ///

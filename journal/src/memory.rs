@@ -48,12 +48,14 @@ struct Held {
     records: Vec<Box<[u8]>>,
     /// Positions of each stream's records.
     streams: HashMap<StreamId, Vec<u64>>,
+    /// Where each epoch behind the first one begins.
+    forks: Vec<u64>,
     superseded: HashSet<(StreamId, u64)>,
     last_at_us: u64,
     bytes: u64,
 }
 
-const EPOCH: u32 = 1;
+const FIRST_EPOCH: u32 = 1;
 
 impl MemoryLog {
     /// A log that commits within `submit`. The sink must not submit itself: it is called under
@@ -79,18 +81,26 @@ impl MemoryLog {
         }
     }
 
+    /// What is appended from now on is of the next epoch, as after a restore.
+    pub fn begin_epoch(&self) {
+        let mut held = lock(&self.held);
+        let next = held.head() + 1;
+        held.forks.push(next);
+    }
+
     /// Commits what waits as one group; returns how many outcomes there were.
     pub fn turn(&self) -> usize {
         let mut sink = lock(&self.sink);
         let waiting = std::mem::take(&mut *lock(&self.queue));
         let count = waiting.len();
         if count > 0 {
-            let outcomes = {
+            let (epoch, outcomes) = {
                 let mut held = lock(&self.held);
-                waiting.iter().map(|append| held.take(append)).collect()
+                let outcomes = waiting.iter().map(|append| held.take(append)).collect();
+                (held.epoch_of(u64::MAX), outcomes)
             };
             self.moved.notify_all();
-            sink.group(EPOCH, outcomes);
+            sink.group(epoch, outcomes);
         }
         count
     }
@@ -104,8 +114,8 @@ impl MemoryLog {
         query: Option<&Query>,
     ) {
         for position in positions {
-            let Some(bytes) = lock(&self.held).record(position) else { continue };
-            let Some(record) = codec::decode(&bytes, EPOCH, position) else { continue };
+            let Some((epoch, bytes)) = lock(&self.held).record(position) else { continue };
+            let Some(record) = codec::decode(&bytes, epoch, position) else { continue };
             if query.is_none_or(|query| terms::matches(query, &record)) && visit(record).is_break()
             {
                 return;
@@ -127,9 +137,20 @@ impl Held {
         self.records.len() as u64
     }
 
-    fn record(&self, position: u64) -> Option<Box<[u8]>> {
+    /// The newest record; before the first one the epoch that is to come.
+    fn cursor(&self) -> Cursor {
+        let position = self.head();
+        Cursor { epoch: self.epoch_of(position.max(1)), position }
+    }
+
+    fn epoch_of(&self, position: u64) -> u32 {
+        let begun = self.forks.partition_point(|first| *first <= position);
+        FIRST_EPOCH + u32::try_from(begun).unwrap_or(u32::MAX - FIRST_EPOCH)
+    }
+
+    fn record(&self, position: u64) -> Option<(u32, Box<[u8]>)> {
         let index = usize::try_from(position.checked_sub(1)?).ok()?;
-        self.records.get(index).cloned()
+        Some((self.epoch_of(position), self.records.get(index).cloned()?))
     }
 
     fn take(&mut self, append: &Append) -> Outcome {
@@ -173,7 +194,7 @@ impl Held {
 
 impl ReadLog for MemoryLog {
     fn head(&self) -> Cursor {
-        Cursor { epoch: EPOCH, position: lock(&self.held).head() }
+        lock(&self.held).cursor()
     }
 
     fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError> {
@@ -206,6 +227,10 @@ impl ReadLog for MemoryLog {
         Ok(kept.map(|bytes| Box::new(io::Cursor::new(bytes)) as _))
     }
 
+    fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
+        Ok(lock(&self.held).epoch_of(position.max(1)))
+    }
+
     fn find(&self, query: &Query, visit: Visit<'_>) -> Result<(), ReadError> {
         self.visit_at(self.candidates(query).into_iter(), visit, Some(query));
         Ok(())
@@ -219,8 +244,7 @@ impl ReadLog for MemoryLog {
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {
         let held = lock(&self.held);
         let waited = self.moved.wait_timeout_while(held, limit, |held| held.head() <= position);
-        let held = waited.unwrap_or_else(PoisonError::into_inner).0;
-        Cursor { epoch: EPOCH, position: held.head() }
+        waited.unwrap_or_else(PoisonError::into_inner).0.cursor()
     }
 
     fn status(&self) -> LogStatus {

@@ -279,6 +279,10 @@ impl ReadLog for Reader {
         self.view.base()
     }
 
+    fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
+        self.view.epoch_at(position)
+    }
+
     fn tree_node(&self, level: u32, index: u64) -> Result<TreeHash, ReadError> {
         self.forest.node(&self.view, level, index)
     }

@@ -312,6 +312,13 @@ pub(crate) fn recover(
                 .map_err(|error| OpenError::io("sync", layout.month(&month), error))?;
             continue;
         }
+        if whole.epoch > identity.epoch {
+            let reason = format!(
+                "JOURNAL says epoch {}, the last record is of epoch {}",
+                identity.epoch, whole.epoch
+            );
+            return Err(OpenError::NotAJournal { path: layout.identity(), reason });
+        }
         let file = rewrite(&**disk, &source, &path, &whole, zero_to)?;
         let mut segments = place.archived();
         segments.extend(listed.iter().map(|entry| Arc::new(shut(entry))));

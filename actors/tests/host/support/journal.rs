@@ -167,6 +167,10 @@ impl ReadLog for Turning {
         self.log.find_back(query, visit)
     }
 
+    fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
+        self.log.epoch_at(position)
+    }
+
     fn wait_beyond(&self, position: u64, limit: Duration) -> Cursor {
         self.log.wait_beyond(position, limit)
     }
