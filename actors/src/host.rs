@@ -15,7 +15,7 @@
 //! | `boot` | from a closed journal to ready |
 //! | `recovery`, `checkpoint`, `checkpoints`, `due` | what a start folds, and what it need not |
 //! | `clock` | the one `now()` |
-//! | `entity`, `life`, `loaded`, `ledger` | one generic actor, its state, its fold, its memory of requests |
+//! | `entity`, `life`, `alarm`, `loaded`, `ledger` | one generic actor, its state, its fold, its memory of requests |
 //! | `handle` | the way in, from any thread |
 //! | `registry`, `residents`, `permits`, `seeds` | stream → actor: who is there, who goes, who may come |
 //! | `keys` | who may come in, for every thread |
@@ -27,8 +27,10 @@
 //! | `erasure` | a subject is forgotten: its key, then its sessions |
 //! | `follow` | who is told that a lease has ended |
 //! | `reactor` | a session's end releases its locks |
+//! | `restore` | the record of a restore, and the fence that follows from it |
 //! | `supervisor` | global health |
 
+mod alarm;
 mod archivist;
 mod base;
 mod batch;
@@ -55,6 +57,7 @@ mod reactor;
 mod recovery;
 mod registry;
 mod residents;
+mod restore;
 mod seeds;
 mod supervisor;
 mod timers;
@@ -71,6 +74,7 @@ pub use handle::Host;
 pub use keys::Keys;
 pub use limits::Limits;
 pub use message::{Answered, Failure, Meta, Receipt};
+pub use restore::{Fence, Restore, record_restore};
 pub use supervisor::{DependencyView, HealthView, Occupancy};
 pub use views::{Hosted, Views, tags, tenant_of_lock};
 

@@ -5,6 +5,7 @@
 //!      │  conflict, wait_ms            ▲
 //!      └──► WaiterQueued ──► LeaseGranted with claim_by ──► LeaseClaimed | LeaseExpired
 //!                        └─► WaiterLeft (deadline, session ended)
+//!   after a restore: LeasesFenced, which ends all of them
 //! ```
 
 mod decide;
@@ -16,7 +17,8 @@ mod view;
 
 pub use events::{
     LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeaseRevoked, LeftBecause, LockEvent, RefusalRecorded, RefusedFor, WaiterLeft, WaiterQueued,
+    LeaseRevoked, LeasesFenced, LeftBecause, LockEvent, RefusalRecorded, RefusedFor, WaiterLeft,
+    WaiterQueued,
 };
 pub use view::{Holder, LockView, WaiterView};
 
@@ -72,6 +74,14 @@ pub struct LockState {
     pub stale_at: Option<Timestamp>,
     /// The boot that last extended the leases.
     pub recovered_boot: u64,
+}
+
+impl LockState {
+    /// Whether it has a lease or a waiter, swept or not.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        !self.grants.is_empty() || !self.waiters.is_empty()
+    }
 }
 
 /// A live lease.
@@ -208,6 +218,12 @@ pub enum LockCommand {
     /// renewed, counted from the restart, once a boot. It expires nothing first: send it before
     /// any other command of this boot. See [`Machine::recover`].
     Recover(Restart),
+    /// The first command after a restore: every lease and waiter is over, whether it has run out or
+    /// not. See [`Machine::recover`].
+    Fence {
+        /// When the journal was restored.
+        at: Timestamp,
+    },
     /// A deadline has come.
     Due,
 }
@@ -348,7 +364,12 @@ impl Machine for Lock {
     }
 
     fn recover(state: &LockState, restart: Restart) -> Option<LockCommand> {
-        decide::is_to_be_extended(state, restart).then_some(LockCommand::Recover(restart))
+        match restart.fence {
+            Some(at) => state.is_in_use().then_some(LockCommand::Fence { at }),
+            None => {
+                decide::is_to_be_extended(state, restart).then_some(LockCommand::Recover(restart))
+            },
+        }
     }
 
     fn answer_again(

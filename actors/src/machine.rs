@@ -112,6 +112,9 @@ pub struct Restart {
     pub alive_at: Timestamp,
     /// When the server was back.
     pub booted_at: Timestamp,
+    /// The journal was restored at this time, and the entity has had no event since: its leases and its
+    /// session are over, for their holders may have lost them behind the fork.
+    pub fence: Option<Timestamp>,
 }
 
 /// What a retried request gets.

@@ -2,7 +2,7 @@
 //! absolute age.
 //!
 //! ```text
-//!   absent ──Create, Import──► live ──Touch, Patch──► live ──End, expiry──► ended
+//!   absent ──Create, Import──► live ──Touch, Patch──► live ──End, expiry, a restore──► ended
 //! ```
 
 mod attributes;
@@ -16,8 +16,8 @@ mod stored;
 
 pub use attributes::Attributes;
 pub use events::{
-    EndReason, SessionCreated, SessionEnded, SessionEvent, SessionImported, SessionPatched,
-    SessionTouched,
+    EndReason, SessionCreated, SessionEnded, SessionEvent, SessionFenced, SessionImported,
+    SessionPatched, SessionTouched,
 };
 pub use limits::{check_import, check_new, check_subject};
 pub use sealed::Sealed;
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::machine::{Again, Context, Decision, Illegal, Machine};
+use crate::machine::{Again, Context, Decision, Illegal, Machine, Restart};
 use crate::time::Timestamp;
 
 /// Shortest and longest idle TTL, in milliseconds.
@@ -151,6 +151,12 @@ pub enum SessionCommand {
     Forget,
     /// Show it.
     Show,
+    /// The first command after a restore: it is over, whether it has run out or not.
+    /// See [`Machine::recover`].
+    Fence {
+        /// When the journal was restored.
+        at: Timestamp,
+    },
     /// A deadline has come.
     Due,
 }
@@ -236,7 +242,8 @@ impl Machine for Session {
             SessionEvent::SessionCreated(_)
             | SessionEvent::SessionImported(_)
             | SessionEvent::SessionTouched(_)
-            | SessionEvent::SessionEnded(_) => event.clone(),
+            | SessionEvent::SessionEnded(_)
+            | SessionEvent::SessionFenced(_) => event.clone(),
         }
     }
 
@@ -253,6 +260,11 @@ impl Machine for Session {
 
     fn due() -> SessionCommand {
         SessionCommand::Due
+    }
+
+    fn recover(state: &SessionState, restart: Restart) -> Option<SessionCommand> {
+        let fence = restart.fence.filter(|_| matches!(state, SessionState::Live(_)));
+        fence.map(|at| SessionCommand::Fence { at })
     }
 
     fn answer_again(

@@ -4,11 +4,12 @@
 //!   system/boot              Booted, Booted, …
 //!   system/health            LevelChanged, …
 //!   system/archive           MonthsDropped, …
+//!   system/restore           Restored, …
 //! ```
 
 mod events;
 
-pub use events::{Booted, DependencyFact, LevelChanged, MonthsDropped, SystemEvent};
+pub use events::{Booted, DependencyFact, LevelChanged, MonthsDropped, Restored, SystemEvent};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ use crate::health::Level;
 use crate::machine::{Again, Context, Decision, Illegal, Machine};
 use crate::rate::Score;
 use crate::time::Timestamp;
+
+/// Id of the stream with the restores.
+pub const RESTORE: &str = "restore";
 
 /// The machine behind every stream of kind `system`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct SystemState {
     pub since: Option<Timestamp>,
     /// Everything up to here was dropped into an archive; of `system/archive`.
     pub dropped: u64,
+    /// When the journal was last restored, which is the fence; of `system/restore`.
+    pub restored: Option<Timestamp>,
+    /// How often it was; of `system/restore`.
+    pub restores: u64,
 }
 
 /// What can be asked of a `system` stream.
@@ -50,6 +58,17 @@ pub enum SystemCommand {
         upto: u64,
         /// SHA-256 of the index of all states there.
         states: [u8; 32],
+    },
+    /// The journal was restored from a backup, and nothing was appended since.
+    Restore {
+        /// Epoch of the last event that was restored.
+        fork_epoch: u32,
+        /// Its position.
+        fork_position: u64,
+        /// Which backup; no credentials.
+        source: String,
+        /// No time and no fencing token of the history that was left lies above this.
+        floor: Timestamp,
     },
     /// Show it.
     Show,
@@ -86,7 +105,7 @@ pub enum SystemReject {}
 
 impl Machine for System {
     const KIND: &'static str = "system";
-    const LAYOUT: u16 = 2;
+    const LAYOUT: u16 = 3;
     type State = SystemState;
     type Command = SystemCommand;
     type Event = SystemEvent;
@@ -108,6 +127,11 @@ impl Machine for System {
             },
             SystemCommand::Drop { upto, states } if upto > state.dropped => {
                 MonthsDropped { upto, states: hex(&states), at }.into()
+            },
+            SystemCommand::Restore { fork_epoch, fork_position, source, floor } => {
+                // Every later token is at least this, and so above all that were given before.
+                let at = at.max(floor.plus_us(1)).max(state.restored.unwrap_or_default());
+                Restored { fork_epoch, fork_position, source, at, floor }.into()
             },
             SystemCommand::ChangeLevel(_) | SystemCommand::Drop { .. } | SystemCommand::Show => {
                 return Ok(Decision::answer(SystemReply(state.clone())));
@@ -143,6 +167,15 @@ impl Machine for System {
                     return illegal(format!("{} after {}", event.upto, state.dropped));
                 }
                 state.dropped = event.upto;
+            },
+            SystemEvent::Restored(event) => {
+                let before = state.restored.unwrap_or_default();
+                if event.at < before || event.at <= event.floor {
+                    let floor = event.floor;
+                    return illegal(format!("at {}, after {before} and {floor}", event.at));
+                }
+                state.restored = Some(event.at);
+                state.restores += 1;
             },
         }
         Ok(())

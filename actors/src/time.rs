@@ -29,6 +29,12 @@ impl Timestamp {
         Self(self.0.saturating_add(ms.saturating_mul(1_000)))
     }
 
+    /// So many microseconds later; stops at the end of time.
+    #[must_use]
+    pub const fn plus_us(self, us: u64) -> Self {
+        Self(self.0.saturating_add(us))
+    }
+
     /// Milliseconds from `earlier` to this moment, rounded up; 0 if it lies before.
     #[must_use]
     pub const fn ms_since(self, earlier: Self) -> u64 {

@@ -30,6 +30,18 @@ pub struct World {
     pub keys: Entities<KeyState>,
     /// By `{tenant}/{subject}`.
     pub subjects: Entities<SubjectState>,
+    /// What a restore has ended, until its own event says so.
+    #[serde(skip)]
+    pub fenced: Fenced,
+}
+
+/// Sessions and locks as they were when the journal was restored: none of it is live any more.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Fenced {
+    /// By `{tenant}/{id}`.
+    pub sessions: Entities<SessionState>,
+    /// By name.
+    pub locks: Entities<LockState>,
 }
 
 /// An event of any kind.
@@ -117,13 +129,22 @@ impl AnyEvent {
 }
 
 impl World {
-    /// Folds one event into the entity `id` of its kind.
+    /// Folds one event into the entity `id` of its kind. A restore puts every live session and every
+    /// lock in use aside: the next event of each must say that it is over.
     ///
     /// # Errors
     /// The event contradicts the entity's history; the entity keeps its state.
     pub fn apply(&mut self, id: &str, event: &AnyEvent) -> Result<(), Illegal> {
+        self.unfence(id, event)?;
         match event {
-            AnyEvent::System(event) => fold::<System>(&mut self.system, id, event),
+            AnyEvent::System(event) => {
+                fold::<System>(&mut self.system, id, event)?;
+                if let SystemEvent::Restored(_) = event {
+                    self.sessions.move_into(&mut self.fenced.sessions, lives);
+                    self.locks.move_into(&mut self.fenced.locks, LockState::is_in_use);
+                }
+                Ok(())
+            },
             AnyEvent::Dependency(event) => fold::<Dependency>(&mut self.dependencies, id, event),
             AnyEvent::Session(event) => fold::<Session>(&mut self.sessions, id, event),
             AnyEvent::Lock(event) => fold::<Lock>(&mut self.locks, id, event),
@@ -131,6 +152,50 @@ impl World {
             AnyEvent::Subject(event) => fold::<Subject>(&mut self.subjects, id, event),
         }
     }
+
+    /// Puts aside what one entity holds, if it is live: a restore has ended it.
+    pub fn fence_one(&mut self, kind: &str, id: &str) {
+        match kind {
+            Session::KIND => {
+                if let Some(state) = self.sessions.take_if(id, lives) {
+                    self.fenced.sessions.insert(id, state);
+                }
+            },
+            Lock::KIND => {
+                if let Some(state) = self.locks.take_if(id, LockState::is_in_use) {
+                    self.fenced.locks.insert(id, state);
+                }
+            },
+            _ => {},
+        }
+    }
+
+    /// Takes an entity back whose event says that it is over.
+    fn unfence(&mut self, id: &str, event: &AnyEvent) -> Result<(), Illegal> {
+        let Fenced { sessions, locks } = &mut self.fenced;
+        let early = || Illegal::new(event.name(), "it was fenced by a restore and has not said so");
+        match event {
+            AnyEvent::Session(SessionEvent::SessionFenced(_)) => {
+                if let Some(state) = sessions.remove(id) {
+                    self.sessions.insert(id, state);
+                }
+                Ok(())
+            },
+            AnyEvent::Lock(LockEvent::LeasesFenced(_)) => {
+                if let Some(state) = locks.remove(id) {
+                    self.locks.insert(id, state);
+                }
+                Ok(())
+            },
+            AnyEvent::Session(_) if sessions.get(id).is_some() => Err(early()),
+            AnyEvent::Lock(_) if locks.get(id).is_some() => Err(early()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lives(state: &SessionState) -> bool {
+    matches!(state, SessionState::Live(_))
 }
 
 fn fold<M: Machine>(

@@ -290,7 +290,7 @@ pub trait ReadLog: Send + Sync + 'static {
     /// See [`ReadLog::scan`].
     fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
         let (head, mut epoch) = (self.head(), None);
-        if head.position > 0 {
+        if head.position > 0 && head.epoch > 1 {
             let position = position.max(1);
             self.scan(position, position, &mut |record| {
                 epoch = Some(record.epoch);
@@ -301,20 +301,26 @@ pub trait ReadLog: Send + Sync + 'static {
     }
 
     /// Whether a cursor is a place of this history: it lies no further than the head, and the record
-    /// there is of its epoch. So one from before a restore is good up to the fork, and never behind it.
+    /// there is of its epoch. So one from before a restore is good up to the fork, and never behind it;
+    /// what lies before the first record is the same in every history. Of a record that was dropped
+    /// into an archive that is away only the newest possible epoch is known.
     ///
     /// # Errors
     /// See [`ReadLog::scan`].
     fn is_ours(&self, cursor: Cursor) -> Result<bool, ReadError> {
         let head = self.head();
-        if cursor.position > head.position || cursor.epoch > head.epoch {
+        // Epochs begin at 1 and never fall.
+        if cursor.position > head.position || !(1..=head.epoch).contains(&cursor.epoch) {
             return Ok(false);
         }
-        // Epochs begin at 1 and never fall: without a restore there is nothing to look up.
-        if head.epoch == 1 || cursor == head {
-            return Ok(cursor.epoch == head.epoch);
+        // Without a restore there is nothing to look up.
+        if head.epoch == 1 || cursor.position == 0 {
+            return Ok(true);
         }
-        Ok(self.epoch_at(cursor.position)? == cursor.epoch)
+        match (self.epoch_at(cursor.position), self.base()) {
+            (Err(ReadError::Archived(_)), Some(base)) => Ok(cursor.epoch <= base.head().epoch),
+            (epoch, _) => Ok(epoch? == cursor.epoch),
+        }
     }
 
     /// A node of the Merkle tree over the records, see [`crate::merkle`]: the hash over the

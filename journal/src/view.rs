@@ -360,7 +360,8 @@ impl View {
     /// The epoch of the block that holds a position; at 0 that of the first.
     pub(crate) fn epoch_at(&self, position: u64) -> Result<u32, ReadError> {
         let head = self.head();
-        if head.position == 0 {
+        // Epochs begin at 1 and never fall.
+        if head.position == 0 || head.epoch == 1 {
             return Ok(head.epoch);
         }
         let (position, segments) = (position.max(1), self.segments());

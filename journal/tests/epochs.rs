@@ -98,6 +98,12 @@ fn holds(log: &dyn ReadLog, expected: &[Cursor]) {
     }
     let Cursor { epoch, position } = log.head();
     assert!(!log.is_ours(Cursor { epoch, position: position + 1 }).unwrap());
+    // Before the first record every history is the same.
+    let nothing = |epoch| log.is_ours(Cursor { epoch, position: 0 }).unwrap();
+    assert_eq!(
+        [nothing(0), nothing(1), nothing(epoch), nothing(epoch + 1)],
+        [false, true, true, false]
+    );
     let mut tree = Frontier::default();
     log.scan(1, u64::MAX, &mut |record| {
         tree.push(merkle::leaf_hash(&record));
@@ -313,4 +319,6 @@ fn months_of_an_older_epoch_are_archived_and_dropped() {
     assert!(log.is_ours(Cursor { epoch: 2, position: 121 }).unwrap());
     let away = log.epoch_at(7).unwrap_err();
     assert!(matches!(away, ReadError::Archived(_)), "{away}");
+    let known = |epoch| log.is_ours(Cursor { epoch, position: 7 }).unwrap();
+    assert_eq!([known(0), known(1), known(2), known(3)], [false, true, true, false]);
 }

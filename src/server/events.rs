@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
 use mainstay_actors::host::Host;
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::{Cursor, Query as Find};
+use mainstay_journal::{Query as Find, ReadLog};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -72,10 +72,9 @@ pub(super) async fn list(
     query: Query<List>,
 ) -> Result<HttpResponse, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
-    let head = log.head();
-    let find = find(&query, &scope, head)?;
     let limit = query.limit.get();
     let events = page::off_arbiter(move || {
+        let find = find(&query, &scope, &*log)?;
         let mut events = Vec::new();
         log.find(&find, &mut |record| {
             events.push(Event::of(&record));
@@ -88,7 +87,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(Events { events, next }))
 }
 
-fn find(query: &List, scope: &Scope, head: Cursor) -> Result<Find, Problem> {
+fn find(query: &List, scope: &Scope, log: &dyn ReadLog) -> Result<Find, Problem> {
     let bad = |field: &str, reason: String| Problem::bad(reason).with("field", field);
     let time = |field: &str, text: &Option<String>| {
         let parse = |text: &String| Timestamp::parse(text).map(Timestamp::as_micros);
@@ -107,6 +106,6 @@ fn find(query: &List, scope: &Scope, head: Cursor) -> Result<Find, Problem> {
         tags: scope.tags(),
         since_us: time("since", &query.since)?,
         until_us: time("until", &query.until)?,
-        after: query.after.as_deref().map_or(Ok(0), |text| page::position("after", text, head))?,
+        after: query.after.as_deref().map_or(Ok(0), |text| page::position("after", text, log))?,
     })
 }

@@ -20,8 +20,6 @@ mod tail;
 
 pub(super) use tail::Live;
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::CACHE_CONTROL;
@@ -29,7 +27,6 @@ use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::{Failure, Host};
-use mainstay_journal::{Cursor, EventLog};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -97,9 +94,10 @@ pub(super) async fn follow(
     let last = request.headers().get("last-event-id");
     let after = match (last, &query.after) {
         (Some(last), _) => {
-            place("Last-Event-ID", last.to_str().unwrap_or_default(), log.clone()).await?
+            let last = last.to_str().unwrap_or_default();
+            page::place("Last-Event-ID", last, log.clone()).await?
         },
-        (None, Some(after)) => place("after", after, log.clone()).await?,
+        (None, Some(after)) => page::place("after", after, log.clone()).await?,
         (None, None) => log.head().position,
     };
     let full = || Failure::<DependencyReject>::Busy("the live feed");
@@ -110,23 +108,4 @@ pub(super) async fn follow(
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))
         .streaming(Reader::new(seat, log, filter, after, is_welcome).stream()))
-}
-
-/// The position of a cursor. One of an earlier epoch is good up to the fork: its event is here.
-async fn place(field: &'static str, text: &str, log: Arc<dyn EventLog>) -> Result<u64, Problem> {
-    let head = log.head();
-    let position = page::position(field, text, head);
-    let Ok(cursor) = text.parse::<Cursor>() else { return position };
-    if cursor.epoch >= head.epoch || cursor.position > head.position {
-        return position;
-    }
-    let kept = page::off_arbiter(move || {
-        let mut kept = false;
-        log.scan(cursor.position, cursor.position, &mut |record| {
-            kept = record.cursor() == cursor;
-            ControlFlow::Break(())
-        })?;
-        Ok(kept)
-    });
-    if kept.await? { Ok(cursor.position) } else { position }
 }

@@ -1,9 +1,11 @@
 //! Pages: a limit, and the cursor of what comes after.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::{Failure, Host};
-use mainstay_journal::{Away, Cursor, ReadError, StreamId};
+use mainstay_journal::{Away, Cursor, EventLog, ReadError, ReadLog, StreamId};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -51,26 +53,28 @@ pub(crate) fn cut<T, C>(
 }
 
 /// The position of a cursor in a parameter: `{epoch}-{position}`, or a bare position of the current
-/// history.
-pub(crate) fn position(field: &str, text: &str, head: Cursor) -> Result<u64, Problem> {
-    let cursor = text
-        .parse::<Cursor>()
-        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
-        .map_err(|_| {
-            Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
-                .with("field", field)
-        })?;
-    if cursor.epoch != head.epoch {
+/// history. One of an older epoch is good up to the fork. Reads: off the arbiter.
+pub(crate) fn position(field: &str, text: &str, log: &dyn ReadLog) -> Result<u64, Problem> {
+    let head = log.head();
+    let (bare, cursor) = match text.parse::<Cursor>() {
+        Ok(cursor) => (false, cursor),
+        Err(()) => {
+            let position = text.parse().map_err(|_| {
+                Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
+                    .with("field", field)
+            })?;
+            (true, Cursor { epoch: head.epoch, position })
+        },
+    };
+    let lies_after = cursor.epoch == head.epoch && cursor.position > head.position;
+    if !bare && !lies_after && !log.is_ours(cursor)? {
         return Err(Problem::new(
             StatusCode::GONE,
             "other-epoch",
-            format!(
-                "the cursor is of epoch {}, this history is epoch {}",
-                cursor.epoch, head.epoch
-            ),
+            format!("the cursor {cursor} is no place of this history, which is at {head}"),
         ));
     }
-    if cursor.position > head.position {
+    if lies_after {
         return Err(Problem::bad(format!(
             "position {} lies after the last event, {}",
             cursor.position, head.position
@@ -78,6 +82,16 @@ pub(crate) fn position(field: &str, text: &str, head: Cursor) -> Result<u64, Pro
         .with("field", field));
     }
     Ok(cursor.position)
+}
+
+/// The same, off the arbiter.
+pub(crate) async fn place(
+    field: &'static str,
+    text: &str,
+    log: Arc<dyn EventLog>,
+) -> Result<u64, Problem> {
+    let text = text.to_owned();
+    off_arbiter(move || position(field, &text, &*log)).await
 }
 
 /// A stream's name in a parameter.

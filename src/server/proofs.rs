@@ -137,7 +137,7 @@ pub(super) async fn show_inclusion(
     position: Path<String>,
 ) -> Result<Json<Inclusion>, Problem> {
     let work = move |notary: &Notary, log: &dyn EventLog| {
-        let position = page::position("position", &position, log.head())?;
+        let position = page::position("position", &position, log)?;
         let mut seen = false;
         log.scan(position, position, &mut |record| {
             seen = record.position == position && scope.sees(record.stream);

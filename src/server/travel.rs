@@ -288,11 +288,13 @@ pub(super) async fn show_why(
     position: Path<String>,
 ) -> Result<Json<Why>, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
-    let position = page::position("position", &position, log.head())?;
-    let work = move || Ok(why_seen(&*log, position, &|stream| scope.sees(stream))?);
-    let story = page::off_arbiter(work).await?;
-    let none = || Problem::not_found(format!("there is no event at position {position}"));
-    story.map(Json).ok_or_else(none)
+    page::off_arbiter(move || {
+        let position = page::position("position", &position, &*log)?;
+        let none = || Problem::not_found(format!("there is no event at position {position}"));
+        let story = why_seen(&*log, position, &|stream| scope.sees(stream))?;
+        story.map(Json).ok_or_else(none)
+    })
+    .await
 }
 
 /// The place of a moment in a parameter; now, if it is absent.

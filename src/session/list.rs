@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mainstay_actors::host::sessions_begun;
 use mainstay_journal::{Cursor, EventLog, ReadError};
 use tokio::sync::oneshot;
-use tokio::task::{spawn_blocking, spawn_local};
+use tokio::task::{JoinError, spawn_blocking, spawn_local};
 
 use super::{Session, SessionError, SessionView, Sessions};
 use crate::client::Unavailable;
@@ -38,8 +38,10 @@ pub struct SessionPage {
 /// Why sessions are not listed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// The cursor is of another history than this one.
-    #[error("the cursor {cursor} is of another epoch than this history, {epoch}; begin anew")]
+    /// The cursor is of another history than this one: of an older epoch, behind the fork.
+    #[error(
+        "the cursor {cursor} is no place of this history, which is at epoch {epoch}; begin anew"
+    )]
     OtherEpoch {
         /// The cursor.
         cursor: Cursor,
@@ -107,7 +109,7 @@ impl OfSubject {
         let not_ready = || Unavailable::NotReady(host.readiness().to_string());
         let log = host.log().ok_or_else(not_ready)?;
         let before = match self.before {
-            Some(cursor) if cursor.epoch != log.head().epoch => {
+            Some(cursor) if !is_ours(log.clone(), cursor).await? => {
                 return Err(ListError::OtherEpoch { cursor, epoch: log.head().epoch });
             },
             before => before.unwrap_or(Cursor { position: u64::MAX, ..log.head() }),
@@ -164,9 +166,17 @@ impl OfSubject {
             })?;
             Ok(batch)
         };
-        let cancelled = |_| ListError::Unreadable("the read was cancelled".to_owned());
         spawn_blocking(read).await.map_err(cancelled)?
     }
+}
+
+/// Whether a cursor is a place of this history.
+async fn is_ours(log: Arc<dyn EventLog>, cursor: Cursor) -> Result<bool, ListError> {
+    Ok(spawn_blocking(move || log.is_ours(cursor)).await.map_err(cancelled)??)
+}
+
+fn cancelled(_: JoinError) -> ListError {
+    ListError::Unreadable("the read was cancelled".to_owned())
 }
 
 impl IntoFuture for OfSubject {

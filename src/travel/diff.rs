@@ -23,7 +23,7 @@ pub use model::{
 
 use std::ops::ControlFlow;
 
-use mainstay_actors::host::begin_stream;
+use mainstay_actors::host::{Fence, begin_stream};
 use mainstay_journal::{Head, ReadError, ReadLog, StreamId};
 
 use self::walk::Walk;
@@ -85,8 +85,7 @@ pub fn diff(
         fold.walk(log, &to, go_on, &mut |world, record, event| walk.see(world, record, event))?;
         return Ok(walk.end(log, &fold.world, None)?);
     };
-    let mut walk = None;
-    let mut trouble = None;
+    let (mut walk, mut trouble) = (None, None);
     let mut after = Head::default();
     if let Some(base) = log.base().filter(|base| base.head().position <= from.position)
         && let Some(state) = base.state(stream)?
@@ -95,7 +94,19 @@ pub fn diff(
         (after, fold.position) = (state.head, state.head.position);
     }
     let head = log.stream_head(stream, to.position)?;
+    let mut fences = fences(log, after, to.position)?.into_iter().peekable();
+    // A restore between two of its events ends what it holds.
+    let mut pass = |upto: u64, walk: &mut Option<Walk>, fold: &mut Fold| {
+        while let Some(fence) = fences.next_if(|fence| fence.position <= upto) {
+            if fence.position > from.position {
+                let walk = walk.get_or_insert_with(|| Walk::new(from, to, &fold.world));
+                walk.fence(&fold.world, fence);
+            }
+            fold.world.fence_one(stream.kind(), stream.id());
+        }
+    };
     log.read_between(stream, after, head, &mut |record| {
+        pass(record.position, &mut walk, fold);
         if record.position > from.position && walk.is_none() {
             walk = Some(Walk::new(from, to, &fold.world));
         }
@@ -112,6 +123,9 @@ pub fn diff(
             },
         }
     })?;
+    if fold.position > 0 {
+        pass(to.position, &mut walk, fold);
+    }
     if let Some(trouble) = trouble {
         return Err(trouble.into());
     }
@@ -121,4 +135,14 @@ pub fn diff(
     }
     let walk = walk.unwrap_or_else(|| Walk::new(from, to, &fold.world));
     Ok(walk.end(log, &fold.world, Some(stream))?)
+}
+
+/// The restores behind a stream's record.
+fn fences(log: &dyn ReadLog, after: Head, upto: u64) -> Result<Vec<Fence>, ReadError> {
+    let base = log.base().map_or(0, |base| base.head().position).min(upto);
+    let mut fences = Vec::new();
+    // Of several among what was dropped the newest ends it as well as the first.
+    fences.extend(Fence::newest(log, base)?.filter(|fence| fence.covers(after)));
+    fences.extend(Fence::between(log, base, upto)?);
+    Ok(fences)
 }

@@ -5,17 +5,18 @@
 //!            │ sessions that have ended are counted and forgotten: no event can follow them
 //!            └ a stop asked for ends it between two events
 //!
-//! Of one tenant: what is everybody's first, then its own; each entity's events keep their order.
+//! Of one tenant: up to each restore what is everybody's first, then its own; each entity's events keep
+//! their order.
 //! ```
 
 use std::ops::ControlFlow;
 
 use mainstay_actors::codec::Payload;
 use mainstay_actors::dependency::{Dependency, DependencyEvent};
-use mainstay_actors::host::{BaseError, begin_world, tags, tenant_of_lock};
+use mainstay_actors::host::{BaseError, Fence, begin_world, tags, tenant_of_lock};
 use mainstay_actors::lock::Lock;
 use mainstay_actors::machine::Machine as _;
-use mainstay_actors::session::{Session, SessionEvent, SessionState};
+use mainstay_actors::session::{Session, SessionState};
 use mainstay_actors::subject::Subject;
 use mainstay_actors::system::{System, SystemEvent};
 use mainstay_actors::time::Timestamp;
@@ -94,7 +95,7 @@ impl Fold {
         self.begin(log, place)?;
         let mut trouble = None;
         let (after, upto) = (self.position, place.position);
-        let queries = self.tenant.as_deref().map(|tenant| queries(tenant, after));
+        let tenant = self.tenant.clone();
         let mut take = |record: RecordRef<'_>| {
             // Trouble of one query ends the next one, too.
             if record.position > upto || trouble.is_some() {
@@ -113,11 +114,16 @@ impl Fold {
                 },
             }
         };
-        match queries {
+        match tenant {
             None => log.scan(after + 1, upto, &mut take)?,
-            Some(queries) => {
-                for query in queries {
-                    log.find(&query, &mut take)?;
+            Some(tenant) => {
+                for (after, until) in stretches(log, after, upto)? {
+                    for query in queries(&tenant, after) {
+                        log.find(&query, &mut |record| match record.position <= until {
+                            true => take(record),
+                            false => ControlFlow::Break(()),
+                        })?;
+                    }
                 }
             },
         }
@@ -152,7 +158,7 @@ impl Fold {
         let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload)?;
         visit(&self.world, record, &event);
         self.world.apply(id, &event)?;
-        if matches!(event, AnyEvent::Session(SessionEvent::SessionEnded(_))) {
+        if matches!(&event, AnyEvent::Session(event) if event.is_end()) {
             self.world.sessions.remove(id);
             self.ended_sessions += 1;
         }
@@ -183,6 +189,19 @@ fn is_of(tenant: &str, stream: &StreamId) -> bool {
         },
         _ => false,
     }
+}
+
+/// From behind a position up to another, cut before each restore: it ends what lived before it, and
+/// nothing that came later.
+fn stretches(log: &dyn ReadLog, after: u64, upto: u64) -> Result<Vec<(u64, u64)>, ReadError> {
+    let mut stretches = Vec::new();
+    let mut begin = after;
+    for fence in Fence::between(log, after, upto)? {
+        stretches.push((begin, fence.position - 1));
+        begin = fence.position - 1;
+    }
+    stretches.push((begin, upto));
+    Ok(stretches)
 }
 
 /// What is everybody's, and what is one tenant's.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `2026-11-22T03:12:00Z` | after the last event at or before that time |
 //! | `4711` | after that event of the current history |
-//! | `1-4711` | the same, and refused if the history is another epoch's |
+//! | `1-4711` | the same, and refused if the event there is another epoch's |
 //! | `0`, or a time before the first event | nothing had happened yet |
 
 use std::fmt;
@@ -30,7 +30,7 @@ pub enum Moment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Place {
-    /// Of the history.
+    /// Of the last event.
     pub epoch: u32,
     /// The last event that had happened; 0 before the first one.
     pub position: u64,
@@ -64,15 +64,13 @@ pub enum MomentError {
         /// The time now.
         now: Timestamp,
     },
-    /// A position of another history.
-    #[error(
-        "the moment is of epoch {asked}, this history is epoch {ours}; name a moment of this one"
-    )]
+    /// A position of another history: of an older epoch, behind the fork.
+    #[error("{asked} is no moment of this history, which is at {head}; name a moment of this one")]
     OtherEpoch {
         /// What was asked for.
-        asked: u32,
-        /// The epoch of this history.
-        ours: u32,
+        asked: Cursor,
+        /// The last event.
+        head: Cursor,
     },
     /// The journal cannot be read there.
     #[error(transparent)]
@@ -115,15 +113,18 @@ impl Moment {
         let position = match self {
             Self::Time(asked) => return at_time(log, asked, now),
             Self::Position(position) => position,
-            Self::Cursor(Cursor { epoch, .. }) if epoch != head.epoch => {
-                return Err(MomentError::OtherEpoch { asked: epoch, ours: head.epoch });
+            Self::Cursor(cursor) => {
+                let lies_after = cursor.epoch == head.epoch && cursor.position > head.position;
+                if !lies_after && !log.is_ours(cursor)? {
+                    return Err(MomentError::OtherEpoch { asked: cursor, head });
+                }
+                cursor.position
             },
-            Self::Cursor(cursor) => cursor.position,
         };
         if position > head.position {
             return Err(MomentError::AfterEnd { position, head });
         }
-        Ok(Place { epoch: head.epoch, position, at: time_of(log, position)? })
+        Ok(Place { epoch: log.epoch_at(position)?, position, at: time_of(log, position)? })
     }
 }
 
@@ -167,7 +168,7 @@ fn at_time(log: &dyn ReadLog, asked: Timestamp, now: Timestamp) -> Result<Place,
     if asked > known {
         return Err(MomentError::Future { asked, head, now });
     }
-    Ok(Place { epoch: head.epoch, position, at: Some(asked) })
+    Ok(Place { epoch: log.epoch_at(position)?, position, at: Some(asked) })
 }
 
 /// When an event was decided; `None` at position 0.

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use mainstay_actors::health::{Input, Level, assess};
-use mainstay_actors::host::{DependencyView, begin_stream};
+use mainstay_actors::host::{DependencyView, Fence, begin_stream};
 use mainstay_actors::lock::{LockState, LockView};
 use mainstay_actors::rate::Score;
 use mainstay_actors::session::{Attributes, EndReason, Live, SessionState};
@@ -215,37 +215,45 @@ pub fn stream_at(
         let (stream, position) = (stream.clone(), place.position);
         return Err(StreamError::NoStream { stream, position });
     }
+    let fence = Fence::newest(log, place.position)?;
+    let fence = fence.filter(|it| it.covers(Head { version, position: cursor.position }));
     Ok(StreamAt {
         stream: stream.as_str().to_owned(),
         version,
         epoch: cursor.epoch,
         position: cursor.position,
         at: place.at,
-        state: only_state(world, place.judged_at()),
+        state: only_state(world, place.judged_at(), fence),
     })
 }
 
 /// The one state of a world that was folded from one stream, without what is over.
-fn only_state(world: World, now: Timestamp) -> Value {
-    let World { system, dependencies, sessions, locks, subjects, keys } = world;
+fn only_state(world: World, now: Timestamp, fence: Option<Fence>) -> Value {
+    let World { system, dependencies, sessions, locks, subjects, keys, fenced: _ } = world;
     let states = system.into_values().map(|state| json!(state));
     let states = states.chain(dependencies.into_values().map(|state| json!(state)));
-    let states = states.chain(sessions.into_values().map(|state| json!(judged(state, now))));
+    let states = states.chain(sessions.into_values().map(|state| json!(judged(state, now, fence))));
     let states = states.chain(subjects.into_values().map(|state| json!(state)));
     let states = states.chain(keys.into_values().map(|state| json!(state)));
+    // A restore has ended all of a lock's leases and waiters.
+    let now = if fence.is_some() { Timestamp::from_micros(u64::MAX) } else { now };
     let mut states = states.chain(locks.into_values().map(|state| json!(without_over(state, now))));
     states.next().unwrap_or(Value::Null)
 }
 
-/// A session that has run out has ended, by the reason and at the time that will be journaled.
-fn judged(state: SessionState, now: Timestamp) -> SessionState {
-    match state {
-        SessionState::Live(live) if live.expires_at() <= now => {
+/// A session that has run out or that a restore has ended, by the reason and at the time that will be
+/// journaled.
+fn judged(state: SessionState, now: Timestamp, fence: Option<Fence>) -> SessionState {
+    match (state, fence) {
+        (SessionState::Live(_), Some(Fence { at, .. })) => {
+            SessionState::Ended { reason: EndReason::Restored, at }
+        },
+        (SessionState::Live(live), None) if live.expires_at() <= now => {
             let at = live.expires_at();
             let reason = if live.ends_at == Some(at) { EndReason::MaxAge } else { EndReason::Idle };
             SessionState::Ended { reason, at }
         },
-        other => other,
+        (other, _) => other,
     }
 }
 

@@ -66,6 +66,13 @@ fn system(event: &SystemEvent) -> String {
         SystemEvent::MonthsDropped(event) => {
             format!("everything to event {} was dropped into an archive", event.upto)
         },
+        SystemEvent::Restored(event) => {
+            let (epoch, position, source) = (event.fork_epoch, event.fork_position, &event.source);
+            format!(
+                "the journal was restored up to {epoch}-{position} from {source}: the leases and \
+                 sessions of then are over"
+            )
+        },
     }
 }
 
@@ -184,6 +191,7 @@ fn session(id: &str, event: &SessionEvent, at: Timestamp) -> String {
             format!("session {id} changed (revision {}): {}", event.revision, names.join(", "))
         },
         SessionEvent::SessionEnded(event) => format!("session {id} {}", ended(event.reason)),
+        SessionEvent::SessionFenced(_) => format!("session {id} {}", ended(EndReason::Restored)),
     }
 }
 
@@ -194,6 +202,7 @@ pub(super) fn ended(reason: EndReason) -> &'static str {
         EndReason::Idle => "ran out unused",
         EndReason::MaxAge => "reached its greatest age",
         EndReason::Erased => "was ended, for its subject was erased",
+        EndReason::Restored => "was ended, for the journal was restored",
     }
 }
 
@@ -261,6 +270,11 @@ fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> Stri
         LockEvent::LeaseExtended(event) => {
             let leases = count(event.leases.len() as u64, "lease");
             format!("{leases} of {id} got time to be renewed after start {}", event.boot)
+        },
+        LockEvent::LeasesFenced(event) => {
+            let leases = count(event.tokens.len() as u64, "lease");
+            let waiters = count(event.waiters.into(), "waiter");
+            format!("{leases} and {waiters} of {id} are over, for the journal was restored")
         },
         LockEvent::WaiterQueued(event) => {
             let until = clock(event.deadline, at);

@@ -98,11 +98,11 @@ pub fn why_seen(
     let together = together(log, &event.event)?;
     let mut away = false;
     let causes = causes(log, &event.event, sees, &mut away)?;
-    let mut tree: Vec<u64> = vec![position];
-    tree.extend(together.shown.iter().map(|it| it.event.position));
-    let (effects, looked_until) = effects(log, event.event.epoch, &tree, sees)?;
+    let mut tree: Vec<Cursor> = vec![event.event.cursor()];
+    tree.extend(together.shown.iter().map(|it| it.event.cursor()));
+    let (effects, looked_until) = effects(log, &tree, sees)?;
     let known = |position: u64| {
-        tree.contains(&position)
+        tree.iter().any(|it| it.position == position)
             || effects.shown.iter().any(|it| it.told.event.position == position)
             || causes.shown.iter().any(|it| it.event.position == position)
     };
@@ -163,11 +163,11 @@ fn causes(
     away: &mut bool,
 ) -> Result<Few<Told>, ReadError> {
     let mut few = Few::default();
-    let mut next = cause_of(event);
+    let mut next = cause_of(log, event)?;
     while let Some(position) = next {
         let told = here(told_at(log, position), away)?.filter(|it| sees(&it.event.stream));
         let Some(told) = told else { break };
-        next = cause_of(&told.event);
+        next = cause_of(log, &told.event)?;
         few.push(told, TOLD);
         if few.more > 0 {
             break;
@@ -176,10 +176,13 @@ fn causes(
     Ok(few)
 }
 
-/// A cause lies before its effect, in the same history: every chain ends.
-fn cause_of(event: &Event) -> Option<u64> {
-    let cause: Cursor = event.causation.as_deref()?.parse().ok()?;
-    (cause.epoch == event.epoch && cause.position < event.position).then_some(cause.position)
+/// A cause lies before its effect, in the same history, if need be before a fork: every chain ends.
+fn cause_of(log: &dyn ReadLog, event: &Event) -> Result<Option<u64>, ReadError> {
+    let cause = event.causation.as_deref().and_then(|text| text.parse::<Cursor>().ok());
+    let Some(cause) = cause.filter(|cause| cause.position < event.position) else {
+        return Ok(None);
+    };
+    Ok(log.is_ours(cause)?.then_some(cause.position))
 }
 
 fn correlated(
@@ -373,6 +376,27 @@ mod tests {
             let story = why(&log, position).unwrap().unwrap();
             assert_eq!(positions(&story.causes), causes, "of {position}");
         }
+    }
+
+    #[test]
+    fn a_cause_before_the_fork_is_followed_and_one_that_was_left_behind_it_is_not() {
+        let log = MemoryLog::immediate(|_: u32, _: Vec<Outcome>| {});
+        for cause in [None, Some((1, 1))] {
+            write(&log, cause, None);
+        }
+        log.begin_epoch();
+        // 1-3 was an event of the old history; 2-3 is one of this.
+        for cause in [Some((1, 2)), Some((1, 3)), Some((2, 3)), Some((2, 2))] {
+            write(&log, cause, None);
+        }
+        let expected = [(3, vec![2, 1]), (4, vec![]), (5, vec![3, 2, 1]), (6, vec![])];
+        for (position, causes) in expected {
+            let story = why(&log, position).unwrap().unwrap();
+            assert_eq!(positions(&story.causes), causes, "of {position}");
+        }
+        let effects = why(&log, 2).unwrap().unwrap().effects.shown;
+        let effects = effects.iter().map(|it| (it.depth, it.told.event.position));
+        assert_eq!(effects.collect::<Vec<_>>(), [(1, 3), (2, 5)]);
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Archivist {
         let row = match &event {
             SessionEvent::SessionCreated(it) => row_of(&it.tenant, &it.subject, stream),
             SessionEvent::SessionImported(it) => row_of(&it.tenant, &it.subject, stream),
-            SessionEvent::SessionEnded(_) => {
+            SessionEvent::SessionEnded(_) | SessionEvent::SessionFenced(_) => {
                 let row = self.row_before(stream, before)?;
                 self.kept.extend(row.map(|row| (row, Kept::Row(None))));
                 return Ok(());

@@ -10,6 +10,7 @@ use super::checkpoint::Kept;
 use super::due::Due;
 use super::loaded::{Loaded, thaw};
 use super::recovery::Facts;
+use super::restore::Fence;
 use crate::dependency::Dependency;
 use crate::key::Key;
 use crate::lock::Lock;
@@ -49,7 +50,7 @@ pub fn begin_world(
     world: &mut World,
     wants: &dyn Fn(&StreamId) -> bool,
 ) -> Result<u64, BaseError> {
-    let mut ended = 0;
+    let (mut ended, fence) = (0, Fence::of_base(base)?);
     each(base, "", &mut |state| {
         if !wants(&state.stream) {
             return true;
@@ -58,7 +59,11 @@ pub fn begin_world(
             ended += 1;
             return true;
         }
-        begin_stream(world, state).is_some()
+        let begun = begin_stream(world, state).is_some();
+        if fence.is_some_and(|fence| fence.covers(state.head)) {
+            world.fence_one(state.stream.kind(), state.stream.id());
+        }
+        begun
     })?;
     Ok(ended)
 }
@@ -102,7 +107,11 @@ pub(crate) fn facts(base: &Base) -> Result<Kept, BaseError> {
         facts.erased.subjects.extend(erased);
         true
     })?;
-    each(base, "", &mut |state| take(&mut facts, &mut sessions, state).is_some())?;
+    let fence = Fence::of_base(base)?;
+    each(base, "", &mut |state| {
+        let fence = fence.filter(|fence| fence.covers(state.head));
+        take(&mut facts, &mut sessions, state, fence).is_some()
+    })?;
     Ok(Kept { facts, sessions: Box::new(sessions.into_iter().map(io::Result::Ok)) })
 }
 
@@ -110,6 +119,7 @@ fn take(
     facts: &mut Facts,
     sessions: &mut Vec<super::due::LiveSession>,
     state: &Snapshot,
+    fence: Option<Fence>,
 ) -> Option<()> {
     let id = state.stream.id();
     match state.stream.kind() {
@@ -118,7 +128,9 @@ fn take(
         Key::KIND => drop(facts.keys.insert(id.to_owned(), unkept(state)?)),
         Lock::KIND => {
             let Loaded { state, .. } = thaw::<Lock>(state)?;
-            if !state.grants.is_empty() || !state.waiters.is_empty() {
+            if state.is_in_use() && fence.is_some() {
+                facts.fenced_locks.insert(id.to_owned());
+            } else if state.is_in_use() {
                 facts.locks.insert(id.to_owned(), state);
             }
         },
@@ -128,7 +140,8 @@ fn take(
                 if facts.erased.subjects.contains_key(&subject) {
                     facts.erased.sessions.insert(id.to_owned());
                 }
-                sessions.push((id.into(), Due::of(&live)));
+                let due = Due::of(&live);
+                sessions.push((id.into(), fence.map_or(due, |fence| due.fenced(fence.at))));
             }
         },
         Subject::KIND => {},

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A restart ends no lease: each is extended before its lock does anything else, the first ones
-//! here, the others when they are asked for or their time comes.
+//! here, the others when they are asked for or their time comes. A restore ends all of them, and every
+//! session, in the same way: see [`super::restore`].
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +70,8 @@ pub(crate) async fn boot(
 
     let timers = Rc::new(Timers::default());
     let shared = Shared::new(clock, outbox.clone(), timers.clone(), limits, options.seed);
-    shared.restart.set(Restart { alive_at: facts.alive_at, booted_at: clock.now() });
+    shared.restart.set(Restart { alive_at: facts.alive_at, booted_at: clock.now(), fence: None });
+    shared.fence.set(facts.fence());
     let registry = Registry::new(shared.clone());
     let system = Internal { registry: registry.clone(), shared: shared.clone() };
     let work = hand_over(&shared, facts, &options.dependencies);
@@ -201,6 +203,7 @@ fn hand_over(shared: &Shared, facts: Facts, configured: &BTreeMap<String, Settin
     let vanished = vanished.map(|(name, _)| name.clone()).collect();
 
     shared.timers.fill::<Lock>(Facts::deadlines::<Lock>(&facts.locks));
+    shared.timers.fill::<Lock>(facts.fenced());
     let states = facts.dependencies.iter().map(|(name, loaded)| (name, &loaded.state));
     shared.timers.fill::<Dependency>(Facts::deadlines::<Dependency>(states));
     seed(shared, facts.systems);

@@ -1,7 +1,7 @@
 //! What a start needs, kept beside the journal, so that it folds only what came after.
 //!
 //! ```text
-//!   head of it ‖ starts, levels, dependencies, keys ‖ held locks ‖ erased subjects
+//!   head of it ‖ starts, levels, dependencies, keys ‖ held and fenced locks ‖ erased subjects
 //!              ‖ live sessions by id … ‖ end
 //! ```
 //!
@@ -30,7 +30,7 @@ use crate::time::Timestamp;
 /// The name it is kept under.
 const NAME: &str = "checkpoint";
 /// Checkpoints of another number are not read.
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Front {
@@ -58,6 +58,8 @@ enum Entry {
     Erased(String, bool),
     /// A live session that began after its subject was erased.
     Revived(String),
+    /// A lock whose leases a restore has ended, and that has not said so yet.
+    Fenced(String),
 }
 
 /// An entity with its requests.
@@ -115,20 +117,21 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
     loop {
         match entries.entry()? {
             Entry::System(whole) => {
-                let loaded = thawed::<System>(&whole, front.epoch)?;
+                let loaded = thawed::<System>(&whole)?;
                 facts.systems.insert(whole.id, loaded);
             },
             Entry::Dependency(whole) => {
-                let loaded = thawed::<Dependency>(&whole, front.epoch)?;
+                let loaded = thawed::<Dependency>(&whole)?;
                 facts.dependencies.insert(whole.id, loaded);
             },
             Entry::Key(whole) => {
-                let loaded = thawed::<Key>(&whole, front.epoch)?;
+                let loaded = thawed::<Key>(&whole)?;
                 facts.keys.insert(whole.id, loaded);
             },
             Entry::Lock(name, state) => drop(facts.locks.insert(name, *state)),
             Entry::Erased(id, finished) => drop(facts.erased.subjects.insert(id, finished)),
             Entry::Revived(id) => drop(facts.erased.sessions.insert(id)),
+            Entry::Fenced(name) => drop(facts.fenced_locks.insert(name)),
             other => {
                 entries.next = Some(other);
                 return Ok(Kept { facts, sessions: Box::new(entries) });
@@ -137,13 +140,13 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
     }
 }
 
-fn thawed<M: Machine>(whole: &Whole, epoch: u32) -> io::Result<Loaded<M>> {
+fn thawed<M: Machine>(whole: &Whole) -> io::Result<Loaded<M>> {
     let head = Head { version: whole.version, position: whole.position };
     let stream = StreamId::new(M::KIND, &whole.id);
     let snapshot = stream.map(|stream| Snapshot { stream, head, bytes: whole.snapshot.clone() });
     let loaded = snapshot.and_then(|snapshot| thaw::<M>(&snapshot));
     // It was never kept in the store by this: the entity does so when its time comes.
-    let loaded = loaded.map(|loaded| Loaded { epoch, kept: 0, ..loaded });
+    let loaded = loaded.map(|loaded| Loaded { kept: 0, ..loaded });
     loaded.ok_or_else(|| io::Error::other("a state in it is of another version"))
 }
 
@@ -290,6 +293,9 @@ impl<W: Write> Writing<'_, W> {
         }
         for (name, state) in &facts.locks {
             self.put(&Entry::Lock(name.clone(), Box::new(state.clone())))?;
+        }
+        for name in &facts.fenced_locks {
+            self.put(&Entry::Fenced(name.clone()))?;
         }
         for (id, finished) in &facts.erased.subjects {
             self.put(&Entry::Erased(id.clone(), *finished))?;

@@ -34,6 +34,11 @@ impl Due {
         Self { idle_until: live.idle_until, ends_at: live.ends_at }
     }
 
+    /// The same of a session that a restore has ended.
+    pub(crate) fn fenced(self, at: Timestamp) -> Self {
+        Self { idle_until: self.idle_until.min(at), ..self }
+    }
+
     pub(crate) fn at(&self) -> Timestamp {
         self.ends_at.map_or(self.idle_until, |end| end.min(self.idle_until))
     }
@@ -48,6 +53,8 @@ pub(crate) struct Changes {
     by_id: HashMap<Box<str>, Change, BuildHasherDefault<Fast>>,
     /// Sessions that are not in here may be among the kept ones.
     pub(crate) since_kept: bool,
+    /// The journal was restored since the kept ones were written.
+    fenced: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +65,18 @@ enum Change {
 }
 
 impl Changes {
+    /// Every session up to here is over: it is due at once.
+    pub(crate) fn fence(&mut self, at: Timestamp) {
+        for change in self.by_id.values_mut() {
+            match change {
+                Change::Created(due) => *due = due.fenced(at),
+                Change::Touched(until) => *until = at.min(*until),
+                Change::Ended => {},
+            }
+        }
+        self.fenced.get_or_insert(at);
+    }
+
     pub(crate) fn take(&mut self, id: &str, event: &SessionEvent) {
         let idle_until = match event {
             SessionEvent::SessionCreated(event) => {
@@ -70,7 +89,7 @@ impl Changes {
                 self.by_id.insert(id.into(), Change::Created(due));
                 return;
             },
-            SessionEvent::SessionEnded(_) => {
+            SessionEvent::SessionEnded(_) | SessionEvent::SessionFenced(_) => {
                 if self.since_kept {
                     self.by_id.insert(id.into(), Change::Ended);
                 } else {
@@ -94,6 +113,11 @@ impl Changes {
         self,
         kept: impl Iterator<Item = io::Result<LiveSession>>,
     ) -> impl Iterator<Item = io::Result<LiveSession>> {
+        let fenced = self.fenced;
+        let kept = kept.map(move |session| {
+            let (id, due) = session?;
+            Ok((id, fenced.map_or(due, |at| due.fenced(at))))
+        });
         let mut changes: Vec<_> = self.by_id.into_iter().collect();
         changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let mut changes = changes.into_iter().peekable();

@@ -13,12 +13,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use mainstay_journal::{
     Append, Cursor, Draft, Envelope, Outcome, Refusal, Request, Seen, Snapshot, StreamId,
 };
 
+use super::alarm::{look_again, schedule};
 use super::life::{Entity, Lost, No};
 use super::loaded::{Loaded, load};
 use super::message::{Deliver, Failure, Meta, ReplyTo, answer};
@@ -78,28 +80,42 @@ impl<M: Hosted> EntityActor<M> {
 
     /// Lives on from a fold: first what a restart owes it, then what it was asked.
     fn begin(&mut self, loaded: Loaded<M>, then: Option<Deliver<M>>, context: &mut Context<Self>) {
-        self.entity.borrow_mut().start(loaded);
-        let owed = M::recover(&self.entity.borrow().state, self.shared.restart.get());
-        if let Some(command) = owed {
-            let meta = Meta::of(&self.shared.supervisor_principal);
-            self.command_without_answer(command, meta, context);
-        }
+        let owed = self.shared.restart_of(loaded.head);
+        self.entity.borrow_mut().start(loaded, owed);
+        let recovered = self.recover();
         self.schedule();
-        if let Some(message) = then {
-            self.command(message, context);
+        match then {
+            Some(message) if recovered => self.command(message, context),
+            // To fold anew at once would meet the same full queue.
+            Some(message) => busy::<M>(message.reply_to),
+            None => {},
         }
         rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 
-    fn command_without_answer(
-        &mut self,
-        command: M::Command,
-        meta: Meta,
-        context: &mut Context<Self>,
-    ) {
+    /// Makes up for a restart before anything else is decided; false if the journal has no room for it.
+    /// Then the entity is woken once more, and whoever asks meanwhile finds it busy.
+    fn recover(&mut self) -> bool {
+        let owed = {
+            let entity = self.entity.borrow();
+            let Some(restart) = entity.owed else { return true };
+            M::recover(&entity.state, restart)
+        };
+        if let Some(command) = owed {
+            if !self.shared.outbox.has_room() {
+                look_again(&self.shared, &self.stream, &mut self.entity.borrow_mut());
+                return false;
+            }
+            self.rule_unasked(command, &self.shared.supervisor_principal.clone());
+        }
+        self.entity.borrow_mut().owed = None;
+        self.entity.borrow().lost.is_none()
+    }
+
+    /// Decides what nobody has asked for.
+    fn rule_unasked(&mut self, command: M::Command, principal: &Arc<str>) {
         let (reply_to, _nobody) = tokio::sync::oneshot::channel();
-        let stream = self.stream.clone();
-        self.command(Deliver { stream, command, meta, reply_to }, context);
+        self.rule(command, &Meta::of(principal), self.shared.clock.now(), reply_to);
     }
 
     fn command(&mut self, message: Deliver<M>, context: &mut Context<Self>) {
@@ -107,12 +123,22 @@ impl<M: Hosted> EntityActor<M> {
             return self.reload(context, Some(message));
         }
         let Deliver { stream: _, command, meta, reply_to } = message;
+        if !self.recover() {
+            return busy::<M>(reply_to);
+        }
         let now = self.shared.clock.now();
         let remembered = self.entity.borrow_mut().remembered(&meta, now, reply_to);
         let Some(reply_to) = remembered else {
             // It may wait now: then the entity stays in memory.
             return rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
         };
+        self.rule(command, &meta, now, reply_to);
+        self.schedule();
+        rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
+    }
+
+    /// Decides, and carries out what was decided.
+    fn rule(&mut self, command: M::Command, meta: &Meta, now: Timestamp, reply_to: ReplyTo<M>) {
         let decided = {
             let entity = self.entity.borrow();
             M::decide(
@@ -129,10 +155,8 @@ impl<M: Hosted> EntityActor<M> {
         };
         match decided {
             Err(reason) => self.entity.borrow_mut().hold(reply_to, Err(No::Rejected(reason))),
-            Ok(decision) => self.carry_out(decision, &meta, now, reply_to),
+            Ok(decision) => self.carry_out(decision, meta, now, reply_to),
         }
-        self.schedule();
-        rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
     }
 
     /// Applies and submits the decision's events, and holds the reply until they are durable.
@@ -146,7 +170,7 @@ impl<M: Hosted> EntityActor<M> {
         let Decision { events, answers, reply } = decision;
         if !events.is_empty() {
             if !self.shared.outbox.has_room() {
-                return answer::<M>(reply_to, Err(Failure::Busy("the journal's queue")));
+                return busy::<M>(reply_to);
             }
             if let Err(failure) = self.append(events, answers, meta, now) {
                 return answer::<M>(reply_to, Err(failure));
@@ -230,6 +254,10 @@ impl<M: Hosted> EntityActor<M> {
     }
 }
 
+fn busy<M: Hosted>(reply_to: ReplyTo<M>) {
+    answer::<M>(reply_to, Err(Failure::Busy("the journal's queue")));
+}
+
 /// Folds a stream off the arbiter, when there is a permit for it.
 async fn fold<M: Hosted>(
     shared: Rc<Shared>,
@@ -302,6 +330,9 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
         if self.entity.borrow().lost.is_some() {
             return self.reload(context, None);
         }
+        if !self.recover() {
+            return rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
+        }
         let due = {
             let mut entity = self.entity.borrow_mut();
             let due = M::deadline(&entity.state).is_some_and(|deadline| deadline <= now);
@@ -311,9 +342,8 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
             due
         };
         if due {
-            let meta = Meta::of(&self.shared.timer_principal);
             let before = self.entity.borrow().submitted;
-            self.command_without_answer(M::due(), meta, context);
+            self.rule_unasked(M::due(), &self.shared.timer_principal.clone());
             let mut entity = self.entity.borrow_mut();
             if entity.submitted > before {
                 entity.alarm.not_before = Timestamp::default();
@@ -321,27 +351,6 @@ impl<M: Hosted> Handler<Wake> for EntityActor<M> {
         }
         self.schedule();
         rest(&self.shared, &self.mail, &self.stream, &self.entity.borrow());
-    }
-}
-
-/// Sees to it that the deadline queue knows the entity's next deadline.
-fn schedule<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>) {
-    if let Some(deadline) = M::deadline(&entity.state) {
-        wake_at(shared, stream, entity, deadline.max(entity.alarm.not_before));
-    }
-}
-
-/// Wakes a refused entity after a pause: the state that was dropped may have hidden a deadline,
-/// and nobody else may ever ask.
-fn look_again<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>) {
-    entity.alarm.pause(shared.clock.now());
-    entity.alarm.refusals = entity.alarm.refusals.saturating_add(1);
-    wake_at(shared, stream, entity, entity.alarm.not_before);
-}
-
-fn wake_at<M: Hosted>(shared: &Shared, stream: &StreamId, entity: &mut Entity<M>, at: Timestamp) {
-    if entity.alarm.timer.is_none_or(|timer| at < timer) {
-        entity.alarm.timer = Some(shared.timers.schedule::<M>(at, stream.clone()));
     }
 }
 

@@ -72,7 +72,7 @@ impl ErasedFacts {
             if self.subjects.contains_key(&subject) {
                 self.sessions.insert(id.to_owned());
             }
-        } else if matches!(event, SessionEvent::SessionEnded(_)) {
+        } else if event.is_end() {
             self.sessions.remove(id);
         }
     }

@@ -53,6 +53,8 @@ impl LeaseEnd {
             | LockEvent::LeaseRenewed(_)
             | LockEvent::LeaseClaimed(_)
             | LockEvent::LeaseExtended(_)
+            // Nobody follows a lease of another start.
+            | LockEvent::LeasesFenced(_)
             | LockEvent::WaiterQueued(_)
             | LockEvent::WaiterLeft(_)
             | LockEvent::RefusalRecorded(_) => None,

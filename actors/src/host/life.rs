@@ -9,11 +9,12 @@ use std::collections::{HashMap, VecDeque};
 
 use mainstay_journal::{Cursor, Head, Refusal, StreamId};
 
+use super::alarm::Alarm;
 use super::ledger::Ledger;
 use super::loaded::{Loaded, freeze};
 use super::message::{Answered, Failure, Meta, Receipt, ReplyTo, answer};
 use super::views::Hosted;
-use crate::machine::{Again, Answer};
+use crate::machine::{Again, Answer, Restart};
 use crate::planted::{self, Bug};
 use crate::time::Timestamp;
 
@@ -36,6 +37,8 @@ pub(crate) struct Entity<M: Hosted> {
     pub(super) ledger: Ledger<M::Event>,
     /// The version at which the state was last kept in the store.
     pub(super) kept: u64,
+    /// The restart that it has lived through, until that is made up for.
+    pub(super) owed: Option<Restart>,
     /// When and how often the deadline queue wakes this entity.
     pub(super) alarm: Alarm,
     /// Why the state is not to be decided on any more; the next command folds anew.
@@ -55,31 +58,10 @@ pub(super) enum No<R> {
     KeyReused,
 }
 
-/// An entity's place in the deadline queue. It outlives a refusal, so that no entry is doubled.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Alarm {
-    /// The earliest entry that is known; a wake before it comes from one that was overtaken.
-    pub(super) timer: Option<Timestamp>,
-    /// A deadline that was not carried out is not looked at before this.
-    pub(super) not_before: Timestamp,
-    /// Refusals since the last durable event: each doubles the pause.
-    pub(super) refusals: u32,
-}
-
 /// Bytes of a snapshot that an event is worth: a large state is kept less often.
 const BYTES_AN_EVENT: u64 = 256;
 /// Events before a state that was too large is tried again.
 const MAX_PAUSE: u64 = 4_096;
-
-/// The first pause after a refusal, in milliseconds; later ones are at most 32 times as long.
-const PAUSE_MS: u64 = 250;
-
-impl Alarm {
-    /// Nothing more is tried by itself before the pause is over.
-    pub(super) fn pause(&mut self, now: Timestamp) {
-        self.not_before = now.plus_ms(PAUSE_MS << self.refusals.min(5));
-    }
-}
 
 #[derive(Debug, Clone)]
 pub(super) enum Lost {
@@ -115,6 +97,7 @@ impl<M: Hosted> Default for Entity<M> {
             waiting: HashMap::new(),
             ledger: Ledger::default(),
             kept: 0,
+            owed: None,
             alarm: Alarm::default(),
             lost: None,
         }
@@ -122,8 +105,9 @@ impl<M: Hosted> Default for Entity<M> {
 }
 
 impl<M: Hosted> Entity<M> {
-    pub(super) fn start(&mut self, loaded: Loaded<M>) {
+    pub(super) fn start(&mut self, loaded: Loaded<M>, owed: Restart) {
         let Loaded { state, head, epoch, ledger, kept } = loaded;
+        self.owed = Some(owed);
         self.state = state;
         self.version = head.version;
         self.head = head;

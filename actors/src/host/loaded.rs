@@ -67,8 +67,13 @@ pub(crate) fn load<M: Machine>(
     let mut folded = false;
     if let Some(kept) = snapshot.and_then(|kept| thaw::<M>(&kept)) {
         loaded = kept;
+        let at = loaded.head.position;
         // It may be of another history.
         folded = fold(log, stream, head, &mut loaded)?;
+        // It was made before its newest record was durable, so it does not know that one's epoch.
+        if folded && at == loaded.head.position {
+            loaded.epoch = log.epoch_at(at).map_err(text)?;
+        }
     }
     if !folded && let Some(kept) = at_base::<M>(log, stream)? {
         loaded = kept;

@@ -21,6 +21,7 @@ use super::checkpoint::{self, Kept};
 use super::due::{Changes, LiveSession};
 use super::erasure::ErasedFacts;
 use super::loaded::Loaded;
+use super::restore::Fence;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
 use crate::key::Key;
@@ -28,7 +29,7 @@ use crate::lock::{Lock, LockEvent, LockState};
 use crate::machine::Machine;
 use crate::session::{Session, SessionEvent};
 use crate::subject::{Subject, SubjectEvent};
-use crate::system::System;
+use crate::system::{RESTORE, System};
 use crate::time::Timestamp;
 
 /// Who starts the server, extends leases and changes levels.
@@ -52,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) keys: BTreeMap<String, Loaded<Key>>,
     /// Locks with a lease or a waiter.
     pub(crate) locks: BTreeMap<String, LockState>,
+    /// Locks that had one when the journal was restored, and have not said yet that it is over.
+    pub(crate) fenced_locks: BTreeSet<String>,
     /// Who was erased.
     pub(crate) erased: ErasedFacts,
     /// What happened to sessions since the checkpoint.
@@ -80,10 +83,26 @@ impl Facts {
     fn fold(&mut self, record: &RecordRef<'_>) -> Result<(), String> {
         let (kind, id) = record.kind_and_id();
         match kind {
-            System::KIND => take(&mut self.systems, id, record),
+            System::KIND => {
+                take(&mut self.systems, id, record)?;
+                if id == RESTORE
+                    && let Some(Fence { at, .. }) = self.fence()
+                {
+                    self.fenced_locks.extend(std::mem::take(&mut self.locks).into_keys());
+                    self.sessions.fence(at);
+                }
+                Ok(())
+            },
             Dependency::KIND => take(&mut self.dependencies, id, record),
             Key::KIND => take(&mut self.keys, id, record),
-            Lock::KIND => take_lock(&mut self.locks, id, record),
+            Lock::KIND => {
+                let event = LockEvent::decode(record.type_id, record.schema, record.payload)
+                    .map_err(|error| error.to_string())?;
+                if matches!(event, LockEvent::LeasesFenced(_)) && self.fenced_locks.remove(id) {
+                    return Ok(());
+                }
+                take_lock(&mut self.locks, id, &event)
+            },
             Session::KIND => {
                 let event = SessionEvent::decode(record.type_id, record.schema, record.payload)
                     .map_err(|error| error.to_string())?;
@@ -99,6 +118,18 @@ impl Facts {
             },
             other => Err(format!("streams of kind {other:?} are unknown here")),
         }
+    }
+
+    /// The last restore, if there was one.
+    pub(crate) fn fence(&self) -> Option<Fence> {
+        self.systems.get(RESTORE).and_then(Fence::of)
+    }
+
+    /// Locks that are to say that their leases are over, and since when.
+    pub(crate) fn fenced(&self) -> impl Iterator<Item = (Timestamp, StreamId)> {
+        let at = self.fence().map_or_else(Timestamp::default, |fence| fence.at);
+        let streams = self.fenced_locks.iter().filter_map(|name| StreamId::new(Lock::KIND, name));
+        streams.map(move |stream| (at, stream))
     }
 
     /// The next deadline of every held lock and every dependency that has one.
@@ -129,13 +160,11 @@ fn take<M: Machine>(
 fn take_lock(
     locks: &mut BTreeMap<String, LockState>,
     id: &str,
-    record: &RecordRef<'_>,
+    event: &LockEvent,
 ) -> Result<(), String> {
-    let event = LockEvent::decode(record.type_id, record.schema, record.payload)
-        .map_err(|error| error.to_string())?;
     let fold = |state: &mut LockState| {
-        Lock::fold(state, &event).map_err(|illegal| illegal.to_string())?;
-        Ok::<bool, String>(state.grants.is_empty() && state.waiters.is_empty())
+        Lock::fold(state, event).map_err(|illegal| illegal.to_string())?;
+        Ok::<bool, String>(!state.is_in_use())
     };
     if let Some(state) = locks.get_mut(id) {
         if fold(state)? {

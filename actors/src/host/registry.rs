@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, Context, Handler};
-use mainstay_journal::StreamId;
+use mainstay_journal::{Head, StreamId};
 
 use super::clock::Clock;
 use super::entity::{EntityActor, Wake};
@@ -28,6 +28,7 @@ use super::outbox::Outbox;
 use super::permits::Permits;
 use super::recovery::SUPERVISOR;
 use super::residents::{Mail, Residents};
+use super::restore::Fence;
 use super::seeds::Seeds;
 use super::timers::{Timers, Woken};
 use super::views::Hosted;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) seeds: Seeds,
     /// The restart that entities have lived through.
     pub(crate) restart: Cell<Restart>,
+    /// The last restore, if there was one.
+    pub(crate) fence: Cell<Option<Fence>>,
     pub(crate) timer_principal: Arc<str>,
     pub(crate) supervisor_principal: Arc<str>,
     activations: Cell<u64>,
@@ -70,11 +73,18 @@ impl Shared {
             limits,
             seeds: Seeds::default(),
             restart: Cell::default(),
+            fence: Cell::default(),
             timer_principal: Arc::from("system:timer"),
             supervisor_principal: Arc::from(SUPERVISOR),
             activations: Cell::new(0),
             chance: Cell::new(seed),
         })
+    }
+
+    /// What an entity has lived through whose newest record is this.
+    pub(crate) fn restart_of(&self, head: Head) -> Restart {
+        let fence = self.fence.get().filter(|fence| fence.covers(head));
+        Restart { fence: fence.map(|fence| fence.at), ..self.restart.get() }
     }
 
     pub(crate) fn next_activation(&self) -> u64 {

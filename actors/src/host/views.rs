@@ -132,7 +132,7 @@ impl Views {
 
     /// Takes a lock's durable state from recovery.
     pub(crate) fn recover_lock(&mut self, stream: &StreamId, state: LockState) {
-        if !state.grants.is_empty() || !state.waiters.is_empty() {
+        if state.is_in_use() {
             self.locks.insert(stream.clone(), state);
             self.index_sessions(stream);
         }
@@ -214,9 +214,7 @@ impl Hosted for Session {
         views.position = at;
         for event in events {
             views.erasures.see_session(stream.id(), at, event);
-            if let SessionEvent::SessionEnded(_) = event
-                && views.locks_of_session.contains_key(stream.id())
-            {
+            if event.is_end() && views.locks_of_session.contains_key(stream.id()) {
                 let ended = Release::Ended(stream.id().to_owned());
                 views.to_release.push_back((at, ended));
             }
@@ -239,9 +237,13 @@ impl Hosted for Lock {
 
     fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[LockEvent]) {
         views.position = at;
+        // What a restore has ended was never shown as held.
+        if let [LockEvent::LeasesFenced(_)] = events {
+            return;
+        }
         let state = views.locks.entry(stream.clone()).or_default();
         fold::<Self>(state, stream, events);
-        if state.grants.is_empty() && state.waiters.is_empty() {
+        if !state.is_in_use() {
             views.locks.remove(stream);
         }
         views.followers.tell(stream, events);

@@ -11,11 +11,12 @@
 //! | `Show` | live leases and waiters | – | – | – |
 //! | `SessionEnded` | `LeaseReleased`, `WaiterLeft` for all of the session | – | – | – |
 //! | `Recover` | `LeaseExtended`, once a boot, if a lease needs it | – | – | – |
+//! | `Fence` | `LeasesFenced`, if there is a lease or a waiter | – | – | – |
 //!
 //! `Check` and `Show` only read: they answer on a full disk too. They hide what is over at their
 //! moment, and show no grant that is not journaled.
 //!
-//! Every other command but the first `Recover` of a boot begins with what is due at its moment
+//! Every other command but the first `Recover` of a boot and `Fence` begins with what is due at its moment
 //! ([`Draft::sweep`]): a lease that has run out is never treated as live, even when the timer has
 //! not fired. Whatever frees the lock ends with grants to those who wait.
 
@@ -27,8 +28,8 @@ pub(super) use again::answer_again;
 
 use super::draft::{Draft, Ruling};
 use super::{
-    CLAIM_MS, Grant, LeaseExtended, Lock, LockCommand, LockReject, LockReply, LockState,
-    MAX_NAME_BYTES, RECOVERY_GRACE_MS,
+    CLAIM_MS, Grant, LeaseExtended, LeasesFenced, Lock, LockCommand, LockReject, LockReply,
+    LockState, MAX_NAME_BYTES, RECOVERY_GRACE_MS,
 };
 use crate::machine::{Context, Decision, Restart};
 use crate::planted::{self, Bug};
@@ -44,6 +45,9 @@ pub(super) fn decide(
         && is_to_be_extended(state, restart)
     {
         return Ok(recover(state, restart, context));
+    }
+    if let LockCommand::Fence { at } = command {
+        return Ok(fence(state, at));
     }
     let now = context.now;
     if let Some(answer) = read(state, &command, now) {
@@ -74,6 +78,7 @@ pub(super) fn decide(
             Ok(Ruling::Answer(LockReply::Done))
         },
         LockCommand::Recover(_)
+        | LockCommand::Fence { .. }
         | LockCommand::Due
         | LockCommand::Check { .. }
         | LockCommand::Show => Ok(Ruling::Answer(LockReply::Done)),
@@ -100,6 +105,7 @@ fn read(state: &LockState, command: &LockCommand, now: Timestamp) -> Option<Lock
         | LockCommand::ForceRelease { .. }
         | LockCommand::SessionEnded { .. }
         | LockCommand::Recover(_)
+        | LockCommand::Fence { .. }
         | LockCommand::Due => None,
     }
 }
@@ -130,6 +136,17 @@ fn recover(state: &LockState, restart: Restart, context: &Context<'_>) -> Decisi
     let claim_by = restart.booted_at.plus_ms(CLAIM_MS);
     let event = LeaseExtended { boot: context.boot, leases, claim_by };
     Decision::of(vec![event.into()], LockReply::Done)
+}
+
+/// All of it in one event: a lock with its most leases and waiters is fenced whole. Nobody is answered:
+/// who waited did so at the server before.
+fn fence(state: &LockState, at: Timestamp) -> Decision<Lock> {
+    if !state.is_in_use() {
+        return Decision::answer(LockReply::Done);
+    }
+    let tokens = state.grants.iter().map(|grant| grant.token).collect();
+    let waiters = u32::try_from(state.waiters.len()).unwrap_or(u32::MAX);
+    Decision::of(vec![LeasesFenced { at, tokens, waiters }.into()], LockReply::Done)
 }
 
 /// An owner that can be recorded.

@@ -19,6 +19,7 @@ events! {
         0x0308 v 1 WaiterQueued,
         0x0309 v 1 WaiterLeft,
         0x030a v 2 RefusalRecorded <- 1 RefusalRecordedV1,
+        0x030b v 1 LeasesFenced,
     }
 }
 
@@ -145,6 +146,18 @@ pub enum RefusedFor {
     Owner,
     /// The token is no live lease: its time is over, or it never was one.
     Token,
+}
+
+/// Every lease and every waiter is over, for the journal was restored since: who held them may have
+/// lost them behind the fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeasesFenced {
+    /// When the journal was restored.
+    pub at: Timestamp,
+    /// The leases, oldest first.
+    pub tokens: Vec<u64>,
+    /// How many waited.
+    pub waiters: u32,
 }
 
 /// Schema 1 of [`RefusalRecorded`], of when only wrong owners were recorded.

@@ -10,12 +10,13 @@
 //! | `WaiterQueued` | a request that neither waits nor holds | last in the queue |
 //! | `WaiterLeft` | a waiting request | out of the queue; the others of its session, if that ended, are to leave |
 //! | `RefusalRecorded` | – | when |
+//! | `LeasesFenced` | exactly the live leases, as many waiters | all of them end |
 
 use super::draft::{Draft, conflict};
 use super::{
     Claim, Grant, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeftBecause, LockEvent, LockState, MAX_GRANTS, MAX_WAITERS, RangeUnit, RefusedFor,
-    SESSION_ENDED, Waiter, WaiterLeft, WaiterQueued,
+    LeasesFenced, LeftBecause, LockEvent, LockState, MAX_GRANTS, MAX_WAITERS, RangeUnit,
+    RefusedFor, SESSION_ENDED, Waiter, WaiterLeft, WaiterQueued,
 };
 use crate::codec::Payload;
 use crate::machine::Illegal;
@@ -33,6 +34,7 @@ pub(super) fn fold(state: &mut LockState, event: &LockEvent) -> Result<(), Illeg
         LockEvent::LeaseExtended(event) => extended(state, event),
         LockEvent::WaiterQueued(event) => queued(state, event),
         LockEvent::WaiterLeft(event) => left(state, event),
+        LockEvent::LeasesFenced(event) => fenced(state, event),
         LockEvent::RefusalRecorded(event) => {
             match event.because {
                 RefusedFor::Owner => state.refusal_at = Some(event.at),
@@ -156,6 +158,18 @@ fn left(state: &mut LockState, event: &WaiterLeft) -> Result<(), String> {
 fn released(state: &mut LockState, event: &LeaseReleased) -> Result<(), String> {
     take(state, event.token)?;
     session_ended(state, event.session.as_deref());
+    Ok(())
+}
+
+fn fenced(state: &mut LockState, event: &LeasesFenced) -> Result<(), String> {
+    if !state.grants.iter().map(|grant| grant.token).eq(event.tokens.iter().copied()) {
+        return Err("other leases are live".to_owned());
+    }
+    if u32::try_from(state.waiters.len()) != Ok(event.waiters) {
+        return Err(format!("{} waiters, not {}", state.waiters.len(), event.waiters));
+    }
+    state.grants.clear();
+    state.waiters.clear();
     Ok(())
 }
 

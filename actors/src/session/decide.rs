@@ -9,6 +9,7 @@
 //! | `End` | `NotFound` | `SessionEnded` | `NotFound` |
 //! | `Forget` | done | `SessionEnded` | as `Due` |
 //! | `Show` | `NotFound` | the session | `NotFound` |
+//! | `Fence` | done | `SessionFenced` | `SessionFenced` |
 //! | `Due` | done | done | `SessionEnded` once, with the moment it ran out |
 
 use std::collections::BTreeMap;
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 use super::limits::{self, check_change};
 use super::{
     Attributes, Elsewhere, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated,
-    SessionEnded, SessionEvent, SessionImported, SessionPatched, SessionReject, SessionReply,
-    SessionState, SessionTouched, fold,
+    SessionEnded, SessionEvent, SessionFenced, SessionImported, SessionPatched, SessionReject,
+    SessionReply, SessionState, SessionTouched, fold,
 };
 use crate::machine::{Again, Context, Decision};
 use crate::time::Timestamp;
@@ -58,7 +59,10 @@ pub(super) fn decide(
             Ok(Decision::of(vec![event.into()], SessionReply::Ended))
         },
         (S::Live(live), C::Due | C::Forget) if !runs(live) => Ok(run_out(live)),
-        (S::Absent | S::Live(_) | S::Ended { .. }, C::Due | C::Forget) => {
+        (S::Live(_), C::Fence { at }) => {
+            Ok(Decision::of(vec![SessionFenced { at }.into()], SessionReply::Done))
+        },
+        (S::Absent | S::Live(_) | S::Ended { .. }, C::Due | C::Forget | C::Fence { .. }) => {
             Ok(Decision::answer(SessionReply::Done))
         },
         (

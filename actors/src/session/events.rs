@@ -15,6 +15,7 @@ events! {
         0x0203 v 1 SessionPatched,
         0x0204 v 1 SessionEnded,
         0x0205 v 1 SessionImported,
+        0x0206 v 1 SessionFenced,
     }
 }
 
@@ -93,7 +94,20 @@ pub struct SessionImported {
     pub attributes: Attributes,
 }
 
+/// It is over, for the journal was restored since: its holder may have lost it behind the fork.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionFenced {
+    /// When the journal was restored.
+    pub at: Timestamp,
+}
+
 impl SessionEvent {
+    /// Whether the session is over after it.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::SessionEnded(_) | Self::SessionFenced(_))
+    }
+
     /// The type ids of those with which a session begins.
     #[must_use]
     pub fn beginnings() -> Vec<u16> {
@@ -116,4 +130,6 @@ pub enum EndReason {
     MaxAge,
     /// Its subject was erased.
     Erased,
+    /// The journal was restored from a backup.
+    Restored,
 }

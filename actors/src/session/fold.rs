@@ -6,9 +6,11 @@
 //! | `SessionImported` | live as it stood elsewhere | illegal | illegal |
 //! | `SessionTouched` | illegal | later end | illegal |
 //! | `SessionPatched` | illegal | next revision, later end | illegal |
-//! | `SessionEnded` | illegal | ended | illegal |
+//! | `SessionEnded`, `SessionFenced` | illegal | ended | illegal |
 
-use super::{Live, SessionCreated, SessionEvent, SessionImported, SessionPatched, SessionState};
+use super::{
+    EndReason, Live, SessionCreated, SessionEvent, SessionImported, SessionPatched, SessionState,
+};
 use crate::codec::Payload;
 use crate::machine::Illegal;
 
@@ -27,6 +29,9 @@ pub(super) fn fold(state: &mut SessionState, event: &SessionEvent) -> Result<(),
         (SessionState::Live(live), SessionEvent::SessionPatched(event)) => patch(live, event)?,
         (SessionState::Live(_), SessionEvent::SessionEnded(event)) => {
             *state = SessionState::Ended { reason: event.reason, at: event.at };
+        },
+        (SessionState::Live(_), SessionEvent::SessionFenced(event)) => {
+            *state = SessionState::Ended { reason: EndReason::Restored, at: event.at };
         },
         (SessionState::Absent | SessionState::Ended { .. }, event) => {
             return Err(Illegal::new(event.name(), "there is no live session"));

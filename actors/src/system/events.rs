@@ -14,6 +14,7 @@ events! {
         0x0001 v 1 Booted,
         0x0002 v 1 LevelChanged,
         0x0003 v 1 MonthsDropped,
+        0x0004 v 1 Restored,
     }
 }
 
@@ -57,6 +58,22 @@ pub struct MonthsDropped {
     pub states: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// The journal was restored from a backup: what came behind the fork is another history. Leases and
+/// sessions from before it are over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// Epoch of the last event that was restored.
+    pub fork_epoch: u32,
+    /// Its position; 0 if nothing was.
+    pub fork_position: u64,
+    /// Which backup; no credentials.
+    pub source: String,
+    /// When: the fence. It lies behind the floor.
+    pub at: Timestamp,
+    /// No time and no fencing token of the history that was left lies above this.
+    pub floor: Timestamp,
 }
 
 /// One dependency at the moment of a level change.

@@ -75,6 +75,20 @@ impl<S> Entities<S> {
         Some(removed)
     }
 
+    /// Takes one out if its state is such a one.
+    pub fn take_if(&mut self, id: &str, such: impl Fn(&S) -> bool) -> Option<S> {
+        self.get(id).is_some_and(such).then(|| self.remove(id))?
+    }
+
+    /// Moves all whose states are such ones.
+    pub fn move_into(&mut self, other: &mut Self, such: impl Fn(&S) -> bool) {
+        (self.order, other.order) = Default::default();
+        for (id, state) in std::mem::take(&mut self.by_id) {
+            let into = if such(&state) { &mut other.by_id } else { &mut self.by_id };
+            into.insert(id, state);
+        }
+    }
+
     /// All with their ids, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &S)> {
         self.onward_from(0)

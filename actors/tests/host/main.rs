@@ -12,6 +12,7 @@ mod failures;
 mod healing;
 mod requests;
 mod restarts;
+mod restores;
 mod scale;
 mod sessions;
 mod snapshots;

@@ -9,7 +9,7 @@ use crate::support::{Entity, at};
 
 /// Every lease of these tests was alive when the journal ended.
 pub(crate) const fn recover(booted_at: Timestamp) -> LockCommand {
-    LockCommand::Recover(Restart { alive_at: at(0), booted_at })
+    LockCommand::Recover(Restart { alive_at: at(0), booted_at, fence: None })
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_time_counts_from_the_restart_however_late_the_lock_is_asked() {
     assert_eq!(lock.state.grants[0].expires_at, at(70_000));
     assert_eq!(lock.when(renew(token, "ann")).names(), "LeaseRenewed");
     // Asked again in the same boot, it is owed nothing more.
-    let restart = Restart { alive_at: at(0), booted_at };
+    let restart = Restart { alive_at: at(0), booted_at, fence: None };
     assert_eq!(Lock::recover(&lock.state, restart), None);
 }
 
@@ -105,7 +105,7 @@ fn a_grant_that_waits_for_its_claim_gets_time_too() {
 #[test]
 fn a_lock_without_leases_needs_no_recovery() {
     let mut lock = Entity::<Lock>::given();
-    let restart = Restart { alive_at: at(0), booted_at: at(5_000) };
+    let restart = Restart { alive_at: at(0), booted_at: at(5_000), fence: None };
     assert_eq!(Lock::recover(&lock.state, restart), None);
     let token = token_of(lock.when(acquire(claim("ann"))));
     assert_eq!(Lock::recover(&lock.state, restart), Some(LockCommand::Recover(restart)));
@@ -122,6 +122,10 @@ fn a_lease_that_had_ended_before_the_journal_did_stays_ended() {
     let end = lock.state.grants[0].expires_at;
     lock.boot = 2;
     lock.wait_ms(3_600_000);
-    let then = lock.when(LockCommand::Recover(Restart { alive_at: end, booted_at: lock.now }));
+    let then = lock.when(LockCommand::Recover(Restart {
+        alive_at: end,
+        booted_at: lock.now,
+        fence: None,
+    }));
     assert_eq!(then.names(), "LeaseExpired");
 }

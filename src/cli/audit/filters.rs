@@ -62,7 +62,7 @@ impl Filters {
     }
 
     fn offline(&self, reader: &Reader, limit: usize, take: Take<'_>) -> Result<bool, Failed> {
-        let query = self.query(reader.head())?;
+        let query = self.query(reader)?;
         let (mut count, mut more, mut failed) = (0, false, None);
         reader.find(&query, &mut |record| {
             if count == limit {
@@ -78,7 +78,7 @@ impl Filters {
         failed.map_or(Ok(more), Err)
     }
 
-    fn query(&self, head: Cursor) -> Result<Query, Failed> {
+    fn query(&self, log: &dyn ReadLog) -> Result<Query, Failed> {
         let time = |flag: &str, text: &Option<String>| {
             let parse = |it: &String| Timestamp::parse(it).map(Timestamp::as_micros);
             let parsed = text.as_ref().map(parse).transpose();
@@ -93,7 +93,7 @@ impl Filters {
             tags: Vec::new(),
             since_us: time("since", &self.since)?,
             until_us: time("until", &self.until)?,
-            after: self.after.as_deref().map_or(Ok(0), |text| position("--after", text, head))?,
+            after: self.after.as_deref().map_or(Ok(0), |text| position("--after", text, log))?,
         })
     }
 
@@ -135,17 +135,22 @@ impl Filters {
 }
 
 /// `{epoch}-{position}`, or a bare position of the current history.
-pub(super) fn position(flag: &str, text: &str, head: Cursor) -> Result<u64, Failed> {
-    let cursor = text
-        .parse::<Cursor>()
-        .or_else(|()| text.parse().map(|position| Cursor { epoch: head.epoch, position }))
-        .map_err(|_| {
-            Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"))
-        })?;
-    if cursor.epoch != head.epoch || cursor.position > head.position {
+pub(super) fn position(flag: &str, text: &str, log: &dyn ReadLog) -> Result<u64, Failed> {
+    let head = log.head();
+    let (place, position, ours) = match text.parse::<Cursor>() {
+        Ok(cursor) => (cursor.to_string(), cursor.position, log.is_ours(cursor)?),
+        Err(()) => {
+            let position: u64 = text.parse().map_err(|_| {
+                Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"))
+            })?;
+            let cursor = Cursor { epoch: head.epoch, position };
+            (cursor.to_string(), position, position <= head.position)
+        },
+    };
+    if !ours {
         return Err(Failed::usage(format!(
-            "{flag}: {cursor} is no place in this journal, which ends at {head}"
+            "{flag}: {place} is no place in this journal, which ends at {head}"
         )));
     }
-    Ok(cursor.position)
+    Ok(position)
 }

@@ -3,8 +3,6 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use mainstay_journal::ReadLog as _;
-
 use super::filters::position as position_of;
 use crate::cli::exit::Failed;
 use crate::cli::source::Source;
@@ -17,7 +15,7 @@ use crate::travel::why::{LOOK_AHEAD, Told, Why, why};
 pub(super) fn run(source: &Source, at: &str, json: bool) -> Result<(), Failed> {
     let story = match source {
         Source::Data(reader) => {
-            let position = position_of("--why", at, reader.head())?;
+            let position = position_of("--why", at, &**reader)?;
             let none = || Failed::work(format!("there is no event at position {position}"));
             why(&**reader, position)?.ok_or_else(none)?
         },

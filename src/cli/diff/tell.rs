@@ -24,6 +24,7 @@ pub(super) fn tell(diff: &Diff) -> String {
     let mut out = format!("from {}\nto   {}: {events}{about}{}\n", diff.from, diff.to, span(diff));
     for part in [
         section("the server started", &diff.starts, day),
+        section("the journal was restored", &diff.restores, day),
         health(&diff.health, day),
         many(&diff.dependencies, "dependencies", |it| dependency(it, day)),
         many(&diff.locks, "locks", |it| lock(it, day)),
@@ -225,6 +226,7 @@ fn end_story(end: &LeaseEnd) -> String {
         LeaseEnd::Expired => "lost it, for the lease ran out".to_owned(),
         LeaseEnd::Unclaimed => "lost it, for nobody came to claim it".to_owned(),
         LeaseEnd::Revoked { reason, principal } => format!("{principal} took it away: {reason}"),
+        LeaseEnd::Restored => "lost it, for the journal was restored".to_owned(),
     }
 }
 
@@ -233,7 +235,11 @@ fn wait_story(wait: &WaitTale, day: Timestamp) -> String {
     match wait.to {
         None => format!("waits since {from}, until {}", clock(wait.deadline, day)),
         Some(to) => {
-            let why = if wait.session_ended { ": its session ended" } else { "" };
+            let why = match (wait.session_ended, wait.restored) {
+                (true, _) => ": its session ended",
+                (false, true) => ": the journal was restored",
+                (false, false) => "",
+            };
             format!("waited in vain from {from} to {}{why}", clock(to, day))
         },
     }
@@ -249,6 +255,7 @@ fn sessions(told: &SessionsDiff, day: Timestamp) -> String {
         (told.ran_out, "unused"),
         (told.reached_max_age, "at their greatest age"),
         (told.erased, "with their subject"),
+        (told.restored, "for the journal was restored"),
     ] {
         if number > 0 {
             ends.push(format!("{number} {how}"));
@@ -281,6 +288,7 @@ fn listed(few: &Few<SessionTale>, what: &str, day: Timestamp) -> String {
             Some(EndReason::Idle) => "ran out unused",
             Some(EndReason::MaxAge) => "reached its greatest age",
             Some(EndReason::Erased) => "ended, for its subject was erased",
+            Some(EndReason::Restored) => "ended, for the journal was restored",
         };
         let told = format!("{} of {} {how}", it.id, it.subject);
         rows.add_row(["", &clock(it.at, day), &told]);

@@ -76,8 +76,10 @@ pub(in crate::server) async fn list(
 ) -> Result<Json<Sessions>, Problem> {
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let head = log.head();
-    let before = query.before.as_deref().map(|text| page::position("before", text, head));
-    let position = before.transpose()?.unwrap_or(u64::MAX);
+    let position = match &query.before {
+        Some(before) => page::place("before", before, log.clone()).await?,
+        None => u64::MAX,
+    };
     let mut before = (Cursor { position, ..head }, None);
     let meta = Meta { request: None, ..caller.meta(&()) };
     let tenant = caller.scope().tenant(query.tenant.as_deref())?;

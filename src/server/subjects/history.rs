@@ -138,7 +138,9 @@ fn told(record: &RecordRef<'_>, key: Option<&SubjectKey>) -> Event {
             let set = it.changes.iter().filter_map(|(name, it)| Some((name, it.as_ref()?)));
             ("changes", set.collect())
         },
-        SessionEvent::SessionTouched(_) | SessionEvent::SessionEnded(_) => return event,
+        SessionEvent::SessionTouched(_)
+        | SessionEvent::SessionEnded(_)
+        | SessionEvent::SessionFenced(_) => return event,
     };
     let Some(Value::Object(shown)) = event.data.get_mut(field) else { return event };
     for (name, value) in values {

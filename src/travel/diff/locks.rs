@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mainstay_actors::host::Fence;
 use mainstay_actors::lock::{
     Claim, Grant, LeaseGranted, LeftBecause, LockEvent, LockState, Waiter, WaiterQueued,
 };
@@ -51,9 +52,22 @@ impl Locks {
         record: &RecordRef<'_>,
         event: &LockEvent,
     ) {
+        // Told when the journal was restored.
+        if let LockEvent::LeasesFenced(_) = event {
+            return;
+        }
         let before = world.locks.get(name);
         let Some(told) = self.told(name, before) else { return };
         told.see(before, record, event);
+    }
+
+    /// Every lease and waiter ends with a restore, or was over before it.
+    pub(super) fn fence(&mut self, world: &World, fence: Fence) {
+        for (name, lock) in world.locks.iter().filter(|(_, lock)| lock.is_in_use()) {
+            if let Some(told) = self.told(name, Some(lock)) {
+                told.fence(lock, fence);
+            }
+        }
     }
 
     fn told(&mut self, name: &str, before: Option<&LockState>) -> Option<&mut Told> {
@@ -78,8 +92,7 @@ impl Locks {
         let ran_out = |grant: &&Grant| grant.ends_at() > from && grant.ends_at() <= now;
         for (name, lock) in world.locks.iter() {
             for grant in lock.grants.iter().filter(ran_out) {
-                let end =
-                    if grant.claim_by.is_some() { LeaseEnd::Unclaimed } else { LeaseEnd::Expired };
+                let end = by_time(grant);
                 if let Some(told) = self.told(name, Some(lock)) {
                     told.end_lease(grant.token, grant.ends_at(), end, None);
                 }
@@ -133,7 +146,7 @@ impl Told {
                     lease.expires_at = event.expires_at;
                 }
             },
-            LockEvent::LeaseClaimed(_) => {},
+            LockEvent::LeaseClaimed(_) | LockEvent::LeasesFenced(_) => {},
             LockEvent::LeaseReleased(event) => {
                 let session = event.session.clone();
                 let by_session = |session| LeaseEnd::SessionEnded { session };
@@ -182,6 +195,23 @@ impl Told {
         }
     }
 
+    fn fence(&mut self, lock: &LockState, fence: Fence) {
+        let position = Some(fence.position);
+        for grant in &lock.grants {
+            if grant.ends_at() > fence.at {
+                self.end_lease(grant.token, fence.at, LeaseEnd::Restored, position);
+            } else {
+                self.end_lease(grant.token, grant.ends_at(), by_time(grant), None);
+            }
+        }
+        for mut wait in std::mem::take(&mut self.waiting).into_values() {
+            wait.restored = wait.deadline > fence.at;
+            wait.to = Some(wait.deadline.min(fence.at));
+            wait.position = position;
+            self.diff.waits.push(wait, STEPS);
+        }
+    }
+
     fn grant(&mut self, event: &LeaseGranted, at: Timestamp, position: u64) {
         let mut lease = tale(event.token, &event.claim, event.expires_at);
         (lease.from, lease.position) = (Some(at), Some(position));
@@ -204,6 +234,7 @@ impl Told {
             deadline: *deadline,
             to: None,
             session_ended: false,
+            restored: false,
             request: request.clone(),
             position,
         };
@@ -256,6 +287,11 @@ impl Told {
         self.diff.after = holders.into_iter().map(|holder| holder.owner).collect();
         self.diff
     }
+}
+
+/// How time ends a lease.
+fn by_time(grant: &Grant) -> LeaseEnd {
+    if grant.claim_by.is_some() { LeaseEnd::Unclaimed } else { LeaseEnd::Expired }
 }
 
 fn tale(token: u64, claim: &Claim, expires_at: Timestamp) -> LeaseTale {

@@ -25,6 +25,8 @@ pub struct Diff {
     pub events: u64,
     /// Starts of the server.
     pub starts: Few<Step>,
+    /// Restores from a backup.
+    pub restores: Few<Step>,
     /// The global level.
     pub health: HealthDiff,
     /// Dependencies that were configured, retired, observed or moved.
@@ -217,6 +219,8 @@ pub enum LeaseEnd {
         /// By whom.
         principal: String,
     },
+    /// The journal was restored from a backup.
+    Restored,
 }
 
 /// One request that waited and got nothing, or waits still.
@@ -233,6 +237,8 @@ pub struct WaitTale {
     pub to: Option<Timestamp>,
     /// Its session ended, and not its patience.
     pub session_ended: bool,
+    /// The journal was restored from a backup.
+    pub restored: bool,
     /// Its request id.
     pub request: String,
     /// The event by which it left, else the one by which it came, if that is on the way.
@@ -257,6 +263,8 @@ pub struct SessionsDiff {
     pub reached_max_age: u64,
     /// Ended because their subject was erased.
     pub erased: u64,
+    /// Ended because the journal was restored.
+    pub restored: u64,
     /// The first that began.
     pub created: Few<SessionTale>,
     /// The first that ended.

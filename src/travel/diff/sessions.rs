@@ -1,5 +1,6 @@
 //! Sessions on the way: counted, and the first few by name.
 
+use mainstay_actors::host::Fence;
 use mainstay_actors::session::{EndReason, SessionEvent, SessionState};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::World;
@@ -41,6 +42,8 @@ impl Sessions {
                 };
                 self.ended(id, subject, event.reason, event.at);
             },
+            // Told when the journal was restored.
+            SessionEvent::SessionFenced(_) => {},
         }
     }
 
@@ -60,13 +63,32 @@ impl Sessions {
             EndReason::Idle => self.told.ran_out += 1,
             EndReason::MaxAge => self.told.reached_max_age += 1,
             EndReason::Erased => self.told.erased += 1,
+            EndReason::Restored => self.told.restored += 1,
         }
         let tale = SessionTale { id: id.to_owned(), subject, at, reason: Some(reason) };
         self.told.ended.push(tale, ENTITIES);
     }
 
+    /// Every live session ends with a restore, or has run out before it.
+    pub(super) fn fence(&mut self, world: &World, fence: Fence) {
+        self.run_out(world, fence.at);
+        for (id, state) in world.sessions.iter() {
+            if let SessionState::Live(it) = state
+                && it.expires_at() > fence.at
+            {
+                self.ended(id, it.subject.to_string(), EndReason::Restored, fence.at);
+            }
+        }
+    }
+
     /// Sessions that have run out by now are over, swept or not.
     pub(super) fn end(mut self, world: &World, now: Timestamp) -> SessionsDiff {
+        self.run_out(world, now);
+        self.told.live_after = live(world, now);
+        self.told
+    }
+
+    fn run_out(&mut self, world: &World, now: Timestamp) {
         for (id, state) in world.sessions.iter() {
             if let SessionState::Live(it) = state
                 && it.expires_at() <= now
@@ -77,8 +99,6 @@ impl Sessions {
                 self.ended(id, it.subject.to_string(), reason, at);
             }
         }
-        self.told.live_after = live(world, now);
-        self.told
     }
 }
 

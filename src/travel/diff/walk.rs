@@ -1,5 +1,6 @@
 //! The walk from one place to another: gives each event to the part that tells of it.
 
+use mainstay_actors::host::Fence;
 use mainstay_actors::system::SystemEvent;
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::{AnyEvent, World};
@@ -20,6 +21,7 @@ pub(super) struct Walk {
     to: Place,
     events: u64,
     starts: Few<Step>,
+    restores: Few<Step>,
     health: HealthDiff,
     dependencies: Dependencies,
     locks: Locks,
@@ -35,6 +37,7 @@ impl Walk {
             to,
             events: 0,
             starts: Few::default(),
+            restores: Few::default(),
             health: HealthDiff { before, after: before, changes: Few::default() },
             dependencies: Dependencies::default(),
             locks: Locks::new(from.judged_at()),
@@ -51,6 +54,11 @@ impl Walk {
             AnyEvent::System(SystemEvent::Booted(_)) => {
                 self.starts.push(step(record, event, None), STEPS);
             },
+            AnyEvent::System(SystemEvent::Restored(_)) => {
+                self.restores.push(step(record, event, None), STEPS);
+                let (position, at) = (record.position, Timestamp::from_micros(record.at_us));
+                self.fence(world, Fence { position, at });
+            },
             AnyEvent::System(SystemEvent::LevelChanged(change)) => {
                 self.health.after = change.to;
                 self.health.changes.push(step(record, event, None), STEPS);
@@ -62,6 +70,12 @@ impl Walk {
             AnyEvent::Session(told) => self.sessions.see(world, id, record, told),
             AnyEvent::Subject(_) => self.subjects.push(step(record, event, None), STEPS),
         }
+    }
+
+    /// Ends what lives in the world before a restore. That each entity says so later is no news.
+    pub(super) fn fence(&mut self, world: &World, fence: Fence) {
+        self.locks.fence(world, fence);
+        self.sessions.fence(world, fence);
     }
 
     /// Looks at the world where the walk ends.
@@ -78,6 +92,7 @@ impl Walk {
             stream: stream.map(|it| it.as_str().to_owned()),
             events: self.events,
             starts: self.starts,
+            restores: self.restores,
             health: self.health,
             dependencies: self.dependencies.end(world),
             locks: self.locks.end(log, world, now)?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use mainstay_journal::{ReadError, ReadLog};
+use mainstay_journal::{Cursor, ReadError, ReadLog};
 
 use super::{Effect, LOOK_AHEAD, Sees, TOLD, told_at};
 use crate::travel::diff::Few;
@@ -11,20 +11,19 @@ use crate::travel::diff::Few;
 /// What the tree led to, each behind its cause, and how far was looked.
 pub(super) fn effects(
     log: &dyn ReadLog,
-    epoch: u32,
-    tree: &[u64],
+    tree: &[Cursor],
     sees: Sees<'_>,
 ) -> Result<(Few<Effect>, u64), ReadError> {
-    let first = tree.iter().min().copied().unwrap_or_default();
+    let first = tree.iter().map(|it| it.position).min().unwrap_or_default();
     let until = first.saturating_add(LOOK_AHEAD).min(log.head().position);
-    // Position → its cause; the roots have none.
-    let mut found: BTreeMap<u64, Option<u64>> = tree.iter().map(|it| (*it, None)).collect();
+    // Event → its cause; the roots have none. A fork may lie between the two.
+    let mut found: BTreeMap<Cursor, Option<Cursor>> = tree.iter().map(|it| (*it, None)).collect();
     let mut more = 0;
     log.scan(first + 1, until, &mut |record| {
-        let cause = record.causation.filter(|cause| cause.epoch == epoch && sees(record.stream));
-        if let Some(cause) = cause.filter(|cause| found.contains_key(&cause.position)) {
+        let cause = record.causation.filter(|_| sees(record.stream));
+        if let Some(cause) = cause.filter(|cause| found.contains_key(cause)) {
             if found.len() < TOLD + tree.len() {
-                found.entry(record.position).or_insert(Some(cause.position));
+                found.entry(record.cursor()).or_insert(Some(cause));
             } else {
                 more += 1;
             }
@@ -40,16 +39,16 @@ pub(super) fn effects(
 
 fn below(
     log: &dyn ReadLog,
-    found: &BTreeMap<u64, Option<u64>>,
-    cause: u64,
+    found: &BTreeMap<Cursor, Option<Cursor>>,
+    cause: Cursor,
     depth: u32,
     into: &mut Vec<Effect>,
 ) -> Result<(), ReadError> {
-    for (position, _) in found.iter().filter(|(_, of)| **of == Some(cause)) {
-        if let Some(told) = told_at(log, *position)? {
+    for (event, _) in found.iter().filter(|(_, of)| **of == Some(cause)) {
+        if let Some(told) = told_at(log, event.position)? {
             into.push(Effect { depth, told });
         }
-        below(log, found, *position, depth + 1, into)?;
+        below(log, found, *event, depth + 1, into)?;
     }
     Ok(())
 }

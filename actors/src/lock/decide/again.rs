@@ -54,6 +54,7 @@ pub(crate) fn answer_again(
             | LockEvent::LeaseRenewed(_)
             | LockEvent::LeaseExpired(_)
             | LockEvent::LeaseExtended(_)
+            | LockEvent::LeasesFenced(_)
             | LockEvent::WaiterLeft(_) => {},
         }
     }

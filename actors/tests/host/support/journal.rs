@@ -9,16 +9,18 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actix::System;
-use mainstay_actors::host::{Host, HostOptions, OpenLog};
+use mainstay_actors::host::{Host, HostOptions, OpenLog, Restore, record_restore};
+use mainstay_actors::time::Timestamp;
 use mainstay_journal::disk::sim::{Loss, SimDisk};
 use mainstay_journal::{
-    Append, Cursor, EventLog, FaultyLog, FaultySink, Full, Head, KeptWriter, LocalLog, LogStatus,
-    Options, Outcome, Query, ReadError, ReadLog, Snapshot, StreamId, Visit, Writer,
+    Append, Cursor, EventLog, FaultyLog, FaultySink, Full, Head, Identity, KeptWriter, LocalLog,
+    LogStatus, Options, Outcome, Query, ReadError, ReadLog, Snapshot, StreamId, Visit, Writer,
 };
 
 /// Runs a test inside an actix System whose clock stands still until everybody waits for it.
@@ -72,6 +74,21 @@ impl Rig {
         });
         let host = Host::open_here(open, self.options.clone()).await;
         (host, opened.get().cloned())
+    }
+
+    /// The power goes, and what was durable is restored as the next epoch.
+    pub(crate) fn restored(&self, epoch: u32, floor: Timestamp) -> Self {
+        let rig = self.after_cut();
+        let journal = Path::new("/journal");
+        Identity { journal: [7; 16], epoch }.plant(&rig.disk, journal).unwrap();
+        let sink = |_: u32, _: Vec<Outcome>| {};
+        let (log, writer) = LocalLog::open_manual(journal, &sized(&rig.disk), sink).unwrap();
+        let log = Turning { log, writer: Mutex::new(writer), shelf: rig.shelf.clone() };
+        let fork = log.head();
+        let restore = Restore { fork, source: "the backup of a test".to_owned(), floor };
+        let at = record_restore(&log, restore, Timestamp::default()).unwrap();
+        assert_eq!(at, Cursor { epoch, position: fork.position + 1 });
+        rig
     }
 
     /// The power goes: what was not synced is lost. The next start sees the rest.
