@@ -47,7 +47,7 @@ pub use list::{Held, Listed, find, list};
 pub use manifest::{Manifest, Verified};
 pub use piece::{Gap, Piece, Pieces};
 pub use place::Place;
-pub use restore::{Restored, Restoring, rehearse, restore, settle, young};
+pub use restore::{Restored, Restoring, rehearse, restore, settle};
 pub use retain::{Keep, Pruning, plan, prune};
 pub use schedule::Schedule;
 pub use seal::{Identities, Recipients, UnsealError, lock, unlock};

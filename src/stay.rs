@@ -47,7 +47,7 @@ impl Mainstay {
 
     /// As [`Mainstay::open`], and leaves the dependencies as they are: for who comes to change
     /// something else.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "backup"))]
     pub(crate) async fn open_as_it_is(config: Config) -> Result<Self, OpenError> {
         let options = HostOptions { retire: false, ..options(&config, false) };
         Self::start_with(&config, options)?.once_ready().await

@@ -234,8 +234,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::File::open(path.parent().unwrap_or(path))?.sync_all()
 }
 
-/// Of `SubjectErased`.
-fn erasures() -> Vec<u16> {
+/// The type of `SubjectErased`.
+pub(super) fn erasures() -> Vec<u16> {
     let named = SubjectEvent::catalogue().iter().filter(|(name, _)| *name == "SubjectErased");
     named.map(|(_, type_id)| *type_id).collect()
 }

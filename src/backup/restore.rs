@@ -11,9 +11,13 @@
 //! | while it is moved up | `DIR` has no `JOURNAL` yet: nothing serves it; the next run begins again |
 //! | afterwards | it is a journal like any other |
 
+mod settle;
+
+pub use self::settle::settle;
+
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crossbeam_channel::bounded;
 use mainstay_actors::time::Timestamp;
@@ -143,34 +147,6 @@ pub fn rehearse(
     let planted = plant(target, restoring, &plan, planting, progress)?.finish(None)?;
     let epoch = newest_epoch(target)?.max(newest(&plan)) + 1;
     Ok(told(&plan, &planted, epoch, keys.erased))
-}
-
-/// Where a restored journal lies until [`settle`].
-#[must_use]
-pub fn young(directory: &Path) -> PathBuf {
-    directory.join(YOUNG)
-}
-
-/// Makes a restored journal that of its directory.
-///
-/// # Errors
-/// The operating system's.
-pub fn settle(directory: &Path) -> Result<(), BackupError> {
-    let young = directory.join(YOUNG);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&young)? {
-        names.push(entry?.file_name());
-    }
-    names.sort_by_key(|name| name == "JOURNAL");
-    for name in names {
-        if name == "JOURNAL" {
-            // Everything else has its name for good before the directory is a journal.
-            fs::File::open(directory)?.sync_all()?;
-        }
-        fs::rename(young.join(&name), directory.join(&name))?;
-    }
-    fs::remove_dir(&young)?;
-    Ok(fs::File::open(directory)?.sync_all()?)
 }
 
 fn newest(plan: &Plan) -> u32 {

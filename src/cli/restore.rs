@@ -77,7 +77,7 @@ impl Restore {
             backup::rehearse(&target, &self.to, &restoring, &mut telling(&bar))?
         } else {
             let restored = backup::restore(&target, &self.to, &restoring, &mut telling(&bar))?;
-            backup::settle(&self.to)?;
+            backup::settle(&self.to, &restored, &journal, target.shown())?;
             restored
         };
         bar.finish_and_clear();
