@@ -5,11 +5,17 @@
 //!   system/health            LevelChanged, …
 //!   system/archive           MonthsDropped, …
 //!   system/restore           Restored, …
+//!   system/attestations      Attested, AttestationWithdrawn, …
 //! ```
 
 mod events;
 
-pub use events::{Booted, DependencyFact, LevelChanged, MonthsDropped, Restored, SystemEvent};
+pub use events::{
+    AttestationWithdrawn, Attested, Booted, DependencyFact, LevelChanged, MonthsDropped, Restored,
+    SystemEvent,
+};
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +26,12 @@ use crate::time::Timestamp;
 
 /// Id of the stream with the restores.
 pub const RESTORE: &str = "restore";
+/// Longest evidence of an attestation, in bytes.
+pub const MAX_EVIDENCE_BYTES: usize = 500;
+/// Longest time that an attestation holds, in milliseconds: two years.
+pub const MAX_ATTESTED_MS: u64 = 731 * 24 * 3_600 * 1_000;
+/// Longest name of an item, in bytes.
+const MAX_ITEM_BYTES: usize = 100;
 
 /// The machine behind every stream of kind `system`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +52,21 @@ pub struct SystemState {
     pub restored: Option<Timestamp>,
     /// How often it was; of `system/restore`.
     pub restores: u64,
+    /// What somebody vouches for, by item; of `system/attestations`.
+    pub attestations: BTreeMap<String, Attestation>,
+}
+
+/// What somebody vouches for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attestation {
+    /// Where the evidence is.
+    pub evidence: String,
+    /// The version of mainstay it is for.
+    pub release: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// It holds until then.
+    pub until: Timestamp,
 }
 
 /// What can be asked of a `system` stream.
@@ -70,6 +97,22 @@ pub enum SystemCommand {
         /// No time and no fencing token of the history that was left lies above this.
         floor: Timestamp,
     },
+    /// Somebody vouches for an item; what was attested of it before is replaced.
+    Attest {
+        /// Which item.
+        item: String,
+        /// Where the evidence is.
+        evidence: String,
+        /// The version it is for.
+        release: String,
+        /// How long it holds.
+        for_ms: u64,
+    },
+    /// Nobody vouches for an item any more.
+    Withdraw {
+        /// Which item.
+        item: String,
+    },
     /// Show it.
     Show,
 }
@@ -99,9 +142,25 @@ fn hex(bytes: &[u8]) -> String {
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-/// A `system` stream never says no to the supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
-pub enum SystemReject {}
+/// Why a `system` stream says no; never to the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum SystemReject {
+    /// There is nothing to withdraw.
+    #[error("{item} is not attested; see `mainstay attest --list`")]
+    NotAttested {
+        /// Which item.
+        item: String,
+    },
+    /// A value out of its range, with the range.
+    #[error("{field} must be {rule}")]
+    OutOfRange {
+        /// Which field.
+        field: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
 
 impl Machine for System {
     const KIND: &'static str = "system";
@@ -133,6 +192,14 @@ impl Machine for System {
                 let at = at.max(floor.plus_us(1)).max(state.restored.unwrap_or_default());
                 Restored { fork_epoch, fork_position, source, at, floor }.into()
             },
+            SystemCommand::Attest { item, evidence, release, for_ms } => {
+                check_attested(&item, &evidence, &release, for_ms)?;
+                Attested { item, evidence, release, at, until: at.plus_ms(for_ms) }.into()
+            },
+            SystemCommand::Withdraw { item } if state.attestations.contains_key(&item) => {
+                AttestationWithdrawn { item, at }.into()
+            },
+            SystemCommand::Withdraw { item } => return Err(SystemReject::NotAttested { item }),
             SystemCommand::ChangeLevel(_) | SystemCommand::Drop { .. } | SystemCommand::Show => {
                 return Ok(Decision::answer(SystemReply(state.clone())));
             },
@@ -177,6 +244,16 @@ impl Machine for System {
                 state.restored = Some(event.at);
                 state.restores += 1;
             },
+            SystemEvent::Attested(event) => {
+                let Attested { item, evidence, release, at, until } = event.clone();
+                let attestation = Attestation { evidence, release, at, until };
+                state.attestations.insert(item, attestation);
+            },
+            SystemEvent::AttestationWithdrawn(event) => {
+                if state.attestations.remove(&event.item).is_none() {
+                    return illegal(format!("{} was not attested", event.item));
+                }
+            },
         }
         Ok(())
     }
@@ -190,11 +267,39 @@ impl Machine for System {
     }
 
     fn answer_again(
-        _state: &SystemState,
+        state: &SystemState,
         _request: &str,
-        _events: &[SystemEvent],
+        events: &[SystemEvent],
         _now: Timestamp,
     ) -> Again<Self> {
+        let attests = |event: &SystemEvent| {
+            matches!(event, SystemEvent::Attested(_) | SystemEvent::AttestationWithdrawn(_))
+        };
+        // Asked twice, attested once: the answer is how it stands.
+        if events.iter().any(attests) {
+            return Again::Reply(Ok(SystemReply(state.clone())));
+        }
         Again::Decide
     }
+}
+
+fn check_attested(
+    item: &str,
+    evidence: &str,
+    release: &str,
+    for_ms: u64,
+) -> Result<(), SystemReject> {
+    let check = |good: bool, field, rule| {
+        if good { Ok(()) } else { Err(SystemReject::OutOfRange { field, rule }) }
+    };
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let named = (1..=MAX_ITEM_BYTES).contains(&item.len()) && item.bytes().all(plain);
+    check(named, "item", "1 to 100 lower-case letters, digits, `.` and `-`")?;
+    let told = (1..=MAX_EVIDENCE_BYTES).contains(&evidence.len())
+        && evidence.bytes().all(|byte| byte.is_ascii_graphic());
+    check(told, "evidence", "1 to 500 visible ASCII characters")?;
+    let versioned = (1..=MAX_ITEM_BYTES).contains(&release.len());
+    check(versioned, "release", "1 to 100 bytes")?;
+    check((1..=MAX_ATTESTED_MS).contains(&for_ms), "for_ms", "1 to 63158400000, two years")
 }

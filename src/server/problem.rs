@@ -28,6 +28,7 @@ use mainstay_actors::key::KeyReject;
 use mainstay_actors::lock::LockReject;
 use mainstay_actors::session::SessionReject;
 use mainstay_actors::subject::SubjectReject;
+use mainstay_actors::system::SystemReject;
 use mainstay_journal::Refusal;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -288,6 +289,16 @@ impl From<SubjectReject> for Problem {
             SubjectReject::Held { why } => conflict("subject-held").with("reason", why),
             SubjectReject::Exists => conflict("subject-exists"),
             SubjectReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
+        }
+    }
+}
+
+impl From<SystemReject> for Problem {
+    fn from(reject: SystemReject) -> Self {
+        let detail = reject.to_string();
+        match reject {
+            SystemReject::NotAttested { .. } => Self::not_found(detail),
+            SystemReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
         }
     }
 }

@@ -73,6 +73,14 @@ fn system(event: &SystemEvent) -> String {
                  sessions of then are over"
             )
         },
+        SystemEvent::Attested(event) => {
+            let (item, release, until) =
+                (&event.item, &event.release, clock(event.until, event.at));
+            format!("{item} was attested for {release} until {until}: {}", event.evidence)
+        },
+        SystemEvent::AttestationWithdrawn(event) => {
+            format!("the attestation of {} was withdrawn", event.item)
+        },
     }
 }
 

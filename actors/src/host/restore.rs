@@ -130,7 +130,7 @@ pub fn record_restore(
     let command = SystemCommand::Restore { fork_epoch, fork_position, source, floor };
     let now = now.max(last_time(log).map_err(|error| error.to_string())?);
     let context = Context { now, chance: 0, boot: 0, principal: PRINCIPAL, request: None };
-    let Ok(decision) = System::decide(&state, command, &context);
+    let decision = System::decide(&state, command, &context).map_err(|no| no.to_string())?;
     let mut drafts = Vec::new();
     let mut after = state;
     for event in &decision.events {

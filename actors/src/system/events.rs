@@ -15,6 +15,8 @@ events! {
         0x0002 v 1 LevelChanged,
         0x0003 v 1 MonthsDropped,
         0x0004 v 1 Restored,
+        0x0005 v 1 Attested,
+        0x0006 v 1 AttestationWithdrawn,
     }
 }
 
@@ -87,4 +89,28 @@ pub struct DependencyFact {
     pub score: Option<Score>,
     /// Its breaker.
     pub mode: Mode,
+}
+
+/// Somebody vouches for what no machine can check; the envelope says who.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attested {
+    /// Which item of the preflight: `documents.runbooks`.
+    pub item: String,
+    /// Where the evidence is: a URL.
+    pub evidence: String,
+    /// The version of mainstay it is for; it says nothing of another.
+    pub release: String,
+    /// When.
+    pub at: Timestamp,
+    /// It holds until then.
+    pub until: Timestamp,
+}
+
+/// Nobody vouches for it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttestationWithdrawn {
+    /// Which item of the preflight.
+    pub item: String,
+    /// When.
+    pub at: Timestamp,
 }

@@ -10,6 +10,7 @@
 
 mod support;
 
+mod attestations;
 mod breaker_defects;
 mod breaker_moves;
 mod breaker_settings;

@@ -18,7 +18,10 @@ use mainstay_actors::session::{
     SessionPatched, SessionTouched,
 };
 use mainstay_actors::subject::SubjectEvent;
-use mainstay_actors::system::{Booted, DependencyFact, LevelChanged, MonthsDropped, SystemEvent};
+use mainstay_actors::system::{
+    AttestationWithdrawn, Attested, Booted, DependencyFact, LevelChanged, MonthsDropped,
+    SystemEvent,
+};
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::AnyEvent;
 use proptest::prelude::*;
@@ -53,6 +56,15 @@ fn system() -> Vec<SystemEvent> {
         }
         .into(),
         MonthsDropped { upto: 4_711, states: text("0f".repeat(32).as_str()), at: T }.into(),
+        Attested {
+            item: text("a.b"),
+            evidence: text("https://e"),
+            release: text("0.1.0"),
+            at: T,
+            until: U,
+        }
+        .into(),
+        AttestationWithdrawn { item: text("a.b"), at: T }.into(),
     ]
 }
 

@@ -65,7 +65,12 @@ impl Walk {
             },
             AnyEvent::Dependency(_) => self.dependencies.see(world, id, record, event),
             // Counted; the audit trail has them.
-            AnyEvent::Key(_) | AnyEvent::System(SystemEvent::MonthsDropped(_)) => {},
+            AnyEvent::Key(_)
+            | AnyEvent::System(
+                SystemEvent::MonthsDropped(_)
+                | SystemEvent::Attested(_)
+                | SystemEvent::AttestationWithdrawn(_),
+            ) => {},
             AnyEvent::Lock(told) => self.locks.see(world, id, record, told),
             AnyEvent::Session(told) => self.sessions.see(world, id, record, told),
             AnyEvent::Subject(_) => self.subjects.push(step(record, event, None), STEPS),

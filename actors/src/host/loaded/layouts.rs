@@ -8,7 +8,7 @@ use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
 use crate::session::{Sealed, Session, SessionCreated};
 use crate::subject::{ConsentRecorded, HoldPlaced, Subject};
-use crate::system::{Booted, System};
+use crate::system::{Attested, Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
@@ -17,7 +17,7 @@ const PINNED: [(&str, usize, u64); 6] = [
     ("lock", 151, 0x47ee_42be_0f66_4829),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
-    ("system", 34, 0x3b6e_51cf_ef7e_9616),
+    ("system", 150, 0x0f45_c5a6_ef05_694d),
     ("key", 126, 0x1961_8b36_db1c_82ba),
 ];
 
@@ -67,7 +67,14 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     let configured = DependencyConfigured { configuration: 1, settings };
     let dependency = bytes::<Dependency>([configured.into()]);
     let booted = Booted { boot: 1, version: "0.1.0".to_owned(), at: AT };
-    let system = bytes::<System>([booted.into()]);
+    let attested = Attested {
+        item: "documents.runbooks".to_owned(),
+        evidence: "https://wiki.example".to_owned(),
+        release: "0.1.0".to_owned(),
+        at: AT,
+        until: AT.plus_ms(60_000),
+    };
+    let system = bytes::<System>([booted.into(), attested.into()]);
     let hash = KeyHash([7; 32]);
     let tenant = Some("default".to_owned());
     let made = KeyCreated { role: Role::Operator, tenant, hash, at: AT, expires_at: None };
