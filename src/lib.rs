@@ -39,6 +39,8 @@ pub mod config;
 pub mod dependency;
 pub mod event;
 pub mod lock;
+#[cfg(feature = "server")]
+pub mod preflight;
 #[cfg(feature = "probes")]
 pub mod probe;
 #[cfg(feature = "server")]
