@@ -10,18 +10,21 @@
 //! | 5 | refused: in use, read-only, another format |
 
 mod archive;
+mod attest;
 mod audit;
 mod backup;
 mod checkpoint;
 mod config;
 mod diff;
 mod exit;
+mod gate;
 mod inside;
 mod journal_key;
 mod keys;
 mod online;
 mod pages;
 mod paper;
+mod preflight;
 mod proof;
 mod replay;
 mod restore;
@@ -72,6 +75,9 @@ enum Verb {
     Keys(keys::Keys),
     JournalKey(journal_key::JournalKey),
     Subject(subject::Subject),
+    Preflight(preflight::Preflight),
+    Gate(gate::Gate),
+    Attest(attest::Attest),
     Config(config::Config),
     Completions(pages::Completions),
     Man(pages::Man),
@@ -137,6 +143,9 @@ pub fn run() -> ExitCode {
         Verb::Keys(verb) => verb.run(),
         Verb::JournalKey(verb) => verb.run(),
         Verb::Subject(verb) => verb.run(),
+        Verb::Preflight(verb) => verb.run(),
+        Verb::Gate(verb) => verb.run(),
+        Verb::Attest(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),

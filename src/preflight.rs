@@ -27,7 +27,7 @@ pub use facts::{
     WitnessFacts,
 };
 pub use gate::{Decision, Launch, Need, launch};
-pub use item::{Category, Decided, Item, Severity};
+pub use item::{Category, Decided, Item, Severity, attestable, may_attest};
 pub use items::{all, find, nearest};
 pub use report::{Checked, Count, Filter, Report, check};
 pub use ruling::{Ruling, Verdict};

@@ -6,6 +6,7 @@
 //! ```
 
 mod access;
+mod attestations;
 mod batch;
 mod body;
 mod dependencies;
@@ -13,6 +14,7 @@ mod docs;
 mod events;
 mod front;
 mod keys;
+mod launch;
 mod live;
 mod locks;
 mod metrics;
@@ -30,8 +32,13 @@ mod tls;
 mod travel;
 mod whole;
 
+pub use launch::Named;
 pub use problem::Problem;
 pub use tls::{TlsError, check as check_tls};
+
+/// How items stand that people vouch for, for the command line.
+#[cfg(feature = "cli")]
+pub(crate) use attestations::vouched;
 
 /// What makes keys, for the command line.
 #[cfg(feature = "cli")]
@@ -55,6 +62,7 @@ use uuid::Uuid;
 
 use self::access::{Access, Door, Rates};
 use self::front::Front;
+use self::launch::Gate;
 use self::metrics::Refusals;
 use self::plain::without_value;
 use self::proofs::Proofs;
@@ -86,6 +94,7 @@ pub(crate) struct App {
     folds: Folds,
     refusals: Refusals,
     proofs: Proofs,
+    gate: Gate,
 }
 
 impl App {
@@ -94,6 +103,7 @@ impl App {
         vault: &Arc<Vault>,
         notary: &Arc<Notary>,
         live: &Arc<live::Live>,
+        named: Named,
     ) -> Self {
         // Who comes from elsewhere is nobody without a key, and TLS is for who does.
         let open = config.access.keys == KeysNeeded::Optional
@@ -107,6 +117,7 @@ impl App {
             folds: Folds::default(),
             refusals: Refusals::new(),
             proofs: Proofs::new(notary.clone()),
+            gate: Gate::new(config, named),
         }
     }
 
@@ -172,6 +183,7 @@ impl Server {
         vault: &Arc<Vault>,
         notary: &Arc<Notary>,
         config: &Config,
+        named: Named,
     ) -> Result<Self, ServeError> {
         let (server, listen) = (&config.server, config.server.listen);
         if server.is_public() && server.tls.is_none() {
@@ -187,7 +199,7 @@ impl Server {
         let connections = front::raise_file_limit(config.limits.connections.size());
         let each = connections.div_ceil(WORKERS);
         let live = live::Live::new();
-        let app = App::of(config, vault, notary, &live);
+        let app = App::of(config, vault, notary, &live, named);
         let (inside, front) = (host.clone(), Front::new(server));
         let (secure, names) = (tls.as_ref().map(Tls::config), server.names.clone());
         let run = move || -> std::io::Result<Vec<ServerHandle>> {

@@ -38,6 +38,11 @@ impl Failed {
         Self { code: 5, message: message.into() }
     }
 
+    /// What is wrong, for whoever tells it elsewhere.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
     /// Says it on stderr, if there is anything to say.
     pub(super) fn tell(self) -> ExitCode {
         if !self.message.is_empty() {

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use mainstay_actors::time::Timestamp;
 use serde_json::Value;
 use ureq::Body;
 use ureq::http::Response;
@@ -117,6 +118,14 @@ impl Online {
             let detail = readiness["detail"].as_str().unwrap_or("not ready");
             Failed::unreachable(format!("{}: {detail}", self.server))
         })
+    }
+
+    /// The clock of the server, as an answer of it says.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        let answer = self.agent.get(format!("{}/livez", self.server)).call().ok()?;
+        let date = answer.headers().get("date")?.to_str().ok()?;
+        let date = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+        u64::try_from(date.as_microsecond()).ok().map(Timestamp::from_micros)
     }
 
     /// Status and JSON of a GET.

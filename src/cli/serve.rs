@@ -22,7 +22,7 @@ use self::witness::Witness;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};
 use crate::demo::{self, Demo};
-use crate::server::{ServeError, Server, check_tls};
+use crate::server::{Named, ServeError, Server, check_tls};
 use crate::{Mainstay, OpenError};
 
 /// Run the server
@@ -102,7 +102,9 @@ impl Serve {
         let stay = Mainstay::start(config, self.accept_clock)
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
-        let server = match Server::start(stay.host(), stay.vault(), stay.notary(), config).await {
+        let named = Named { config: self.config.clone(), witness: self.witness.clone() };
+        let (host, vault, notary) = (stay.host(), stay.vault(), stay.notary());
+        let server = match Server::start(host, vault, notary, config, named).await {
             Ok(server) => server,
             Err(error) => {
                 stay.close().await;

@@ -134,9 +134,12 @@ impl From<Unfoldable> for Failed {
     }
 }
 
-/// What time it is.
+/// This moment, by the wall clock.
 pub(super) fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "tells a time to come from one that was quiet")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tells a time to come from one that was quiet, and how old things are"
+    )]
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let micros = since.map_or(0, |since| since.as_micros());
     Timestamp::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))

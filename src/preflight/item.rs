@@ -1,5 +1,6 @@
 //! What an item is: data.
 
+use mainstay_actors::system::MAX_EVIDENCE_BYTES;
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
@@ -167,5 +168,91 @@ impl Item {
                 format!("{}, then `mainstay attest {} --evidence URL`", self.fix, self.id)
             },
         }
+    }
+}
+
+/// Whether somebody may vouch for an item with this evidence, and for how long, in milliseconds: as
+/// long as the item says if `for_ms` is nothing.
+///
+/// # Errors
+/// What is wrong with which field; an unknown item names the nearest known one.
+pub fn may_attest(
+    id: &str,
+    evidence: &str,
+    for_ms: Option<u64>,
+) -> Result<u64, (&'static str, String)> {
+    let holds_ms = attestable(id)?;
+    check_evidence(evidence).map_err(|rule| ("evidence", format!("evidence must be {rule}")))?;
+    match for_ms {
+        Some(ms) if ms == 0 || ms > holds_ms => {
+            let most = super::words::span(holds_ms);
+            Err(("for_ms", format!("an attestation of {id} holds for at most {most}")))
+        },
+        ms => Ok(ms.unwrap_or(holds_ms)),
+    }
+}
+
+/// How long an attestation of an item holds at most, in milliseconds.
+///
+/// # Errors
+/// There is no such item, or a machine decides it.
+pub fn attestable(id: &str) -> Result<u64, (&'static str, String)> {
+    match super::find(id).map(|item| item.decided) {
+        Some(Decided::Attested { holds_ms }) => Ok(holds_ms),
+        Some(Decided::Machine(_)) => {
+            Err(("item", format!("{id} is decided by the machine: nobody can vouch for it")))
+        },
+        None => {
+            let nearest = super::nearest(id);
+            Err(("item", format!("unknown item {id:?}; the nearest known one is {nearest:?}")))
+        },
+    }
+}
+
+/// A URL without credentials.
+fn check_evidence(evidence: &str) -> Result<(), &'static str> {
+    let rule = "a URL without credentials, at most 500 visible ASCII characters";
+    let (scheme, rest) = evidence.split_once("://").ok_or(rule)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let named = !scheme.is_empty() && scheme.bytes().all(|it| it.is_ascii_alphanumeric());
+    let visible = evidence.bytes().all(|byte| byte.is_ascii_graphic());
+    let good = named && !rest.is_empty() && !authority.contains('@') && visible;
+    if good && evidence.len() <= MAX_EVIDENCE_BYTES { Ok(()) } else { Err(rule) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_a_url_without_credentials() {
+        for good in ["https://wiki.example/1", "http://a", "file:///srv/report.html"] {
+            assert_eq!(check_evidence(good), Ok(()), "{good}");
+        }
+        let long = format!("https://{}", "e".repeat(493));
+        for bad in
+            ["", "wiki", "https://", "://a", "https://ann:pw@wiki.example/1", "https://a b", &long]
+        {
+            assert!(check_evidence(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_no_machine_decides_can_be_attested_and_for_no_longer_than_it_says() {
+        let day = 24 * 3_600 * 1_000;
+        let url = "https://wiki.example/1";
+        assert_eq!(may_attest("documents.on-call", url, None), Ok(14 * day));
+        assert_eq!(may_attest("documents.on-call", url, Some(day)), Ok(day));
+        for (id, for_ms, field, told) in [
+            ("documents.on-call", Some(14 * day + 1), "for_ms", "at most 14 days"),
+            ("documents.on-call", Some(0), "for_ms", "at most 14 days"),
+            ("journal.whole", None, "item", "decided by the machine"),
+            ("documents.oncall", None, "item", "the nearest known one is \"documents.on-call\""),
+        ] {
+            let (named, text) = may_attest(id, url, for_ms).unwrap_err();
+            assert_eq!(named, field);
+            assert!(text.contains(told), "{text}");
+        }
+        assert_eq!(may_attest("documents.on-call", "wiki", None).unwrap_err().0, "evidence");
     }
 }

@@ -120,7 +120,9 @@ impl Checked {
 }
 
 impl Filter {
-    fn takes(&self, category: Category, item: &Item) -> bool {
+    /// Whether it takes an item.
+    #[must_use]
+    pub fn takes(&self, category: Category, item: &Item) -> bool {
         let by_category = self.categories.is_empty() || self.categories.contains(&category);
         by_category && (self.only.is_empty() || self.only.iter().any(|it| it == item.id))
     }

@@ -47,8 +47,13 @@ type Real = Gauge<f64, AtomicU64>;
     extensions(("x-problems" = json!(["not-ready", "unauthorized", "wrong-role", "wrong-tenant", "rate-limited"])))
 )]
 pub(super) async fn show(host: Data<Host>, app: Data<App>) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().content_type(OPENMETRICS).body(text(&host, &app).await?))
+}
+
+/// All of them, as text.
+pub(super) async fn text(host: &Host, app: &App) -> Result<String, Problem> {
     let (Some(log), Some(keys), Some(now)) = (host.log(), host.keys(), host.now()) else {
-        return Err(page::not_ready(&host));
+        return Err(page::not_ready(host));
     };
     let mut registry = Registry::with_prefix("mainstay");
     of_health(&mut registry, &host.health().await?);
@@ -58,7 +63,7 @@ pub(super) async fn show(host: Data<Host>, app: Data<App>) -> Result<HttpRespons
     app.refusals.register(&mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Problem::internal("the metrics cannot be written"))?;
-    Ok(HttpResponse::Ok().content_type(OPENMETRICS).body(text))
+    Ok(text)
 }
 
 fn of_health(registry: &mut Registry, health: &HealthView) {

@@ -121,8 +121,7 @@ pub(super) async fn readyz(
     });
     // Load and size are nobody's business who has no key.
     let more = if known.is_some() && query.verbose.as_ref().is_some_and(|it| it != "false") {
-        let (journal, occupancy) = (journal.as_ref().map(shown), host.occupancy().await.ok());
-        More { journal, occupancy, unreadable_events: Some(host.unreadable()) }
+        more(&host).await
     } else {
         More::default()
     };
@@ -130,6 +129,18 @@ pub(super) async fn readyz(
         return Ok(HttpResponse::Ok().json(Ready { status: "ready", more }));
     }
     Ok(not_ready(&readiness, poisoned, more))
+}
+
+async fn more(host: &Host) -> More {
+    let journal = host.log().map(|log| shown(&log.status()));
+    let (occupancy, unreadable) = (host.occupancy().await.ok(), host.unreadable());
+    More { journal, occupancy, unreadable_events: Some(unreadable) }
+}
+
+/// What a server that is ready says, with its journal and actors.
+pub(super) async fn verbose(host: &Host) -> Value {
+    let ready = Ready { status: "ready", more: more(host).await };
+    serde_json::to_value(ready).unwrap_or_default()
 }
 
 /// A problem that shows how far the server is: `readiness` and what belongs to it.

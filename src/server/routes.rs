@@ -8,8 +8,8 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
 use super::access::{Door, Need, door};
 use super::{
-    batch, dependencies, docs, events, keys, live, locks, metrics, openapi, problem, proofs,
-    readiness, sessions, subjects, travel,
+    attestations, batch, dependencies, docs, events, keys, launch, live, locks, metrics, openapi,
+    problem, proofs, readiness, sessions, subjects, travel,
 };
 
 /// Takes larger bodies than others do.
@@ -28,6 +28,7 @@ pub(super) fn all() -> Vec<At> {
         of_locks(),
         of_the_journal(),
         of_keys(),
+        of_launches(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -137,6 +138,21 @@ fn of_keys() -> Vec<At> {
         ("/api/v1/keys/{name}", vec![get(admin, keys::show)]),
         ("/api/v1/keys/{name}/rotate", vec![post(admin, keys::rotate)]),
         ("/api/v1/keys/{name}/revoke", vec![post(admin, keys::revoke)]),
+    ]
+}
+
+fn of_launches() -> Vec<At> {
+    // They name keys and dependencies of everybody.
+    let reads = Need::role(Viewer);
+    vec![
+        (
+            "/api/v1/attestations",
+            vec![
+                get(reads, attestations::list),
+                post(Need::role(Supervisor), attestations::attest),
+            ],
+        ),
+        ("/api/v1/gate/launch", vec![get(reads, launch::show)]),
     ]
 }
 
