@@ -16,6 +16,7 @@
 //! | `schedule` | when |
 //! | `ship`, `take` | what goes in |
 //! | `uploader` | the server's own: at once, on a schedule, with an alarm |
+//! | `duty` | those of a mainstay, as configured |
 //! | `check` | reading it back |
 //! | `retain` | what stays |
 //! | `restore` | what comes out |
@@ -25,6 +26,7 @@
 
 mod check;
 mod claim;
+mod duty;
 mod error;
 mod keys;
 mod list;
@@ -42,6 +44,8 @@ mod target;
 mod uploader;
 
 pub use check::{Checking, check};
+pub use duty::Backups;
+pub(crate) use duty::Everywhere;
 pub use error::BackupError;
 pub use list::{Held, Listed, find, list};
 pub use manifest::{Manifest, Verified};

@@ -19,6 +19,8 @@ pub struct Mainstay {
     notary: Arc<Notary>,
     #[cfg(feature = "probes")]
     probes: crate::probe::Probes,
+    #[cfg(feature = "backup")]
+    backups: Arc<crate::backup::Backups>,
 }
 
 /// Why a mainstay cannot be opened.
@@ -30,6 +32,10 @@ pub enum OpenError {
     /// The journal, its recovery or the clock said no; the text says what to do.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Backups cannot be set up.
+    #[cfg(feature = "backup")]
+    #[error("backup: {0}")]
+    Backup(String),
     /// A probe cannot be set up.
     #[cfg(feature = "probes")]
     #[error(transparent)]
@@ -74,7 +80,16 @@ impl Mainstay {
 
     fn start_with(config: &Config, options: HostOptions) -> Result<Self, OpenError> {
         let vault = Vault::at(&config.server.data);
+        #[cfg(not(feature = "backup"))]
         let options = HostOptions { subject_keys: vault.clone(), ..options };
+        #[cfg(feature = "backup")]
+        let backups = crate::backup::Backups::of(config).map_err(OpenError::Backup)?;
+        #[cfg(feature = "backup")]
+        let options = {
+            let (vault, backups) = (vault.clone(), backups.clone());
+            let subject_keys = Arc::new(crate::backup::Everywhere { vault, backups });
+            HostOptions { subject_keys, ..options }
+        };
         #[cfg(feature = "server")]
         let notary = Notary::at(&config.server.data);
         #[cfg(feature = "server")]
@@ -84,6 +99,8 @@ impl Mainstay {
         let host = Host::open(open, options)?;
         #[cfg(feature = "probes")]
         let probes = crate::probe::Probes::start(&host, &config.dependency)?;
+        #[cfg(feature = "backup")]
+        backups.start(&host)?;
         Ok(Self {
             host,
             vault,
@@ -91,6 +108,8 @@ impl Mainstay {
             notary,
             #[cfg(feature = "probes")]
             probes,
+            #[cfg(feature = "backup")]
+            backups,
         })
     }
 
@@ -121,27 +140,36 @@ impl Mainstay {
         &self.notary
     }
 
+    /// Its own backups.
+    #[cfg(feature = "backup")]
+    #[must_use]
+    pub fn backups(&self) -> &Arc<crate::backup::Backups> {
+        &self.backups
+    }
+
     /// Drains, closes the journal and ends every thread.
     pub async fn close(self) {
         #[cfg(feature = "probes")]
-        end(self.probes).await;
+        end(move || drop(self.probes)).await;
         // While the journal is still ours nobody else opens the files of keys.
         self.host.drain();
+        #[cfg(feature = "backup")]
+        end(move || self.backups.end()).await;
         self.vault.close();
         self.host.close().await;
     }
 }
 
-/// Waits for the probes under way without blocking the executor, of whatever kind it is.
-#[cfg(feature = "probes")]
-async fn end(probes: crate::probe::Probes) {
+/// Waits for what is under way without blocking the executor, of whatever kind it is.
+#[cfg(any(feature = "probes", feature = "backup"))]
+async fn end(what: impl FnOnce() + Send + 'static) {
     let (ended, end) = tokio::sync::oneshot::channel();
     let work = move || {
-        drop(probes);
+        what();
         // Nobody waits any more: nothing to tell.
         let _ = ended.send(());
     };
-    // If there is no thread to be had, the probes end here.
+    // If there is no thread to be had, it ends here.
     drop(std::thread::Builder::new().name("mainstay-closing".to_owned()).spawn(work));
     drop(end.await);
 }

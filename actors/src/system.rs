@@ -6,13 +6,19 @@
 //!   system/archive           MonthsDropped, …
 //!   system/restore           Restored, …
 //!   system/attestations      Attested, AttestationWithdrawn, …
+//!   system/backups           BackupMade, BackupFailed, BackupsStalled, BackupsResumed, …
+//!   system/drills            DrillCompleted, …
 //! ```
 
 mod events;
+mod operations;
 
 pub use events::{
     AttestationWithdrawn, Attested, Booted, DependencyFact, LevelChanged, MonthsDropped, Restored,
     SystemEvent,
+};
+pub use operations::{
+    BackupFailed, BackupMade, BackupsResumed, BackupsStalled, DrillCompleted, Operation, Operations,
 };
 
 use std::collections::BTreeMap;
@@ -24,6 +30,10 @@ use crate::machine::{Again, Context, Decision, Illegal, Machine};
 use crate::rate::Score;
 use crate::time::Timestamp;
 
+/// Id of the stream with what became of backups.
+pub const BACKUPS: &str = "backups";
+/// Id of the stream with the drills.
+pub const DRILLS: &str = "drills";
 /// Id of the stream with the restores.
 pub const RESTORE: &str = "restore";
 /// Longest evidence of an attestation, in bytes.
@@ -54,6 +64,8 @@ pub struct SystemState {
     pub restores: u64,
     /// What somebody vouches for, by item; of `system/attestations`.
     pub attestations: BTreeMap<String, Attestation>,
+    /// Of `system/backups` and `system/drills`.
+    pub operations: Operations,
 }
 
 /// What somebody vouches for.
@@ -108,6 +120,8 @@ pub enum SystemCommand {
         /// How long it holds.
         for_ms: u64,
     },
+    /// What became of a backup or a drill.
+    Record(Operation),
     /// Nobody vouches for an item any more.
     Withdraw {
         /// Which item.
@@ -192,6 +206,7 @@ impl Machine for System {
                 let at = at.max(floor.plus_us(1)).max(state.restored.unwrap_or_default());
                 Restored { fork_epoch, fork_position, source, at, floor }.into()
             },
+            SystemCommand::Record(operation) => operation.happened(at),
             SystemCommand::Attest { item, evidence, release, for_ms } => {
                 check_attested(&item, &evidence, &release, for_ms)?;
                 Attested { item, evidence, release, at, until: at.plus_ms(for_ms) }.into()
@@ -244,6 +259,11 @@ impl Machine for System {
                 state.restored = Some(event.at);
                 state.restores += 1;
             },
+            SystemEvent::BackupMade(event) => state.operations.backup_made(event),
+            SystemEvent::BackupFailed(event) => state.operations.backup_failed(event),
+            SystemEvent::BackupsStalled(event) => state.operations.stalled(event),
+            SystemEvent::BackupsResumed(_) => state.operations.stalled = None,
+            SystemEvent::DrillCompleted(event) => state.operations.drill_completed(event),
             SystemEvent::Attested(event) => {
                 let Attested { item, evidence, release, at, until } = event.clone();
                 let attestation = Attestation { evidence, release, at, until };

@@ -24,6 +24,7 @@ use super::manifest::Manifest;
 use super::piece::{Piece, Pieces};
 use super::ship::Progress;
 use super::target::Target;
+use crate::config::KeepConfig;
 
 /// How many backups stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,17 @@ pub struct Keep {
     pub monthly: usize,
     /// All of so many milliseconds back.
     pub within_ms: u64,
+}
+
+impl From<KeepConfig> for Keep {
+    fn from(config: KeepConfig) -> Self {
+        Self {
+            daily: config.daily.size(),
+            weekly: config.weekly.size(),
+            monthly: config.monthly.size(),
+            within_ms: config.within.as_ms(),
+        }
+    }
 }
 
 /// What stays and what goes.

@@ -81,6 +81,24 @@ fn system(event: &SystemEvent) -> String {
         SystemEvent::AttestationWithdrawn(event) => {
             format!("the attestation of {} was withdrawn", event.item)
         },
+        SystemEvent::BackupMade(event) => {
+            format!("the backup {} was made, of events to {}", event.id, event.position)
+        },
+        SystemEvent::BackupFailed(event) => format!("a backup failed: {}", event.reason),
+        SystemEvent::BackupsStalled(event) => {
+            format!("backups are not up to date by {} events: {}", event.behind, event.reason)
+        },
+        SystemEvent::BackupsResumed(event) => {
+            format!("backups are up to date again after {} s", event.lasted_ms / 1_000)
+        },
+        SystemEvent::DrillCompleted(event) => {
+            let verdict = if event.good { "good" } else { "not good" };
+            format!(
+                "the drill {} was {verdict}: recovered in {} ms, {} events lost, {} of {} entities \
+                 differ",
+                event.scenario, event.rto_ms, event.lost_events, event.different, event.compared
+            )
+        },
     }
 }
 

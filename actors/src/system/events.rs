@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::operations::{BackupFailed, BackupMade, BackupsResumed, BackupsStalled, DrillCompleted};
 use crate::codec::events;
 use crate::dependency::Mode;
 use crate::health::Level;
@@ -17,6 +18,11 @@ events! {
         0x0004 v 1 Restored,
         0x0005 v 1 Attested,
         0x0006 v 1 AttestationWithdrawn,
+        0x0007 v 1 BackupMade,
+        0x0008 v 1 BackupFailed,
+        0x0009 v 1 BackupsStalled,
+        0x000a v 1 BackupsResumed,
+        0x000b v 1 DrillCompleted,
     }
 }
 

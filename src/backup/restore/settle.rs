@@ -44,7 +44,8 @@ fn fence(
 ) -> Result<Vec<String>, BackupError> {
     let reading = journal.reading().map_err(|error| BackupError::Usage(error.to_string()))?;
     let Reading { keyring, archive, disk: _ } = reading;
-    let options = Options { create: false, store: false, spares: 0, keyring, archive, ..Options::default() };
+    let options =
+        Options { create: false, store: false, spares: 0, keyring, archive, ..Options::default() };
     let log = LocalLog::open(young, &options, |_: u32, _: Vec<Outcome>| {})?;
     let source = source.to_owned();
     let restore = Restore { fork: restored.fork, source, floor: restored.floor };

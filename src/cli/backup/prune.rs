@@ -10,7 +10,7 @@ use super::list::{At, size};
 use crate::backup::{self, Keep, Pruning};
 use crate::cli::exit::Failed;
 use crate::cli::source::{now, progress, telling};
-use crate::config::{KeepConfig, Span};
+use crate::config::Span;
 
 /// Remove backups that retention does not keep, and what only they needed
 #[derive(Debug, Args)]
@@ -83,16 +83,5 @@ impl Prune {
             "{objects} objects of {freed} are needed by none of those that stay"
         )?;
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl From<KeepConfig> for Keep {
-    fn from(config: KeepConfig) -> Self {
-        Self {
-            daily: config.daily.size(),
-            weekly: config.weekly.size(),
-            monthly: config.monthly.size(),
-            within_ms: config.within.as_ms(),
-        }
     }
 }

@@ -69,7 +69,12 @@ impl Walk {
             | AnyEvent::System(
                 SystemEvent::MonthsDropped(_)
                 | SystemEvent::Attested(_)
-                | SystemEvent::AttestationWithdrawn(_),
+                | SystemEvent::AttestationWithdrawn(_)
+                | SystemEvent::BackupMade(_)
+                | SystemEvent::BackupFailed(_)
+                | SystemEvent::BackupsStalled(_)
+                | SystemEvent::BackupsResumed(_)
+                | SystemEvent::DrillCompleted(_),
             ) => {},
             AnyEvent::Lock(told) => self.locks.see(world, id, record, told),
             AnyEvent::Session(told) => self.sessions.see(world, id, record, told),
