@@ -39,7 +39,7 @@ use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
 use mainstay::journal::{EventLog, LocalLog, MemoryLog, Options};
 use mainstay::proofs::Notary;
-use mainstay::server::Server;
+use mainstay::server::{Beside, Named, Server};
 use mainstay::vault::Vault;
 
 use crate::load::{Figures, Target, drive};
@@ -200,9 +200,11 @@ impl Served {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut config = Config::default();
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (vault, backups) = (Vault::in_memory(), Arc::default());
+        let beside = Beside { vault, notary, backups };
         let server = runtime.block_on(async {
             host.ready().await.unwrap();
-            Server::start(&host, &Vault::in_memory(), &notary, &config).await.unwrap()
+            Server::start(&host, &beside, &config, Named::default()).await.unwrap()
         });
         let address = server.address();
         Self { runtime, host, server, address }

@@ -7,6 +7,7 @@
 
 mod access;
 mod attestations;
+mod backups;
 mod batch;
 mod body;
 mod dependencies;
@@ -69,6 +70,7 @@ use self::proofs::Proofs;
 use self::request::Caller;
 use self::tls::Tls;
 use self::travel::Folds;
+use crate::backup::Backups;
 use crate::config::{Config, KeysNeeded};
 use crate::proofs::Notary;
 use crate::vault::Vault;
@@ -95,16 +97,23 @@ pub(crate) struct App {
     refusals: Refusals,
     proofs: Proofs,
     gate: Gate,
+    backups: Arc<Backups>,
+}
+
+/// What a server needs beside the host.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// Seals values.
+    pub vault: Arc<Vault>,
+    /// Signs checkpoints.
+    pub notary: Arc<Notary>,
+    /// Ships the journal.
+    pub backups: Arc<Backups>,
 }
 
 impl App {
-    fn of(
-        config: &Config,
-        vault: &Arc<Vault>,
-        notary: &Arc<Notary>,
-        live: &Arc<live::Live>,
-        named: Named,
-    ) -> Self {
+    fn of(config: &Config, beside: &Beside, live: &Arc<live::Live>, named: Named) -> Self {
+        let Beside { vault, notary, backups } = beside;
         // Who comes from elsewhere is nobody without a key, and TLS is for who does.
         let open = config.access.keys == KeysNeeded::Optional
             && config.server.tls.is_none()
@@ -118,6 +127,7 @@ impl App {
             refusals: Refusals::new(),
             proofs: Proofs::new(notary.clone()),
             gate: Gate::new(config, named),
+            backups: backups.clone(),
         }
     }
 
@@ -171,17 +181,15 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// Binds and serves `host` inside its System, with values sealed by `vault` and checkpoints
-    /// signed by `notary`; answers from the
-    /// first moment on, "not ready" while it recovers. Over TLS, and on an address that is not
+    /// Binds and serves `host` inside its System; answers from the first moment on, "not ready"
+    /// while it recovers. Over TLS, and on an address that is not
     /// loopback, it asks for keys.
     ///
     /// # Errors
     /// See [`ServeError`].
     pub async fn start(
         host: &Host,
-        vault: &Arc<Vault>,
-        notary: &Arc<Notary>,
+        beside: &Beside,
         config: &Config,
         named: Named,
     ) -> Result<Self, ServeError> {
@@ -199,7 +207,7 @@ impl Server {
         let connections = front::raise_file_limit(config.limits.connections.size());
         let each = connections.div_ceil(WORKERS);
         let live = live::Live::new();
-        let app = App::of(config, vault, notary, &live, named);
+        let app = App::of(config, beside, &live, named);
         let (inside, front) = (host.clone(), Front::new(server));
         let (secure, names) = (tls.as_ref().map(Tls::config), server.names.clone());
         let run = move || -> std::io::Result<Vec<ServerHandle>> {

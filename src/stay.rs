@@ -140,6 +140,14 @@ impl Mainstay {
         &self.notary
     }
 
+    /// What a server needs beside the host.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn beside(&self) -> crate::server::Beside {
+        let (vault, notary) = (self.vault.clone(), self.notary.clone());
+        crate::server::Beside { vault, notary, backups: self.backups.clone() }
+    }
+
     /// Its own backups.
     #[cfg(feature = "backup")]
     #[must_use]

@@ -20,7 +20,7 @@ pub struct Listed {
 }
 
 /// What a target holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Held {
     /// Backups, the newest first.
     pub backups: Vec<Listed>,

@@ -103,8 +103,7 @@ impl Serve {
             .map_err(|error| Failed::work(error.to_string()))?;
         // The server answers while the journal is recovered: alive, not ready.
         let named = Named { config: self.config.clone(), witness: self.witness.clone() };
-        let (host, vault, notary) = (stay.host(), stay.vault(), stay.notary());
-        let server = match Server::start(host, vault, notary, config, named).await {
+        let server = match Server::start(stay.host(), &stay.beside(), config, named).await {
             Ok(server) => server,
             Err(error) => {
                 stay.close().await;

@@ -97,8 +97,29 @@ fn shown(health: &Value, readiness: &Value) -> String {
     }
     out.push('\n');
     out.push_str(&journal(&readiness["journal"], &readiness["occupancy"]));
+    out.push_str(&backups(&readiness["backups"]));
     for stream in health["quarantined"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "          {} crashed twice and is quarantined", text(stream));
+    }
+    out
+}
+
+/// How backups stand, if any are configured.
+fn backups(backups: &Value) -> String {
+    if backups.is_null() {
+        return String::new();
+    }
+    let mut out = format!(
+        "backups   shipped to {}, {} events behind, {} made, next {}\n",
+        text(&backups["shipped"]),
+        text(&backups["behind"]),
+        text(&backups["made"]),
+        text(&backups["due"]),
+    );
+    for told in ["alarm", "trouble"] {
+        if let Some(reason) = backups[told].as_str() {
+            let _ = writeln!(out, "          {told}: {reason}");
+        }
     }
     out
 }

@@ -81,7 +81,7 @@ pub(super) async fn show(host: Data<Host>, app: Data<App>) -> Result<Json<Launch
     };
     let now = wall_clock();
     let answers = Answers {
-        readiness: readiness::verbose(&host).await,
+        readiness: readiness::verbose(&host, &app).await,
         health: serde_json::to_value(host.health().await?).unwrap_or_default(),
         metrics: metrics::text(&host, &app).await.map_err(|problem| problem.to_string()),
         document: openapi::document(),

@@ -22,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::App;
 use super::page;
 use super::problem::Problem;
+use crate::backup::Backups;
 
 /// The format's media type.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -60,6 +61,7 @@ pub(super) async fn text(host: &Host, app: &App) -> Result<String, Problem> {
     of_journal(&mut registry, &log.status());
     of_residents(&mut registry, &host.occupancy().await?);
     of_keys(&mut registry, keys, now);
+    of_backups(&mut registry, &app.backups);
     app.refusals.register(&mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Problem::internal("the metrics cannot be written"))?;
@@ -160,6 +162,36 @@ fn of_keys(registry: &mut Registry, keys: &Keys, now: Timestamp) {
     registry.register_with_unit("key_age", help, Unit::Seconds, ages);
     let help = "When it ends by itself, since 1970; keys without an end have none";
     registry.register_with_unit("key_expires_at", help, Unit::Seconds, ends);
+}
+
+/// Of the server's own backups, if it makes any.
+fn of_backups(registry: &mut Registry, backups: &Backups) {
+    let Some(status) = backups.status() else { return };
+    let raised = u32::from(status.alarm.is_some());
+    whole(registry, "backup_alarm", "Whether events are not shipped, or a backup is late", raised);
+    whole(registry, "backup_behind", "Durable events that are in no target", status.behind);
+    let times = [
+        (
+            "backup_behind",
+            "For how long the oldest of them has waited",
+            Some(status.behind_ms * 1_000),
+        ),
+        (
+            "backup_last_timestamp",
+            "When the newest was made",
+            status.newest.map(|(_, at)| at.as_micros()),
+        ),
+        ("backup_due_timestamp", "When the next is due", status.due.map(Timestamp::as_micros)),
+    ];
+    for (name, help, micros) in times {
+        if let Some(micros) = micros {
+            let real = Real::default();
+            real.set(seconds(micros));
+            registry.register_with_unit(name, help, Unit::Seconds, real);
+        }
+    }
+    whole(registry, "backups_made", "Since the start", status.made);
+    whole(registry, "backups_failed", "Since the start", status.failed);
 }
 
 fn whole(registry: &mut Registry, name: &str, help: &str, value: impl TryInto<i64>) {

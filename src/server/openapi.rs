@@ -20,8 +20,8 @@ use utoipa::OpenApi;
 use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
 use super::{
-    attestations, batch, dependencies, docs, events, keys, launch, live, locks, metrics, problem,
-    proofs, readiness, routes, sessions, subjects, travel,
+    attestations, backups, batch, dependencies, docs, events, keys, launch, live, locks, metrics,
+    problem, proofs, readiness, routes, sessions, subjects, travel,
 };
 
 /// Everything that is served.
@@ -42,6 +42,7 @@ use super::{
         (name = "journal", description = "What happened"),
         (name = "proofs", description = "That it happened, and that nothing of it was rewritten"),
         (name = "keys", description = "Who may come in"),
+        (name = "backups", description = "Copies elsewhere: which there are, and how they stand"),
         (name = "launch", description = "May it be launched: what people vouch for, and the gate"),
         (name = "documents", description = "This document, as JSON and as a page; the problems"),
     ),
@@ -59,6 +60,7 @@ use super::{
         proofs::show_checkpoint, proofs::show_keys, proofs::show_inclusion, proofs::show_consistency,
         keys::list, keys::create, keys::show, keys::rotate, keys::revoke,
         attestations::list, attestations::attest, launch::show,
+        backups::list, backups::make,
         show, docs::redirect, docs::asset, problem::show,
     ),
     components(schemas(ProblemBody))

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::App;
 use super::access::Identity;
+use super::backups::{self, BackupStatus};
 use super::problem::{PROBLEM_JSON, Problem};
 
 /// The process answers.
@@ -67,6 +69,10 @@ pub(super) struct More {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     unreadable_events: Option<u64>,
+    /// How backups stand; absent if none are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    backups: Option<BackupStatus>,
 }
 
 /// How the journal stands.
@@ -110,6 +116,7 @@ struct Store {
 )]
 pub(super) async fn readyz(
     host: Data<Host>,
+    app: Data<App>,
     query: Query<Verbose>,
     known: Option<Identity>,
 ) -> Result<HttpResponse, Problem> {
@@ -121,7 +128,7 @@ pub(super) async fn readyz(
     });
     // Load and size are nobody's business who has no key.
     let more = if known.is_some() && query.verbose.as_ref().is_some_and(|it| it != "false") {
-        more(&host).await
+        more(&host, &app).await
     } else {
         More::default()
     };
@@ -131,15 +138,16 @@ pub(super) async fn readyz(
     Ok(not_ready(&readiness, poisoned, more))
 }
 
-async fn more(host: &Host) -> More {
+async fn more(host: &Host, app: &App) -> More {
     let journal = host.log().map(|log| shown(&log.status()));
     let (occupancy, unreadable) = (host.occupancy().await.ok(), host.unreadable());
-    More { journal, occupancy, unreadable_events: Some(unreadable) }
+    let backups = backups::standing(&app.backups);
+    More { journal, occupancy, unreadable_events: Some(unreadable), backups }
 }
 
 /// What a server that is ready says, with its journal and actors.
-pub(super) async fn verbose(host: &Host) -> Value {
-    let ready = Ready { status: "ready", more: more(host).await };
+pub(super) async fn verbose(host: &Host, app: &App) -> Value {
+    let ready = Ready { status: "ready", more: more(host, app).await };
     serde_json::to_value(ready).unwrap_or_default()
 }
 

@@ -8,8 +8,8 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
 use super::access::{Door, Need, door};
 use super::{
-    attestations, batch, dependencies, docs, events, keys, launch, live, locks, metrics, openapi,
-    problem, proofs, readiness, sessions, subjects, travel,
+    attestations, backups, batch, dependencies, docs, events, keys, launch, live, locks, metrics,
+    openapi, problem, proofs, readiness, sessions, subjects, travel,
 };
 
 /// Takes larger bodies than others do.
@@ -29,6 +29,7 @@ pub(super) fn all() -> Vec<At> {
         of_the_journal(),
         of_keys(),
         of_launches(),
+        of_operations(),
     ];
     groups.into_iter().flatten().collect()
 }
@@ -154,6 +155,11 @@ fn of_launches() -> Vec<At> {
         ),
         ("/api/v1/gate/launch", vec![get(reads, launch::show)]),
     ]
+}
+
+fn of_operations() -> Vec<At> {
+    let (reads, commands) = (Need::role(Viewer), Need::role(Operator));
+    vec![("/api/v1/backups", vec![get(reads, backups::list), post(commands, backups::make)])]
 }
 
 macro_rules! methods {

@@ -122,8 +122,15 @@ fn target(operation: &Operation<'_>, ground: &Ground) -> String {
 
 #[test]
 fn every_example_is_taken_and_answered_as_documented() {
-    let data = tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (data, copies) = (tempdir().unwrap(), tempdir().unwrap());
+    let (_, recipient) = mainstay::backup::Identities::generate();
+    let server = Server::start_under(
+        data.path(),
+        &[
+            ("MAINSTAY__BACKUP__TO", copies.path().to_str().unwrap()),
+            ("MAINSTAY__BACKUP__RECIPIENTS", &recipient),
+        ],
+    );
     let client = server.client();
     let document = Document::of(&client);
     for operation in document.operations() {

@@ -8,7 +8,7 @@ use mainstay::Config;
 use mainstay::actors::host::{Host, HostOptions, OpenLog};
 use mainstay::journal::{EventLog, Fault, FaultyLog, FaultySink, MemoryLog, Outcome};
 use mainstay::proofs::Notary;
-use mainstay::server::Server;
+use mainstay::server::{Beside, Named, Server};
 use mainstay::vault::Vault;
 use serde_json::json;
 
@@ -43,7 +43,9 @@ fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
         .block_on(async {
             host.ready().await.unwrap();
             let notary = Notary::at(Path::new("never opened"));
-            Server::start(&host, &Vault::in_memory(), &notary, &config).await
+            let (vault, backups) = (Vault::in_memory(), Arc::default());
+            let beside = Beside { vault, notary, backups };
+            Server::start(&host, &beside, &config, Named::default()).await
         })
         .unwrap();
     let client = Client::of(server.address());
