@@ -211,3 +211,126 @@ fn queries(tenant: &str, after: u64) -> [Query; 2] {
     let tags = vec![(tags::TENANT, tenant.to_owned())];
     [Query { types, after, ..Query::default() }, Query { tags, after, ..Query::default() }]
 }
+
+#[cfg(test)]
+mod tests {
+    use mainstay_actors::lock::{Claim, LeaseGranted, LeasesFenced, LockEvent, Mode};
+    use mainstay_actors::session::{Attributes, SessionCreated, SessionEvent, SessionFenced};
+    use mainstay_actors::system::Restored;
+    use mainstay_journal::{
+        Append, Cursor, Draft, Envelope, EventLog as _, Head, MemoryLog, Outcome, Tag, Tags,
+    };
+
+    use super::*;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    fn write(log: &MemoryLog, name: &str, tenant: Option<&str>, event: &impl Payload) {
+        let stream = StreamId::parse(name).unwrap();
+        let Head { version, .. } = log.stream_head(&stream, u64::MAX).unwrap();
+        let ((type_id, schema), mut payload) = (event.type_id(), Vec::new());
+        event.encode(&mut payload).unwrap();
+        let tag = tenant.map(|tenant| Tag { key: tags::TENANT, value: tenant.into() });
+        let tags: Tags = tag.into_iter().collect();
+        log.submit(Append {
+            activation: 1,
+            stream,
+            expected_version: version,
+            seen: None,
+            envelope: Envelope {
+                at_us: at(log.head().position + 1).as_micros(),
+                principal: "test".into(),
+                request: None,
+                correlation: None,
+                causation: None,
+            },
+            drafts: vec![Draft { type_id, schema, tags, payload }],
+        })
+        .unwrap();
+    }
+
+    fn granted(token: u64) -> LockEvent {
+        let claim = Claim {
+            owner: "ann".into(),
+            session: None,
+            mode: Mode::Exclusive,
+            range: None,
+            ttl_ms: 600_000,
+            delay_ms: 0,
+            request: None,
+        };
+        LeaseGranted { token, claim, expires_at: at(600), claim_by: None }.into()
+    }
+
+    fn created(tenant: &str) -> SessionEvent {
+        let (tenant, subject) = (tenant.into(), "someone".into());
+        let (at, idle_until, attributes) = (at(1), at(600), Attributes::default());
+        SessionCreated { tenant, subject, ttl_ms: 9, at, idle_until, ends_at: None, attributes }
+            .into()
+    }
+
+    fn restored(log: &MemoryLog) {
+        log.begin_epoch();
+        let Cursor { epoch, position } = log.head();
+        let (fork_epoch, fork_position, source) = (epoch, position, "backup".to_owned());
+        let (at, floor) = (at(position + 1), at(position));
+        let event: SystemEvent = Restored { fork_epoch, fork_position, source, at, floor }.into();
+        write(log, "system/restore", None, &event);
+    }
+
+    /// Leases and sessions of two tenants on both sides of two restores; some say that they are over.
+    fn journal() -> MemoryLog {
+        let log = MemoryLog::immediate(|_: u32, _: Vec<Outcome>| {});
+        let fenced =
+            |token| LockEvent::from(LeasesFenced { at: at(6), tokens: vec![token], waiters: 0 });
+        write(&log, "lock/acme:a", Some("acme"), &granted(1));
+        write(&log, "lock/other:a", Some("other"), &granted(1));
+        write(&log, "session/acme/one", Some("acme"), &created("acme"));
+        write(&log, "lock/acme:c", Some("acme"), &granted(1));
+        write(&log, "session/other/one", Some("other"), &created("other"));
+        restored(&log);
+        write(&log, "lock/acme:b", Some("acme"), &granted(2));
+        write(&log, "lock/acme:a", Some("acme"), &fenced(1));
+        write(&log, "lock/acme:a", Some("acme"), &granted(3));
+        write(&log, "session/acme/two", Some("acme"), &created("acme"));
+        restored(&log);
+        let over = SessionEvent::from(SessionFenced { at: at(6) });
+        write(&log, "session/acme/one", Some("acme"), &over);
+        write(&log, "lock/acme:a", Some("acme"), &fenced(3));
+        write(&log, "lock/acme:d", Some("acme"), &granted(9));
+        log
+    }
+
+    /// Live sessions and held locks of a tenant.
+    fn lives(fold: &Fold) -> Vec<String> {
+        let locks = fold.world.locks.iter().filter(|(_, lock)| lock.is_in_use());
+        let sessions = fold.live_sessions("", at(1)).map(|(id, _)| id.to_owned());
+        let all = locks.map(|(name, _)| name.to_owned()).chain(sessions);
+        all.filter(|id| id.starts_with("acme")).collect()
+    }
+
+    #[test]
+    fn a_tenant_sees_of_restores_what_everybody_sees_however_far_a_step_is() {
+        let log = journal();
+        let place = |position| Place { epoch: 1, position, at: None };
+        for stride in 1..=14 {
+            let (mut whole, mut tenants) = (Fold::default(), Fold::of_tenant("acme"));
+            for position in (0..=14).step_by(stride) {
+                for fold in [&mut whole, &mut tenants] {
+                    fold.advance(&log, &place(position), &mut |_| true).unwrap();
+                }
+                assert_eq!(lives(&tenants), lives(&whole), "at {position}, by {stride}");
+                let expected: &[&str] = match position {
+                    5 => &["acme:a", "acme:c", "acme/one"],
+                    6 | 11 | 12 | 13 => &[],
+                    9 => &["acme:a", "acme:b"],
+                    14 => &["acme:d"],
+                    _ => continue,
+                };
+                assert_eq!(lives(&whole), expected, "at {position}, by {stride}");
+            }
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod erasure;
 mod events;
 mod exposure;
 mod faults;
+mod forks;
 mod idempotency;
 mod live;
 mod locks;

@@ -162,6 +162,9 @@ fn released(state: &mut LockState, event: &LeaseReleased) -> Result<(), String> 
 }
 
 fn fenced(state: &mut LockState, event: &LeasesFenced) -> Result<(), String> {
+    if !state.is_in_use() {
+        return Err("nothing is live".to_owned());
+    }
     if !state.grants.iter().map(|grant| grant.token).eq(event.tokens.iter().copied()) {
         return Err("other leases are live".to_owned());
     }

@@ -3,8 +3,8 @@
 use mainstay_actors::codec::Payload;
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeaseRevoked, LeftBecause, Lock, LockCommand, LockEvent, LockReply, Mode, RefusalRecorded,
-    RefusedFor, WaiterLeft, WaiterQueued,
+    LeaseRevoked, LeasesFenced, LeftBecause, Lock, LockCommand, LockEvent, LockReply, Mode,
+    RefusalRecorded, RefusedFor, WaiterLeft, WaiterQueued,
 };
 use mainstay_actors::machine::Machine;
 
@@ -97,6 +97,7 @@ fn commands(token: u64) -> Vec<(&'static str, Option<&'static str>, LockCommand)
         ("session", None, LockCommand::SessionEnded { session: "default/s1".to_owned() }),
         ("due", None, LockCommand::Due),
         ("recover", None, recover(at(60_000))),
+        ("fence", None, LockCommand::Fence { at: at(60_000) }),
     ]
 }
 
@@ -168,6 +169,10 @@ fn events(token: u64) -> Vec<LockEvent> {
             at: at(0),
         }
         .into(),
+        LeasesFenced { at: at(0), tokens: vec![token], waiters: 0 }.into(),
+        LeasesFenced { at: at(0), tokens: vec![token], waiters: 1 }.into(),
+        LeasesFenced { at: at(0), tokens: Vec::new(), waiters: 1 }.into(),
+        LeasesFenced { at: at(0), tokens: Vec::new(), waiters: 0 }.into(),
     ]
 }
 
@@ -182,13 +187,13 @@ fn every_state_and_event_has_one_ruling() {
         table.push_str(&format!("{name} | {}\n", cells.collect::<Vec<_>>().join(" ")));
     }
     let expected = "\
-free | LeaseGranted - LeaseGranted - - - - - - - WaiterQueued - RefusalRecorded
-held | - - - LeaseRenewed - LeaseReleased LeaseExpired - LeaseRevoked LeaseExtended WaiterQueued - RefusalRecorded
-queued | - - - LeaseRenewed - LeaseReleased LeaseExpired - LeaseRevoked LeaseExtended - WaiterLeft RefusalRecorded
-unclaimed | - - - LeaseRenewed LeaseClaimed LeaseReleased - LeaseExpired LeaseRevoked LeaseExtended - - RefusalRecorded
-run out | - - - LeaseRenewed - LeaseReleased LeaseExpired - LeaseRevoked LeaseExtended - WaiterLeft RefusalRecorded
-delayed | - LeaseGranted - - - - - - - - - WaiterLeft RefusalRecorded
-ended | LeaseGranted - - - - - - - - - WaiterQueued - RefusalRecorded
+free | LeaseGranted - LeaseGranted - - - - - - - WaiterQueued - RefusalRecorded - - - -
+held | - - - LeaseRenewed - LeaseReleased LeaseExpired - LeaseRevoked LeaseExtended WaiterQueued - RefusalRecorded LeasesFenced - - -
+queued | - - - LeaseRenewed - LeaseReleased LeaseExpired - LeaseRevoked LeaseExtended - WaiterLeft RefusalRecorded - LeasesFenced - -
+unclaimed | - - - LeaseRenewed LeaseClaimed LeaseReleased - LeaseExpired LeaseRevoked LeaseExtended - - RefusalRecorded LeasesFenced - - -
+run out | - - - LeaseRenewed - LeaseReleased LeaseExpired - LeaseRevoked LeaseExtended - WaiterLeft RefusalRecorded - LeasesFenced - -
+delayed | - LeaseGranted - - - - - - - - - WaiterLeft RefusalRecorded - - LeasesFenced -
+ended | LeaseGranted - - - - - - - - - WaiterQueued - RefusalRecorded - - - -
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -16,6 +16,7 @@ mod breaker_moves;
 mod breaker_settings;
 mod breaker_table;
 mod breaker_world;
+mod fences;
 mod gate_admission;
 mod gate_observations;
 mod gate_verdicts;

@@ -8,19 +8,19 @@ use mainstay_actors::key::{
 };
 use mainstay_actors::lock::{
     Claim, LeaseClaimed, LeaseExpired, LeaseExtended, LeaseGranted, LeaseReleased, LeaseRenewed,
-    LeaseRevoked, LeftBecause, Lock, LockEvent, LockState, Mode as LockMode, Range, RangeUnit,
-    RefusalRecorded, RefusedFor, WaiterLeft, WaiterQueued,
+    LeaseRevoked, LeasesFenced, LeftBecause, Lock, LockEvent, LockState, Mode as LockMode, Range,
+    RangeUnit, RefusalRecorded, RefusedFor, WaiterLeft, WaiterQueued,
 };
 use mainstay_actors::machine::Machine as _;
 use mainstay_actors::rate::{Rate, Score};
 use mainstay_actors::session::{
-    Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionImported,
-    SessionPatched, SessionTouched,
+    Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionFenced,
+    SessionImported, SessionPatched, SessionTouched,
 };
 use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{
-    AttestationWithdrawn, Attested, Booted, DependencyFact, LevelChanged, MonthsDropped,
-    SystemEvent,
+    AttestationWithdrawn, Attested, BackupFailed, BackupMade, BackupsResumed, BackupsStalled,
+    Booted, DependencyFact, DrillCompleted, LevelChanged, MonthsDropped, Restored, SystemEvent,
 };
 use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::AnyEvent;
@@ -56,6 +56,7 @@ fn system() -> Vec<SystemEvent> {
         }
         .into(),
         MonthsDropped { upto: 4_711, states: text("0f".repeat(32).as_str()), at: T }.into(),
+        Restored { fork_epoch: 1, fork_position: 4_711, source: text("b"), at: U, floor: T }.into(),
         Attested {
             item: text("a.b"),
             evidence: text("https://e"),
@@ -65,6 +66,33 @@ fn system() -> Vec<SystemEvent> {
         }
         .into(),
         AttestationWithdrawn { item: text("a.b"), at: T }.into(),
+        BackupMade {
+            id: text("b"),
+            position: 4_711,
+            objects: 2,
+            size_bytes: 300,
+            took_ms: 20,
+            at: T,
+        }
+        .into(),
+        BackupFailed { reason: text("full"), at: T }.into(),
+        BackupsStalled { reason: text("away"), behind: 3, at: T }.into(),
+        BackupsResumed { lasted_ms: 7_000, at: U }.into(),
+        DrillCompleted {
+            scenario: text("disk-loss"),
+            good: true,
+            rto_ms: 1_000,
+            rto_target_ms: 10_000,
+            rpo_ms: 0,
+            rpo_target_ms: 1_000,
+            lost_events: 0,
+            compared: 12,
+            different: 0,
+            took_ms: 3_000,
+            findings: vec![text("none")],
+            at: U,
+        }
+        .into(),
     ]
 }
 
@@ -150,6 +178,7 @@ fn session() -> Vec<SessionEvent> {
             attributes,
         }
         .into(),
+        SessionFenced { at: T }.into(),
     ]
 }
 
@@ -181,6 +210,7 @@ fn lock() -> Vec<LockEvent> {
             at: T,
         }
         .into(),
+        LeasesFenced { at: T, tokens: vec![5, 300], waiters: 2 }.into(),
     ]
 }
 

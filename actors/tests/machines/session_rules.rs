@@ -4,8 +4,8 @@ use mainstay_actors::codec::Payload;
 use mainstay_actors::machine::{Again, Machine};
 use mainstay_actors::session::{
     Attributes, Elsewhere, EndReason, Live, Sealed, Session, SessionCommand, SessionCreated,
-    SessionEnded, SessionEvent, SessionImported, SessionPatched, SessionReject, SessionReply,
-    SessionState, SessionTouched,
+    SessionEnded, SessionEvent, SessionFenced, SessionImported, SessionPatched, SessionReject,
+    SessionReply, SessionState, SessionTouched,
 };
 
 use crate::support::{Entity, Then, at};
@@ -103,12 +103,13 @@ fn every_state_and_command_has_one_ruling() {
             SessionCommand::Due,
             SessionCommand::Forget,
             SessionCommand::Import(Box::new(elsewhere())),
+            SessionCommand::Fence { at: at(90_000) },
         ] {
             let then = session.clone().when(command);
             table.push_str(&format!("{name}: {}\n", ruling(&then)));
         }
     }
-    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due, Forget, Import.
+    // Create, Touch, Patch, stale Patch, empty Patch, End, Show, Due, Forget, Import, Fence.
     let expected = "\
 absent: SessionCreated shown
 absent: - not found
@@ -120,6 +121,7 @@ absent: - not found
 absent: - done
 absent: - done
 absent: SessionImported shown
+absent: - done
 live: - exists
 live: - kept
 live: SessionPatched kept
@@ -130,6 +132,7 @@ live: - shown
 live: - done
 live: SessionEnded ended
 live: - exists
+live: SessionFenced done
 run out: - exists
 run out: - not found
 run out: - not found
@@ -140,6 +143,7 @@ run out: - not found
 run out: SessionEnded done
 run out: SessionEnded done
 run out: - exists
+run out: SessionFenced done
 ended: - exists
 ended: - not found
 ended: - not found
@@ -150,6 +154,7 @@ ended: - not found
 ended: - done
 ended: - done
 ended: - exists
+ended: - done
 ";
     assert_eq!(table, expected, "\n{table}");
 }
@@ -157,7 +162,7 @@ ended: - exists
 #[test]
 fn every_state_and_event_has_one_ruling() {
     let changes = Attributes::default();
-    let events: [SessionEvent; 6] = [
+    let events: [SessionEvent; 7] = [
         SessionCreated {
             tenant: "default".into(),
             subject: "guest-7".into(),
@@ -186,6 +191,7 @@ fn every_state_and_event_has_one_ruling() {
             attributes: Attributes::default(),
         }
         .into(),
+        SessionFenced { at: at(90_000) }.into(),
     ];
     let mut table = String::new();
     for (name, session) in states() {
@@ -196,10 +202,10 @@ fn every_state_and_event_has_one_ruling() {
         table.push_str(&format!("{name}: {}\n", legal.collect::<Vec<_>>().join(" ")));
     }
     let expected = "\
-absent: SessionCreated - - - - SessionImported
-live: - SessionTouched SessionPatched - SessionEnded -
-run out: - SessionTouched SessionPatched - SessionEnded -
-ended: - - - - - -
+absent: SessionCreated - - - - SessionImported -
+live: - SessionTouched SessionPatched - SessionEnded - SessionFenced
+run out: - SessionTouched SessionPatched - SessionEnded - SessionFenced
+ended: - - - - - - -
 ";
     assert_eq!(table, expected, "\n{table}");
 }
