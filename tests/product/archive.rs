@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 use self::history::{GUEST, LONG, MIDDLE};
-use crate::support::{Client, Ended, Server, files, run};
+use crate::support::{Client, Ended, Server, files, run, until};
 
 struct Journal {
     root: TempDir,
@@ -23,6 +23,12 @@ impl Journal {
         let root = tempdir().unwrap();
         let archived = history::write(&root.path().join("data"));
         Self { root, archived }
+    }
+
+    fn forked() -> Self {
+        let root = tempdir().unwrap();
+        history::fork(&root.path().join("data"));
+        Self { root, archived: 0 }
     }
 
     fn data(&self) -> PathBuf {
@@ -243,4 +249,41 @@ fn a_base_that_was_changed_is_found_and_one_that_is_lost_is_made_again() {
     let refused = nowhere.run(&["archive", "--before", "2026-10"]);
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     assert!(refused.stderr.contains("--archive"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_a_restore_has_ended_stays_over_when_both_lie_in_the_archive() {
+    let journal = Journal::forked();
+    let whole = journal.json(&["replay"]);
+    journal.drop_two_months();
+    drop(fs::remove_dir_all(journal.data().join("kept")));
+    drop(fs::remove_dir_all(journal.data().join("store")));
+    let live = journal.json(&["replay"]);
+    assert_eq!((&live["live_sessions"], &live["held_locks"]), (&json!(0), &json!(2)));
+    for shown in ["locks", "sessions"] {
+        assert_eq!(live[shown], whole[shown]);
+    }
+    let held = journal.json(&["replay", "--stream", "lock/held"]);
+    assert_eq!(held["state"]["grants"], json!([]));
+
+    let server = Server::start(&journal.data());
+    let client = server.client();
+    let names = |locks: &Value| {
+        let locks = locks["locks"].as_array().unwrap().iter();
+        locks.map(|lock| lock["name"].clone()).collect::<Vec<_>>()
+    };
+    let locks = client.get("/api/v1/locks?active=true").expect(200).body;
+    assert_eq!(names(&locks), ["busy", "later"]);
+    let fenced = until(10, "both say so", || {
+        let said = "/api/v1/events?type=LeasesFenced,SessionFenced&since=2026-11-01T00:00:00Z";
+        let events = client.get(said).expect(200).body["events"].as_array().unwrap().clone();
+        (events.len() == 2).then_some(events)
+    });
+    let mut streams: Vec<_> = fenced.iter().map(|it| it["stream"].as_str().unwrap()).collect();
+    streams.sort_unstable();
+    assert_eq!(streams, ["lock/held", &format!("session/default/{LONG}")]);
+    assert_eq!(client.get(&format!("/api/v1/sessions/{LONG}")).status, 404);
+    assert!(server.stop().success());
+    let verified = journal.run(&["verify"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }

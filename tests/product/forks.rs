@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mainstay::actors::host::{Restore, record_restore};
+use mainstay::actors::time::Timestamp;
 use mainstay_journal::disk::RealDisk;
 use mainstay_journal::{Cursor, Identity, LocalLog, Options, Outcome, ReadLog as _, Reader};
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ fn acquire(client: &Client, room: &str) -> u64 {
 }
 
 /// Makes a closed journal the next epoch of its history, as a restore does; returns the record's place.
-fn restore(data: &Path) -> Cursor {
+pub(crate) fn restore(data: &Path, at: Timestamp) -> Cursor {
     let reader = Reader::open(data).unwrap();
     let Identity { journal, epoch } = reader.identity();
     let fork = reader.head();
@@ -34,8 +35,8 @@ fn restore(data: &Path) -> Cursor {
     Identity { journal, epoch: epoch + 1 }.plant(&RealDisk, data).unwrap();
     let sink = |_: u32, _: Vec<Outcome>| {};
     let log = LocalLog::open(data, &Options::default(), sink).unwrap();
-    let restore = Restore { fork, source: "the backup of a test".to_owned(), floor: now() };
-    let place = record_restore(&log, restore, now()).unwrap();
+    let restore = Restore { fork, source: "the backup of a test".to_owned(), floor: at };
+    let place = record_restore(&log, restore, at).unwrap();
     log.close();
     place
 }
@@ -54,7 +55,7 @@ fn a_place_before_the_fork_is_good_and_one_behind_it_in_the_left_history_is_not(
     let server = Server::start(data.path());
     load(&server.client());
     assert!(server.stop().success());
-    let at = restore(data.path());
+    let at = restore(data.path(), now());
     let (fork, behind) = (at.position - 1, at.position);
     let server = Server::start(data.path());
     let client = server.client();
@@ -108,7 +109,7 @@ fn a_place_before_the_fork_is_good_and_one_behind_it_in_the_left_history_is_not(
     let mut feed = Feed::open(server.address(), "type=Restored", Some(&format!("1-{fork}")));
     assert_eq!(feed.expect().id, at.to_string());
     assert!(server.stop().success());
-    let verified = run(["verify", path]);
+    let verified = run(["verify", "--data", path]);
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }
 
@@ -119,7 +120,7 @@ fn after_a_restore_nobody_is_shown_what_it_ended_at_any_moment() {
     let server = Server::start(data.path());
     let token = load(&server.client());
     assert!(server.stop().success());
-    let at = restore(data.path());
+    let at = restore(data.path(), now());
     let (fork, restored) = (at.position - 1, at.position.to_string());
 
     // Before any server has run on it, and so before anything said so itself.

@@ -213,6 +213,36 @@ mod tests {
     }
 
     #[test]
+    fn a_restore_makes_every_session_due_that_began_before_it_and_no_other() {
+        let all = events(300);
+        let (before, after) = all.split_at(200);
+        let fence = at(200);
+        // Behind a restore only the end of what it has ended can follow, and what begins anew.
+        let fenced: BTreeSet<_> = live(None, before).into_iter().map(|(id, _)| id).collect();
+        let is_new = |(id, _): &&(String, SessionEvent)| !fenced.contains(&**id);
+        let after: Vec<_> = after.iter().filter(is_new).cloned().collect();
+        let (first, id) = (fenced.first().unwrap().clone(), fenced.last().unwrap().clone());
+        let ended = SessionEnded { reason: EndReason::Restored, at: fence }.into();
+        for kept_at in [0, 37, 200] {
+            let (old, rest) = before.split_at(kept_at);
+            let mut changes = Changes { since_kept: kept_at > 0, ..Changes::default() };
+            rest.iter().for_each(|(id, event)| changes.take(id, event));
+            changes.fence(fence);
+            changes.take(&first, &ended);
+            after.iter().for_each(|(id, event)| changes.take(id, event));
+            let kept = live(None, old).into_iter().map(Ok);
+            let found: Vec<LiveSession> = changes.merge(kept).collect::<Result<_, _>>().unwrap();
+            let due = |id: &str| found.iter().find(|(of, _)| **of == *id).map(|(_, due)| due.at());
+            assert_eq!((due(&first), due(&id)), (None, Some(fence)), "kept at {kept_at}");
+            for (id, due) in &found {
+                assert_eq!(due.at() <= fence, fenced.contains(id), "{id}, kept at {kept_at}");
+            }
+            let new = found.iter().filter(|(id, _)| !fenced.contains(id)).count();
+            assert!(new > 3, "{new} began behind it");
+        }
+    }
+
+    #[test]
     fn a_session_ends_at_the_earlier_of_its_two_ends() {
         let due = |idle, end: Option<u64>| Due { idle_until: at(idle), ends_at: end.map(at) }.at();
         assert_eq!([due(5, None), due(5, Some(9)), due(5, Some(3))], [at(5), at(5), at(3)]);

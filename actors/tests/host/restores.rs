@@ -177,8 +177,11 @@ fn a_start_that_is_cut_short_anywhere_behind_a_restore_revives_nothing() {
                 } else {
                     early += 1
                 }
-                all_is_over(&host, held).await;
+                assert_eq!(host.held_locks("", "", 10).await.unwrap(), []);
+                // By itself, before anybody asks.
+                sleep(Duration::from_millis(100)).await;
                 said_so(&*log, held, fence(&host).await);
+                all_is_over(&host, held).await;
                 acquire(&host, "room", "dora", 600_000).await;
                 acquire(&host, "desk", "dora", 600_000).await;
             });

@@ -19,10 +19,14 @@ use mainstay::journal::{
     Append, Draft, Envelope, EventLog, LocalLog, Options, Outcome, ReadLog as _, StreamId,
 };
 
+use crate::forks::restore;
+
 /// Lives from August until long after this test.
 pub(super) const LONG: &str = "01a200e7-0000-7000-8000-00000000000a";
 /// Lives from August to September.
 pub(super) const MIDDLE: &str = "01a200e7-0000-7000-8000-00000000000b";
+/// Long after this test.
+const LATER: &str = "2100-01-01T00:00:00Z";
 /// Whom they are about.
 pub(super) const GUEST: &str = "guest-7";
 
@@ -34,6 +38,14 @@ struct Scribe {
 }
 
 impl Scribe {
+    fn open(data: &Path, now: &str) -> Self {
+        let (sink, settled) = channel();
+        let options = Options { store: false, spares: 0, ..Options::default() };
+        let log = LocalLog::open(data, &options, move |_, outcomes| sink.send(outcomes).unwrap());
+        let now = Timestamp::parse(now).unwrap();
+        Self { log: log.unwrap(), settled, versions: BTreeMap::new(), now }
+    }
+
     fn write<M: Hosted>(&mut self, id: &str, event: impl Into<M::Event>) {
         let (event, stream) = (event.into(), StreamId::new(M::KIND, id).unwrap());
         let mut payload = Vec::new();
@@ -62,7 +74,7 @@ impl Scribe {
         self.now = self.now.plus_ms(1_000);
     }
 
-    fn lease(&mut self, lock: &str, token: u64) {
+    fn grant(&mut self, lock: &str, token: u64) {
         let claim = Claim {
             owner: "ann".into(),
             session: None,
@@ -72,8 +84,12 @@ impl Scribe {
             delay_ms: 0,
             request: None,
         };
-        let expires_at = self.now.plus_ms(60_000);
+        let expires_at = Timestamp::parse(LATER).unwrap();
         self.write::<Lock>(lock, LeaseGranted { token, claim, expires_at, claim_by: None });
+    }
+
+    fn lease(&mut self, lock: &str, token: u64) {
+        self.grant(lock, token);
         self.write::<Lock>(lock, LeaseReleased { token, session: None });
     }
 
@@ -98,16 +114,8 @@ impl Scribe {
 
 /// Writes it; returns the last position before October.
 pub(super) fn write(data: &Path) -> u64 {
-    let (sink, settled) = channel();
-    let options = Options { store: false, spares: 0, ..Options::default() };
-    let log = LocalLog::open(data, &options, move |_, outcomes| sink.send(outcomes).unwrap());
-    let mut scribe = Scribe {
-        log: log.unwrap(),
-        settled,
-        versions: BTreeMap::new(),
-        now: Timestamp::parse("2026-08-05T00:00:00Z").unwrap(),
-    };
-    let later = Timestamp::parse("2100-01-01T00:00:00Z").unwrap();
+    let mut scribe = Scribe::open(data, "2026-08-05T00:00:00Z");
+    let later = Timestamp::parse(LATER).unwrap();
     let (version, at) = ("0.1.0".to_owned(), scribe.now);
     scribe.write::<System>("boot", Booted { boot: 1, version, at });
     let settings =
@@ -138,4 +146,20 @@ pub(super) fn write(data: &Path) -> u64 {
     }
     scribe.log.close();
     archived
+}
+
+/// In August a session and a lease of `held` begin; in September the journal is restored, and others hold
+/// `busy` and `later`.
+pub(super) fn fork(data: &Path) {
+    let mut scribe = Scribe::open(data, "2026-08-05T00:00:00Z");
+    scribe.session(LONG, Timestamp::parse(LATER).unwrap());
+    scribe.grant("held", 1);
+    scribe.log.close();
+    drop(scribe);
+    restore(data, Timestamp::parse("2026-09-01T00:00:00Z").unwrap());
+    let mut scribe = Scribe::open(data, "2026-09-10T00:00:00Z");
+    scribe.grant("busy", 2);
+    scribe.now = Timestamp::parse("2026-10-10T00:00:00Z").unwrap();
+    scribe.grant("later", 3);
+    scribe.log.close();
 }
