@@ -30,6 +30,8 @@ pub enum Decided {
     Attested {
         /// How long that holds at most, in milliseconds; this long if nothing shorter is said.
         holds_ms: u64,
+        /// Why it means nothing here, if it does.
+        unless: fn(&Facts) -> Option<&'static str>,
     },
 }
 
@@ -155,7 +157,19 @@ pub(super) const fn attested(
     days: u64,
 ) -> Item {
     let holds_ms = days * 24 * 3_600 * 1_000;
-    Item { id, severity, title, fix, decided: Decided::Attested { holds_ms } }
+    let decided = Decided::Attested { holds_ms, unless: |_| None };
+    Item { id, severity, title, fix, decided }
+}
+
+/// The same item, which means nothing where this says why.
+pub(super) const fn unless(item: Item, unless: fn(&Facts) -> Option<&'static str>) -> Item {
+    match item.decided {
+        Decided::Attested { holds_ms, .. } => {
+            Item { decided: Decided::Attested { holds_ms, unless }, ..item }
+        },
+        // What a machine decides says so itself.
+        Decided::Machine(_) => item,
+    }
 }
 
 impl Item {
@@ -198,7 +212,7 @@ pub fn may_attest(
 /// There is no such item, or a machine decides it.
 pub fn attestable(id: &str) -> Result<u64, (&'static str, String)> {
     match super::find(id).map(|item| item.decided) {
-        Some(Decided::Attested { holds_ms }) => Ok(holds_ms),
+        Some(Decided::Attested { holds_ms, .. }) => Ok(holds_ms),
         Some(Decided::Machine(_)) => {
             Err(("item", format!("{id} is decided by the machine: nobody can vouch for it")))
         },

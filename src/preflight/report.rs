@@ -145,7 +145,10 @@ pub fn check(facts: &Facts, filter: &Filter) -> Report {
 fn checked(facts: &Facts, category: Category, item: &Item) -> Checked {
     let (ruling, attested) = match item.decided {
         Decided::Machine(decide) => (decide(facts), false),
-        Decided::Attested { .. } => (vouched(facts, item.id), true),
+        Decided::Attested { unless, .. } => match unless(facts) {
+            Some(why) => (Ruling::not_applicable(why), true),
+            None => (vouched(facts, item.id), true),
+        },
     };
     Checked {
         id: item.id,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::broken::BREAKS;
 use self::healthy::healthy;
+use super::words::DAY_MS;
 use super::*;
 
 /// Items of each category.
@@ -128,4 +129,28 @@ fn a_filter_takes_its_categories_and_ids_only() {
     assert_eq!(of(&[Category::Clocks, Category::Budgets], &[]).len(), 14);
     assert_eq!(of(&[], &["clocks.order"]), ["clocks.order"]);
     assert!(of(&[Category::Budgets], &["clocks.order"]).is_empty());
+}
+
+/// The page with the tables.
+const PAGE: &str = include_str!("../../docs/preflight.md");
+
+#[test]
+fn the_page_has_every_item() {
+    let mut tables = String::new();
+    for category in Category::ALL {
+        tables.push_str(&format!("### {}\n\n", category.title()));
+        tables.push_str("| item | severity | decided | is true when it passes | what to do |\n");
+        tables.push_str("|---|---|---|---|---|\n");
+        for (_, item) in all().filter(|(of, _)| *of == category) {
+            let decided = match item.decided {
+                Decided::Machine(_) => "machine".to_owned(),
+                Decided::Attested { holds_ms, .. } => format!("people, {} d", holds_ms / DAY_MS),
+            };
+            let (id, severity) = (item.id, item.severity.name());
+            let row = [&format!("`{id}`"), severity, &decided, item.title, item.fix].join(" | ");
+            tables.push_str(&format!("| {row} |\n"));
+        }
+        tables.push('\n');
+    }
+    assert!(PAGE.contains(tables.trim_end()), "docs/preflight.md needs these tables:\n\n{tables}");
 }

@@ -153,7 +153,7 @@ pub(crate) fn vouched(
     voucher: Option<Voucher>,
     now: Timestamp,
 ) -> Option<Vouched> {
-    let Decided::Attested { holds_ms } = item.decided else { return None };
+    let Decided::Attested { holds_ms, .. } = item.decided else { return None };
     let void = voucher.as_ref().and_then(|voucher| voucher.void(RELEASE, now));
     let attestation = voucher.map(|it| {
         let Voucher { evidence, release, by, at, until } = it;

@@ -26,6 +26,7 @@ mod locks;
 mod metrics;
 mod openapi;
 mod openings;
+mod preflight;
 mod probes;
 mod problems;
 mod proofs;

@@ -56,7 +56,7 @@ pub(super) fn list(filter: &Filter, as_json: bool) -> String {
         let items = items.map(|(category, item)| {
             let holds_ms = match item.decided {
                 Decided::Machine(_) => None,
-                Decided::Attested { holds_ms } => Some(holds_ms),
+                Decided::Attested { holds_ms, .. } => Some(holds_ms),
             };
             json!({
                 "id": item.id,
@@ -74,7 +74,7 @@ pub(super) fn list(filter: &Filter, as_json: bool) -> String {
     for (_, item) in items {
         let decided = match item.decided {
             Decided::Machine(_) => "by the machine".to_owned(),
-            Decided::Attested { holds_ms } => format!("by people, for {} d", holds_ms / DAY_MS),
+            Decided::Attested { holds_ms, .. } => format!("by people, for {} d", holds_ms / DAY_MS),
         };
         rows.add_row([item.id, item.severity.name(), &decided, item.title]);
     }

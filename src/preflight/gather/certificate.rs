@@ -84,3 +84,66 @@ fn broken(chain: &[X509Certificate<'_>]) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params =
+            CertificateParams::new(vec![name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 2, 3);
+        params
+    }
+
+    /// A certificate and its authority, in this order or the other, and how they are read.
+    fn written(folder: &Path, in_order: bool) -> Result<CertificateFacts, String> {
+        let (of_ca, of_leaf) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut ca = params("authority.example");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        let root = ca.self_signed(&of_ca).unwrap();
+        let leaf = params("leaf.example");
+        let leaf = leaf.signed_by(&of_leaf, &Issuer::new(ca, &of_ca)).unwrap();
+        let (leaf, root) = (leaf.pem(), root.pem());
+        let (text, key) = if in_order { (leaf + &root, of_leaf) } else { (root + &leaf, of_ca) };
+        let files = TlsConfig { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+        fs::write(&files.cert, text).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
+        read(&files)
+    }
+
+    #[test]
+    fn times_names_and_chain_are_read_and_the_first_end_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let facts = written(folder.path(), true).unwrap();
+        assert_eq!(facts.names, ["leaf.example", "127.0.0.1"]);
+        assert_eq!(facts.from.to_string(), "2026-01-01T00:00:00.000000Z");
+        assert_eq!(facts.until.to_string(), "2027-01-01T00:00:00.000000Z");
+        assert_eq!((facts.chain, facts.broken, facts.key_mode & 0o777), (2, None, 0o600));
+    }
+
+    #[test]
+    fn a_chain_in_another_order_is_told_and_so_is_a_key_that_others_can_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = written(folder.path(), false).unwrap().broken.unwrap();
+        assert!(
+            broken.starts_with("certificate 1 is by CN=authority.example, the next"),
+            "{broken}"
+        );
+        let key = folder.path().join("key.pem");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        let files = TlsConfig { cert: folder.path().join("cert.pem"), key };
+        assert_eq!(read(&files).unwrap().key_mode & 0o777, 0o644);
+        fs::remove_file(&files.cert).unwrap();
+        assert!(read(&files).unwrap_err().contains("cert.pem: No such file"));
+    }
+}

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::preflight::facts::Facts;
 use crate::preflight::item::Severity::{Critical, Major};
-use crate::preflight::item::{Item, attested, machine};
+use crate::preflight::item::{Item, attested, machine, unless};
 use crate::preflight::ruling::{Ruling, none_of, of_certificate, of_config, rule};
 use crate::preflight::words::{self, DAY_MS};
 
@@ -72,12 +72,15 @@ pub(super) const ITEMS: &[Item] = &[
             })
         },
     ),
-    attested(
-        "certificates.renewed-by-itself",
-        Major,
-        "The certificate is renewed by itself, and somebody is told if it is not",
-        "let a job renew it, and an alert watch its end",
-        180,
+    unless(
+        attested(
+            "certificates.renewed-by-itself",
+            Major,
+            "The certificate is renewed by itself, and somebody is told if it is not",
+            "let a job renew it, and an alert watch its end",
+            180,
+        ),
+        |facts| facts.certificate.is_none().then_some("there is no [server.tls]"),
     ),
 ];
 

@@ -115,6 +115,11 @@ fn what_means_nothing_here_is_left_out_of_the_score() {
     let report = check(&facts, &Filter::default());
     assert_eq!((report.total.not_applicable, report.total.applicable()), (2, 143));
     assert_eq!(report.share, 10_000);
+    // Nobody has to vouch for a certificate that is not there.
+    facts.certificate = None;
+    facts.attestations.remove("certificates.renewed-by-itself");
+    let report = check(&facts, &Filter::default());
+    assert_eq!((report.total.not_applicable, report.total.fail), (2 + 7, 0));
 }
 
 #[test]
