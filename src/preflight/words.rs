@@ -56,6 +56,16 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", span(now.ms_since(at)))
 }
 
+/// Everybody but a file's owner.
+pub(super) const OTHERS: u32 = 0o077;
+/// Everybody but a file's owner and group.
+pub(super) const STRANGERS: u32 = 0o007;
+
+/// Whether a mode gives these people nothing.
+pub(super) const fn keeps_out(mode: u32, whom: u32) -> bool {
+    mode & whom == 0
+}
+
 /// `640`, as `chmod` takes it.
 pub(super) fn mode(mode: u32) -> String {
     format!("{:o}", mode & 0o7777)

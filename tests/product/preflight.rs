@@ -87,7 +87,7 @@ impl Service {
         fs::write(&config, written).unwrap();
         fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
         let admin = at("ann.key");
-        let service = Self { config, data, admin, folder };
+        let service = Self { folder, config, data, admin };
         for (name, role) in
             [("ann", "admin"), ("ben", "admin"), ("booking", "operator"), ("scraper", "viewer")]
         {

@@ -6,7 +6,7 @@ use crate::preflight::facts::Facts;
 use crate::preflight::item::Severity::{Critical, Major};
 use crate::preflight::item::{Item, attested, machine, unless};
 use crate::preflight::ruling::{Ruling, none_of, of_certificate, of_config, rule};
-use crate::preflight::words::{self, DAY_MS};
+use crate::preflight::words::{self, DAY_MS, OTHERS};
 
 /// How long a certificate is to be valid from now on, in milliseconds.
 const VALID_MS: u64 = 30 * DAY_MS;
@@ -68,7 +68,8 @@ pub(super) const ITEMS: &[Item] = &[
         "chmod 600 FILE, and get another if somebody has read it",
         |facts| {
             of_certificate(facts, |it| {
-                rule(it.key_mode & 0o077 == 0, format!("mode {}", words::mode(it.key_mode)))
+                let private = words::keeps_out(it.key_mode, OTHERS);
+                rule(private, format!("mode {}", words::mode(it.key_mode)))
             })
         },
     ),

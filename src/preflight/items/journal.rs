@@ -4,7 +4,7 @@ use crate::preflight::facts::{Facts, Start};
 use crate::preflight::item::Severity::{Critical, Major, Minor};
 use crate::preflight::item::{Item, machine};
 use crate::preflight::ruling::{Ruling, none_of, of_config, of_journal, of_server, rule};
-use crate::preflight::words::{self, DAY_MS};
+use crate::preflight::words::{self, DAY_MS, OTHERS};
 
 /// Slowest sync that a launch should see, in microseconds.
 const SLOW_SYNC_US: u64 = 50_000;
@@ -136,7 +136,7 @@ pub(super) const ITEMS: &[Item] = &[
                 (None, _) => Ruling::not_applicable("blocks lie in the plain"),
                 (Some(path), None) => Ruling::fail(format!("{} is gone", path.display())),
                 (Some(_), Some(mode)) => {
-                    rule(mode & 0o077 == 0, format!("mode {}", words::mode(mode)))
+                    rule(words::keeps_out(mode, OTHERS), format!("mode {}", words::mode(mode)))
                 },
             })
         },

@@ -4,7 +4,7 @@ use crate::config::{Config, KeysNeeded, ProbeTarget, parts};
 use crate::preflight::item::Severity::{Critical, Major, Minor};
 use crate::preflight::item::{Item, attested, machine};
 use crate::preflight::ruling::{Ruling, none_of, of_config, of_journal, rule};
-use crate::preflight::words;
+use crate::preflight::words::{self, OTHERS, STRANGERS};
 
 /// Most refusals of known keys in a calm day.
 const CALM_REFUSALS: u64 = 100;
@@ -46,7 +46,7 @@ pub(super) const ITEMS: &[Item] = &[
             if keys.is_empty() {
                 return Ruling::not_applicable("there are none");
             }
-            let open = keys.iter().filter(|(_, mode)| mode & 0o077 != 0);
+            let open = keys.iter().filter(|(_, mode)| !words::keeps_out(*mode, OTHERS));
             let open = open.map(|(name, mode)| format!("{name} has {}", words::mode(*mode)));
             none_of(&open.collect::<Vec<_>>(), format!("{} files and folders", keys.len()))
         },
@@ -57,7 +57,10 @@ pub(super) const ITEMS: &[Item] = &[
         "Nobody but its owner and group can look into the data directory",
         "chmod o-rwx DIR",
         |facts| match facts.files.data {
-            Some((mode, _)) => rule(mode & 0o007 == 0, format!("mode {}", words::mode(mode))),
+            Some((mode, _)) => {
+                let closed = words::keeps_out(mode, STRANGERS);
+                rule(closed, format!("mode {}", words::mode(mode)))
+            },
             None => Ruling::unknown("there is no data directory"),
         },
     ),
@@ -181,7 +184,9 @@ pub(super) const ITEMS: &[Item] = &[
 
 fn private(mode: Option<u32>, name: &str) -> Ruling {
     match mode {
-        Some(mode) => rule(mode & 0o077 == 0, format!("{name} has {}", words::mode(mode))),
+        Some(mode) => {
+            rule(words::keeps_out(mode, OTHERS), format!("{name} has {}", words::mode(mode)))
+        },
         None => Ruling::fail(format!("there is no {name}: no server was ever started on it")),
     }
 }
