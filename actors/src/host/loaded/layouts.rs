@@ -17,7 +17,7 @@ const PINNED: [(&str, usize, u64); 6] = [
     ("lock", 151, 0x47ee_42be_0f66_4829),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
-    ("system", 150, 0x0f45_c5a6_ef05_694d),
+    ("system", 158, 0x7a1f_dbcc_7f98_043e),
     ("key", 126, 0x1961_8b36_db1c_82ba),
 ];
 
