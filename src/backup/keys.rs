@@ -83,7 +83,7 @@ impl KeyShipper {
         if now == self.seen.0 && self.seen.1 > 0 {
             return Ok(());
         }
-        let again = if now == self.seen.0 { 1 } else { 0 };
+        let again = u32::from(now == self.seen.0);
         let bytes = match fs::read(&path) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

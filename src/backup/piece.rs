@@ -170,7 +170,7 @@ impl Pieces {
     }
 
     /// Those that begin at a position behind a block, the longest first.
-    pub(super) fn from_position(&self, first: u64, previous: Link) -> Vec<&Piece> {
+    pub(super) fn behind(&self, first: u64, previous: Link) -> Vec<&Piece> {
         let fits = |piece: &&Piece| piece.first == first && piece.previous == previous;
         let mut found: Vec<_> = self.all.iter().filter(fits).collect();
         found.sort_unstable_by_key(|piece| std::cmp::Reverse((piece.last, piece.epoch)));

@@ -61,12 +61,12 @@ impl Place {
         match self {
             Self::Directory(path) => {
                 if create {
-                    make(path).map_err(|error| bad_directory(path.clone(), &error))?;
+                    make(path).map_err(|error| bad_directory(path, &error))?;
                 } else if !path.is_dir() {
                     return Err(no_directory(path));
                 }
                 let store = LocalFileSystem::new_with_prefix(path);
-                let store = store.map_err(|error| bad_directory(path.clone(), &error))?;
+                let store = store.map_err(|error| bad_directory(path, &error))?;
                 Ok(Arc::new(store.with_fsync(true)))
             },
             #[cfg(feature = "s3")]

@@ -124,7 +124,7 @@ impl Shipper {
         pieces: &Pieces,
     ) -> Result<Option<Piece>, BackupError> {
         let next = self.shipped() + 1;
-        let candidates = pieces.from_position(next, link(&self.block));
+        let candidates = pieces.behind(next, link(&self.block));
         let mut diverged = false;
         for piece in candidates.into_iter().filter(|piece| piece.epoch <= self.epoch) {
             match block_at(log, piece.last)? {

@@ -7,7 +7,7 @@
 //!
 //! What [`Target::put`] and [`Target::create`] have returned of is durable there: a directory is synced.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,13 +219,13 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// A directory that is not there.
-pub(super) fn no_directory(path: &std::path::Path) -> TargetError {
+pub(super) fn no_directory(path: &Path) -> TargetError {
     let target = path.display().to_string();
     TargetError::NotThere { target, reason: "there is no such directory".to_owned() }
 }
 
 /// A directory that cannot be used.
-pub(super) fn bad_directory(path: PathBuf, error: &dyn std::fmt::Display) -> TargetError {
+pub(super) fn bad_directory(path: &Path, error: &dyn std::fmt::Display) -> TargetError {
     TargetError::Failed {
         doing: "open",
         object: "the directory".to_owned(),

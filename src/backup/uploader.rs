@@ -170,10 +170,9 @@ impl Uploader {
         let watched = Arc::clone(&shared);
         let watcher = std::thread::Builder::new().name("mainstay-backup-watch".to_owned());
         let watcher = watcher.spawn(move || {
-            watch::run(&watched, &uploader, &stopped).map_or((), |()| {
-                // Nobody asks any more: it ends by itself.
-                drop(uploader.join());
-            })
+            watch::run(&watched, &uploader, &stopped);
+            // Nobody asks any more: it ends by itself.
+            drop(uploader.join());
         })?;
         Ok(Self { shared, requests: Some(requests), threads: vec![watcher], stop: Some(stop) })
     }

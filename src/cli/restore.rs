@@ -24,7 +24,7 @@ use crate::travel::Moment;
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Restore {
-    /// The target: a directory or s3://bucket/prefix?region=…&endpoint=…
+    /// The target: a directory or `s3://bucket/prefix?region=…&endpoint=…`
     #[arg(value_name = "TARGET")]
     from: String,
     /// The new data directory: empty or missing

@@ -56,15 +56,14 @@ pub(crate) fn cut<T, C>(
 /// history. One of an older epoch is good up to the fork. Reads: off the arbiter.
 pub(crate) fn position(field: &str, text: &str, log: &dyn ReadLog) -> Result<u64, Problem> {
     let head = log.head();
-    let (bare, cursor) = match text.parse::<Cursor>() {
-        Ok(cursor) => (false, cursor),
-        Err(()) => {
-            let position = text.parse().map_err(|_| {
-                Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
-                    .with("field", field)
-            })?;
-            (true, Cursor { epoch: head.epoch, position })
-        },
+    let (bare, cursor) = if let Ok(cursor) = text.parse::<Cursor>() {
+        (false, cursor)
+    } else {
+        let position = text.parse().map_err(|_| {
+            Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
+                .with("field", field)
+        })?;
+        (true, Cursor { epoch: head.epoch, position })
     };
     let lies_after = cursor.epoch == head.epoch && cursor.position > head.position;
     if !bare && !lies_after && !log.is_ours(cursor)? {

@@ -119,9 +119,11 @@ impl Fold {
             Some(tenant) => {
                 for (after, until) in stretches(log, after, upto)? {
                     for query in queries(&tenant, after) {
-                        log.find(&query, &mut |record| match record.position <= until {
-                            true => take(record),
-                            false => ControlFlow::Break(()),
+                        log.find(&query, &mut |record| {
+                            if record.position > until {
+                                return ControlFlow::Break(());
+                            }
+                            take(record)
                         })?;
                     }
                 }

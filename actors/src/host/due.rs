@@ -226,10 +226,14 @@ mod tests {
         for kept_at in [0, 37, 200] {
             let (old, rest) = before.split_at(kept_at);
             let mut changes = Changes { since_kept: kept_at > 0, ..Changes::default() };
-            rest.iter().for_each(|(id, event)| changes.take(id, event));
+            for (id, event) in rest {
+                changes.take(id, event);
+            }
             changes.fence(fence);
             changes.take(&first, &ended);
-            after.iter().for_each(|(id, event)| changes.take(id, event));
+            for (id, event) in &after {
+                changes.take(id, event);
+            }
             let kept = live(None, old).into_iter().map(Ok);
             let found: Vec<LiveSession> = changes.merge(kept).collect::<Result<_, _>>().unwrap();
             let due = |id: &str| found.iter().find(|(of, _)| **of == *id).map(|(_, due)| due.at());

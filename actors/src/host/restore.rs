@@ -110,7 +110,7 @@ fn stream() -> Option<StreamId> {
 }
 
 /// How long the record of a restore may take to become durable.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Records in an opened journal, before any host runs on it, that it was restored; returns where. Its
 /// time is `now`, or behind the floor if that is later: every clock and token that follows lies above it.

@@ -173,9 +173,9 @@ fn a_start_that_is_cut_short_anywhere_behind_a_restore_revives_nothing() {
                 let (host, log) = left.start().await;
                 let fenced = |name| lock_events(&*log, name).len() > 2;
                 if fenced("room") {
-                    late += 1
+                    late += 1;
                 } else {
-                    early += 1
+                    early += 1;
                 }
                 assert_eq!(host.held_locks("", "", 10).await.unwrap(), []);
                 // By itself, before anybody asks.

@@ -97,7 +97,7 @@ async fn erase(stay: &Mainstay, stream: &str) -> Result<(), String> {
     let host = stay.host();
     loop {
         match host.ask::<Subject>(stream.clone(), SubjectCommand::Erase, meta()).await {
-            Ok(_) | Err(Failure::Rejected { reason: SubjectReject::Erased { .. }, .. }) => break,
+            Ok(_) | Err(Failure::Rejected { reason: SubjectReject::Erased, .. }) => break,
             // It had been lifted before they were erased.
             Err(Failure::Rejected { reason: SubjectReject::Held { .. }, .. }) => {
                 let reason = "erased after the fork".to_owned();

@@ -21,16 +21,12 @@ struct Seen {
 }
 
 /// Watches until it is stopped.
-pub(super) fn run(
-    shared: &Shared,
-    uploader: &JoinHandle<()>,
-    stopped: &Receiver<()>,
-) -> Option<()> {
+pub(super) fn run(shared: &Shared, uploader: &JoinHandle<()>, stopped: &Receiver<()>) {
     let mut seen = Seen::default();
     loop {
         match stopped.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) => {},
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return Some(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
         look(shared, &mut seen, uploader.is_finished());
     }

@@ -137,15 +137,14 @@ impl Filters {
 /// `{epoch}-{position}`, or a bare position of the current history.
 pub(super) fn position(flag: &str, text: &str, log: &dyn ReadLog) -> Result<u64, Failed> {
     let head = log.head();
-    let (place, position, ours) = match text.parse::<Cursor>() {
-        Ok(cursor) => (cursor.to_string(), cursor.position, log.is_ours(cursor)?),
-        Err(()) => {
-            let position: u64 = text.parse().map_err(|_| {
-                Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"))
-            })?;
-            let cursor = Cursor { epoch: head.epoch, position };
-            (cursor.to_string(), position, position <= head.position)
-        },
+    let (place, position, ours) = if let Ok(cursor) = text.parse::<Cursor>() {
+        (cursor.to_string(), cursor.position, log.is_ours(cursor)?)
+    } else {
+        let position: u64 = text.parse().map_err(|_| {
+            Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"))
+        })?;
+        let cursor = Cursor { epoch: head.epoch, position };
+        (cursor.to_string(), position, position <= head.position)
     };
     if !ours {
         return Err(Failed::usage(format!(

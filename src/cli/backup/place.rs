@@ -12,7 +12,7 @@ use crate::config::BackupConfig;
 /// Where the backups lie.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TargetArgs {
-    /// Directory or s3://bucket/prefix?region=…&endpoint=…
+    /// Directory or `s3://bucket/prefix?region=…&endpoint=…`
     #[arg(long, value_name = "TARGET", env = "MAINSTAY__BACKUP__TO", global = true)]
     to: Option<String>,
     /// File with the bucket's credentials: the access key's id and its secret, a line each

@@ -34,12 +34,11 @@ pub(super) struct ReadBack {
 impl ReadBack {
     pub(super) fn run(self, at: &At) -> Result<ExitCode, Failed> {
         let (target, _) = at.open()?;
-        let manifest = match &self.id {
-            Some(id) => backup::find(&target, id)?,
-            None => {
-                let none = || Failed::usage("there is no backup yet; `mainstay backup` makes one");
-                backup::list(&target)?.backups.into_iter().next().ok_or_else(none)?.manifest
-            },
+        let manifest = if let Some(id) = &self.id {
+            backup::find(&target, id)?
+        } else {
+            let none = || Failed::usage("there is no backup yet; `mainstay backup` makes one");
+            backup::list(&target)?.backups.into_iter().next().ok_or_else(none)?.manifest
         };
         let identities = self.opening.identities(&target)?;
         let keyring =
