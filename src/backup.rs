@@ -13,6 +13,7 @@
 //! | `manifest`, `list` | a moment that has a name |
 //! | `claim` | who may write |
 //! | `keys` | keys of subjects, beside the backups |
+//! | `base` | what stands for months that were dropped |
 //! | `schedule` | when |
 //! | `ship`, `take` | what goes in |
 //! | `uploader` | the server's own: at once, on a schedule, with an alarm |
@@ -24,6 +25,7 @@
 //!
 //! What the bytes are is told in `docs/backup.md`.
 
+mod base;
 mod check;
 mod claim;
 mod duty;

@@ -12,6 +12,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::archive::Base;
 use crate::block::{Bad, Block, Hash, Header, Opener};
@@ -268,6 +269,20 @@ impl Planting {
         }
         PlantError::Damaged { position, reason: bad.to_string() }
     }
+}
+
+/// What a directory says was dropped before its first block, where it is no journal yet; `None` if
+/// nothing was.
+///
+/// # Errors
+/// [`OpenError::Base`], [`OpenError::Sealed`].
+pub fn base(
+    directory: &Path,
+    journal: [u8; 16],
+    keyring: &Keyring,
+) -> Result<Option<Arc<Base>>, OpenError> {
+    let layout = Layout { root: directory.to_path_buf() };
+    Base::read(&RealDisk, &layout, &Identity { journal, epoch: 0 }, keyring, None)
 }
 
 impl Planted {

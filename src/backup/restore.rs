@@ -17,13 +17,14 @@ pub use self::settle::settle;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crossbeam_channel::bounded;
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::plant::{Planted, Planting, Until};
 use mainstay_journal::{Cursor, Keyring};
 
+use super::base;
 use super::check::fetch;
 use super::claim::{begin_epoch, journal_of, newest_epoch};
 use super::error::BackupError;
@@ -110,13 +111,7 @@ pub fn restore(
     clear(directory)?;
     let young = directory.join(YOUNG);
     fs::create_dir_all(&young)?;
-    let planting = Planting::begin(
-        Some(&young),
-        plan.journal,
-        restoring.keyring.clone(),
-        restoring.until,
-        None,
-    );
+    let planting = begin(target, restoring, &plan, &young, true)?;
     let planting = plant(target, restoring, &plan, planting, progress)?;
     keys.write(&young)?;
     let epoch = if restoring.claim {
@@ -142,11 +137,49 @@ pub fn rehearse(
     let plan = plan(target, restoring)?;
     is_free(directory)?;
     let keys = Keys::read(target, restoring.identities)?;
-    let planting =
-        Planting::begin(None, plan.journal, restoring.keyring.clone(), restoring.until, None);
+    let scratch = Scratch::new()?;
+    let planting = begin(target, restoring, &plan, &scratch.0, false)?;
     let planted = plant(target, restoring, &plan, planting, progress)?.finish(None)?;
     let epoch = newest_epoch(target)?.max(newest(&plan)) + 1;
     Ok(told(&plan, &planted, epoch, keys.erased))
+}
+
+/// Begins in a directory, where the chain begins: what was dropped before it is written there.
+fn begin(
+    target: &Target,
+    restoring: &Restoring<'_>,
+    plan: &Plan,
+    directory: &Path,
+    writes: bool,
+) -> Result<Planting, BackupError> {
+    let first = plan.chain.first().map_or(1, |piece| piece.first);
+    let mut base = None;
+    if first > 1 {
+        base::fetch(target, first - 1, restoring.identities, directory)?;
+        base = mainstay_journal::plant::base(directory, plan.journal, &restoring.keyring)?;
+    }
+    let (keyring, until) = (restoring.keyring.clone(), restoring.until);
+    let directory = writes.then_some(directory);
+    Ok(Planting::begin(directory, plan.journal, keyring, until, base.as_deref()))
+}
+
+/// A directory for what is looked at and not kept; gone when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let name = format!("mainstay-{}", uuid::Uuid::now_v7());
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
 }
 
 fn newest(plan: &Plan) -> u32 {
@@ -183,7 +216,10 @@ fn plan(target: &Target, restoring: &Restoring<'_>) -> Result<Plan, BackupError>
     } else {
         let tip = pieces.tip(restoring.of_epoch).ok_or_else(none)?;
         let gap = |gap| BackupError::Gap { target: target.shown().to_owned(), gap };
-        let chain = pieces.chain(tip, 0).map_err(gap)?;
+        let chain = match pieces.chain(tip, 0) {
+            Ok(chain) => chain,
+            Err(missing) => pieces.chain(tip, base_of(target, tip)?).map_err(|_| gap(missing))?,
+        };
         let names: std::collections::HashSet<String> = chain.iter().map(Piece::name).collect();
         let on_the_way = |manifest: &Manifest| {
             manifest.pieces.last().is_some_and(|piece| names.contains(&piece.name))
@@ -205,6 +241,12 @@ fn plan(target: &Target, restoring: &Restoring<'_>) -> Result<Plan, BackupError>
     }
     let floor = floor.max(restoring.now);
     Ok(Plan { journal, chain, known, floor, last })
+}
+
+/// Where a journal begins that leads to a piece, as its newest backup says; 0 if that is its first record.
+fn base_of(target: &Target, tip: &Piece) -> Result<u64, BackupError> {
+    let newest = list::newest(target, |it| it.position <= tip.last)?;
+    Ok(newest.map_or(0, |it| it.base))
 }
 
 /// Plants pieces one after the other, while the next ones are fetched and opened.

@@ -17,13 +17,14 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::Offset;
 use mainstay_actors::time::Timestamp;
 
+use super::base;
 use super::claim::{Claim, journal_of, newest_epoch};
 use super::error::BackupError;
 use super::list::{self, Listed};
 use super::manifest::Manifest;
 use super::piece::{Piece, Pieces};
 use super::ship::Progress;
-use super::target::Target;
+use super::target::{Entry, Target};
 use crate::config::KeepConfig;
 
 /// How many backups stay.
@@ -59,13 +60,22 @@ pub struct Pruning {
     pub dropped: Vec<Listed>,
     /// Pieces that nothing needs any more.
     pub pieces: Vec<Piece>,
+    /// Other objects that nothing needs any more.
+    pub others: Vec<Entry>,
 }
 
 impl Pruning {
     /// Bytes of the pieces that go.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.size_bytes).sum()
+        let others = self.others.iter().map(|it| it.size_bytes);
+        self.pieces.iter().map(|piece| piece.size_bytes).chain(others).sum()
+    }
+
+    /// How many objects go.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.pieces.len() + self.others.len()
     }
 }
 
@@ -82,7 +92,13 @@ pub fn plan(target: &Target, keep: &Keep, now: Timestamp) -> Result<Pruning, Bac
     }
     let (kept, dropped) = choose(held.backups, keep, now);
     let pieces = unneeded(&Pieces::list(target)?, &kept);
-    Ok(Pruning { kept, dropped, pieces })
+    let needed: HashSet<String> =
+        kept.iter().flat_map(|(it, _)| base::objects(it.manifest.base)).collect();
+    let mut others = target.list(base::FOLDER)?;
+    // A backup that is under way has shipped its own before it has a name; it ends with the newest's.
+    let newest = kept.first().map_or(0, |(it, _)| it.manifest.position);
+    others.retain(|it| !needed.contains(&it.name) && position_of(&it.name) < newest);
+    Ok(Pruning { kept, dropped, pieces, others })
 }
 
 /// Removes what [`plan`] says: first the names of backups, then pieces, so that no backup ever names one
@@ -115,7 +131,9 @@ pub(super) fn carry_out(
         let id = &it.manifest.id;
         [Manifest::object(id), Manifest::verified_object(id)]
     });
-    let objects: Vec<String> = backups.chain(pruning.pieces.iter().map(Piece::name)).collect();
+    let pieces = pruning.pieces.iter().map(Piece::name);
+    let others = pruning.others.iter().map(|it| it.name.clone());
+    let objects: Vec<String> = backups.chain(pieces).chain(others).collect();
     let total = objects.len() as u64;
     for (done, object) in (1..).zip(&objects) {
         claim.check()?;
@@ -123,6 +141,11 @@ pub(super) fn carry_out(
         progress(done, total);
     }
     Ok(())
+}
+
+/// The position in the name of an object of a base; beyond all if there is none.
+fn position_of(name: &str) -> u64 {
+    name.split('/').nth(1).and_then(|position| position.parse().ok()).unwrap_or(u64::MAX)
 }
 
 fn choose(

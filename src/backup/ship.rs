@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::{Cursor, ReadLog, merkle};
+use mainstay_journal::{Base, Cursor, ReadLog, merkle};
 
 use super::claim::Claim;
 use super::error::BackupError;
@@ -85,10 +85,7 @@ impl Shipper {
             base: 0,
             block: [0; 32],
         };
-        let pieces = Pieces::list(target)?;
-        while let Some(piece) = shipper.next_piece(from.log, &pieces)? {
-            shipper.chain.push(piece);
-        }
+        shipper.find(from, &Pieces::list(target)?)?;
         let newest = list::newest(target, |it| shipper.holds(it))?;
         let upto = newest.map_or(0, |it| it.position);
         // A large one is there for good, whether a backup names it or not.
@@ -106,6 +103,25 @@ impl Shipper {
         &self.claim
     }
 
+    /// Finds what is there of this journal: from its first record on, or from where it begins now.
+    fn find(&mut self, from: &Origin<'_>, pieces: &Pieces) -> Result<(), BackupError> {
+        let base = from.log.base();
+        while let Some(piece) = self.next_piece(from.log, base.as_deref(), pieces)? {
+            self.chain.push(piece);
+        }
+        let Some(base) = base.filter(|base| self.shipped() < base.head().position) else {
+            return Ok(());
+        };
+        // What was dropped is not there whole: what stands for it is.
+        (self.base, self.block) = (base.head().position, *base.block());
+        self.chain.clear();
+        super::base::ship(from.data, self.base, &self.target, &self.recipients)?;
+        while let Some(piece) = self.next_piece(from.log, None, pieces)? {
+            self.chain.push(piece);
+        }
+        Ok(())
+    }
+
     /// Up to where everything is there.
     pub(super) fn shipped(&self) -> u64 {
         self.chain.last().map_or(self.base, |piece| piece.last)
@@ -121,13 +137,24 @@ impl Shipper {
     fn next_piece(
         &mut self,
         log: &dyn ReadLog,
+        base: Option<&Base>,
         pieces: &Pieces,
     ) -> Result<Option<Piece>, BackupError> {
         let next = self.shipped() + 1;
-        let candidates = pieces.behind(next, link(&self.block));
+        let previous = self.chain.last().map_or(link(&self.block), |piece| piece.block);
+        let candidates = pieces.behind(next, previous);
         let mut diverged = false;
         for piece in candidates.into_iter().filter(|piece| piece.epoch <= self.epoch) {
-            match block_at(log, piece.last)? {
+            let dropped = base.map_or(0, |base| base.head().position);
+            if piece.last < dropped {
+                // Its blocks are not here any more; those that follow it tell whether it was ours.
+                return Ok(Some(piece.clone()));
+            }
+            let block = match base.filter(|base| base.head().position == piece.last) {
+                Some(base) => Some((piece.last, *base.block())),
+                None => block_at(log, piece.last)?,
+            };
+            match block {
                 Some((last, hash)) if last == piece.last && link(&hash) == piece.block => {
                     self.block = hash;
                     return Ok(Some(piece.clone()));
@@ -249,9 +276,10 @@ impl Shipper {
 
     fn join(&mut self, log: &dyn ReadLog, small: &[Piece], upto: u64) -> Result<(), BackupError> {
         let first = small.first().map_or(1, |piece| piece.first);
-        let mut previous = match first - 1 {
-            0 => [0; 32],
-            before => block_at(log, before)?.map_or([0; 32], |(_, hash)| hash),
+        let mut previous = match (first - 1, log.base()) {
+            (0, _) => [0; 32],
+            (before, Some(base)) if base.head().position == before => *base.block(),
+            (before, _) => block_at(log, before)?.map_or([0; 32], |(_, hash)| hash),
         };
         let mut next = first;
         while next <= upto {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::manifest::Manifest;
 use super::states::States;
 use super::{ArchiveError, Shelf};
-use crate::block::Hash;
 use crate::disk::Disk;
 use crate::error::{OpenError, ReadError};
 use crate::keyring::Keyring;
@@ -107,7 +106,8 @@ impl Base {
     }
 
     /// The hash of the last block that was dropped.
-    pub(crate) fn block(&self) -> &Hash {
+    #[must_use]
+    pub fn block(&self) -> &[u8; 32] {
         &self.manifest.block
     }
 

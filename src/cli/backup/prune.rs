@@ -63,7 +63,7 @@ impl Prune {
                 "dry_run": self.dry_run,
                 "kept": kept.collect::<Vec<_>>(),
                 "dropped": dropped.collect::<Vec<_>>(),
-                "objects": pruning.pieces.len(),
+                "objects": pruning.objects(),
                 "size_bytes": pruning.size_bytes(),
             });
             writeln!(stdout, "{told}")?;
@@ -77,7 +77,7 @@ impl Prune {
             writeln!(stdout, "{} {goes}", backup.manifest.id)?;
         }
         let freed = size(pruning.size_bytes());
-        let objects = pruning.pieces.len();
+        let objects = pruning.objects();
         writeln!(
             io::stderr(),
             "{objects} objects of {freed} are needed by none of those that stay"
