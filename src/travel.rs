@@ -13,6 +13,7 @@
 //! What time alone has ended is over, swept or not: a session or lease past its end is nowhere
 //! shown as live.
 
+pub(crate) mod cursor;
 pub mod diff;
 mod fold;
 mod moment;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::{Failure, Host};
-use mainstay_journal::{Away, Cursor, EventLog, ReadError, ReadLog, StreamId};
+use mainstay_journal::{Away, EventLog, ReadError, ReadLog, StreamId};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
+use crate::travel::cursor::{self, NoPlace};
 
 /// How many rows a page has: 1 to 1,000, 100 when absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,32 +56,22 @@ pub(crate) fn cut<T, C>(
 /// The position of a cursor in a parameter: `{epoch}-{position}`, or a bare position of the current
 /// history. One of an older epoch is good up to the fork. Reads: off the arbiter.
 pub(crate) fn position(field: &str, text: &str, log: &dyn ReadLog) -> Result<u64, Problem> {
-    let head = log.head();
-    let (bare, cursor) = if let Ok(cursor) = text.parse::<Cursor>() {
-        (false, cursor)
-    } else {
-        let position = text.parse().map_err(|_| {
-            Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
-                .with("field", field)
-        })?;
-        (true, Cursor { epoch: head.epoch, position })
-    };
-    let lies_after = cursor.epoch == head.epoch && cursor.position > head.position;
-    if !bare && !lies_after && !log.is_ours(cursor)? {
-        return Err(Problem::new(
+    let position = cursor::position(text, log).map_err(|none| match none {
+        NoPlace::AfterEnd { asked, head } => {
+            let detail = format!("position {} lies after the last event, {head}", asked.position);
+            Problem::bad(detail).with("field", field)
+        },
+        NoPlace::OtherEpoch { asked, head } => Problem::new(
             StatusCode::GONE,
             "other-epoch",
-            format!("the cursor {cursor} is no place of this history, which is at {head}"),
-        ));
-    }
-    if lies_after {
-        return Err(Problem::bad(format!(
-            "position {} lies after the last event, {}",
-            cursor.position, head.position
-        ))
-        .with("field", field));
-    }
-    Ok(cursor.position)
+            format!("the cursor {asked} is no place of this history, which is at {head}"),
+        ),
+        NoPlace::Read(error) => error.into(),
+    })?;
+    position.ok_or_else(|| {
+        Problem::bad(format!("{field} must be a position or {{epoch}}-{{position}}"))
+            .with("field", field)
+    })
 }
 
 /// The same, off the arbiter.

@@ -15,6 +15,8 @@ use mainstay_actors::time::Timestamp;
 use mainstay_journal::{Cursor, ReadError, ReadLog};
 use serde::{Deserialize, Serialize};
 
+use super::cursor::{self, NoPlace};
+
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -77,6 +79,16 @@ pub enum MomentError {
     Read(#[from] ReadError),
 }
 
+impl From<NoPlace> for MomentError {
+    fn from(none: NoPlace) -> Self {
+        match none {
+            NoPlace::AfterEnd { asked, head } => Self::AfterEnd { position: asked.position, head },
+            NoPlace::OtherEpoch { asked, head } => Self::OtherEpoch { asked, head },
+            NoPlace::Read(error) => error.into(),
+        }
+    }
+}
+
 impl FromStr for Moment {
     type Err = MomentError;
 
@@ -112,18 +124,10 @@ impl Moment {
         let head = log.head();
         let position = match self {
             Self::Time(asked) => return at_time(log, asked, now),
-            Self::Position(position) => position,
-            Self::Cursor(cursor) => {
-                let lies_after = cursor.epoch == head.epoch && cursor.position > head.position;
-                if !lies_after && !log.is_ours(cursor)? {
-                    return Err(MomentError::OtherEpoch { asked: cursor, head });
-                }
-                cursor.position
-            },
+            Self::Position(position) if position <= head.position => position,
+            Self::Position(position) => return Err(MomentError::AfterEnd { position, head }),
+            Self::Cursor(cursor) => cursor::position_of(cursor, log)?,
         };
-        if position > head.position {
-            return Err(MomentError::AfterEnd { position, head });
-        }
         Ok(Place { epoch: log.epoch_at(position)?, position, at: time_of(log, position)? })
     }
 }

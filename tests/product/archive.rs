@@ -258,11 +258,16 @@ fn what_a_restore_has_ended_stays_over_when_both_lie_in_the_archive() {
     journal.drop_two_months();
     drop(fs::remove_dir_all(journal.data().join("kept")));
     drop(fs::remove_dir_all(journal.data().join("store")));
+    // Nor is there what was said while the months were dropped.
+    for month in fs::read_dir(journal.data().join("segments")).unwrap() {
+        let month = month.unwrap().path();
+        if !month.ends_with("2026-10") {
+            fs::remove_dir_all(month).unwrap();
+        }
+    }
     let live = journal.json(&["replay"]);
     assert_eq!((&live["live_sessions"], &live["held_locks"]), (&json!(0), &json!(2)));
-    for shown in ["locks", "sessions"] {
-        assert_eq!(live[shown], whole[shown]);
-    }
+    assert_eq!(live, whole);
     let held = journal.json(&["replay", "--stream", "lock/held"]);
     assert_eq!(held["state"]["grants"], json!([]));
 
@@ -283,7 +288,4 @@ fn what_a_restore_has_ended_stays_over_when_both_lie_in_the_archive() {
     streams.sort_unstable();
     assert_eq!(streams, ["lock/held", &format!("session/default/{LONG}")]);
     assert_eq!(client.get(&format!("/api/v1/sessions/{LONG}")).status, 404);
-    assert!(server.stop().success());
-    let verified = journal.run(&["verify"]);
-    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use clap::Args;
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::{Cursor, Query, ReadLog, Reader};
+use mainstay_journal::{Query, ReadLog, Reader};
 use serde_json::{Value, json};
 
 use crate::cli::exit::Failed;
@@ -14,6 +14,7 @@ use crate::cli::online::Online;
 use crate::cli::replay::stream_id;
 use crate::cli::source::Source;
 use crate::event::{Event, type_ids};
+use crate::travel::cursor::{self, NoPlace};
 
 /// See the module.
 #[derive(Debug, Args)]
@@ -136,20 +137,12 @@ impl Filters {
 
 /// `{epoch}-{position}`, or a bare position of the current history.
 pub(super) fn position(flag: &str, text: &str, log: &dyn ReadLog) -> Result<u64, Failed> {
-    let head = log.head();
-    let (place, position, ours) = if let Ok(cursor) = text.parse::<Cursor>() {
-        (cursor.to_string(), cursor.position, log.is_ours(cursor)?)
-    } else {
-        let position: u64 = text.parse().map_err(|_| {
-            Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"))
-        })?;
-        let cursor = Cursor { epoch: head.epoch, position };
-        (cursor.to_string(), position, position <= head.position)
-    };
-    if !ours {
-        return Err(Failed::usage(format!(
-            "{flag}: {place} is no place in this journal, which ends at {head}"
-        )));
-    }
-    Ok(position)
+    let position = cursor::position(text, log).map_err(|none| match none {
+        NoPlace::AfterEnd { asked, head } | NoPlace::OtherEpoch { asked, head } => Failed::usage(
+            format!("{flag}: {asked} is no place in this journal, which ends at {head}"),
+        ),
+        NoPlace::Read(error) => error.into(),
+    })?;
+    let neither = || Failed::usage(format!("{flag}: write a position or {{epoch}}-{{position}}"));
+    position.ok_or_else(neither)
 }
