@@ -15,6 +15,7 @@ pub(crate) enum NoPlace {
 
 /// The position that a text names: `{epoch}-{position}`, or a bare position of the current history;
 /// `None` if it is neither.
+#[cfg(feature = "server")]
 pub(crate) fn position(text: &str, log: &dyn ReadLog) -> Result<Option<u64>, NoPlace> {
     if let Ok(cursor) = text.parse::<Cursor>() {
         return position_of(cursor, log).map(Some);
