@@ -153,7 +153,7 @@ fn what_nobody_asks_for_says_by_itself_that_it_is_over() {
 
 #[test]
 fn a_start_that_is_cut_short_anywhere_behind_a_restore_revives_nothing() {
-    for checkpoint_events in [0, 5] {
+    for checkpoint_events in [0, 1] {
         let mut rig = Rig::default();
         rig.options.limits.checkpoint_events = checkpoint_events;
         let held = held(&rig);
@@ -305,6 +305,32 @@ fn without_room_for_the_fence_nothing_is_decided_on_what_it_ends() {
             said_so(&*log, held, fence(&host).await);
         });
     }
+}
+
+#[test]
+fn while_the_queue_is_full_who_asks_for_what_is_fenced_finds_it_busy_each_time() {
+    let mut rig = Rig::default();
+    let held = held(&rig);
+    rig.options.limits.in_flight = 1;
+    let rig = rig.restored(2, held.now);
+    virtually(async {
+        let (host, log) = rig.start().await;
+        log.set(Fault::Hold);
+        let takes_the_room = waiting("ella", 600_000, 0);
+        let (other, id) = (host.clone(), lock("another"));
+        actix::spawn(async move { other.ask::<Lock>(id, takes_the_room, meta()).await });
+        tokio::task::yield_now().await;
+        for _ in 0..3 {
+            let check = LockCommand::Check { token: held.token };
+            let refused = host.ask::<Lock>(lock("room"), check, meta()).await;
+            assert!(matches!(refused, Err(Failure::Busy(_))), "{refused:?}");
+        }
+        log.set(Fault::Pass);
+        log.release().unwrap();
+        sleep(Duration::from_secs(10)).await;
+        all_is_over(&host, held).await;
+        said_so(&*log, held, fence(&host).await);
+    });
 }
 
 fn is_fence(event: &LockEvent) -> bool {
