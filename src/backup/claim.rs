@@ -25,11 +25,10 @@ const EPOCHS: &str = "epochs";
 const TARGET: &str = "target.json";
 /// The layout of a target that is written, and the newest that is read.
 pub(super) const FORMAT: u32 = 1;
-/// A lock's beat rises this often.
-const BEAT: Duration = Duration::from_secs(2);
-/// A lock whose beat does not rise for this long is nobody's.
-const PATIENCE: Duration = Duration::from_secs(8);
-const LOOK: Duration = Duration::from_millis(500);
+/// A lock whose beat does not rise for so many beats is nobody's.
+const MISSED: u32 = 4;
+/// It is looked at so often in each.
+const LOOKS: u32 = 4;
 
 /// Whose a target is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -135,7 +134,8 @@ impl Shared {
         let mut beat = 0;
         loop {
             let ended = self.ended.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.ended.1.wait_timeout_while(ended, BEAT, |ended| !*ended);
+            let waited =
+                self.ended.1.wait_timeout_while(ended, self.target.beat(), |ended| !*ended);
             let ended = *waited.unwrap_or_else(PoisonError::into_inner).0;
             beat += 1;
             let lock = Lock { owner: self.owner.clone(), beat, released: ended };
@@ -265,9 +265,10 @@ fn wait_for(target: &Target, number: u64) -> Result<(), BackupError> {
     if first.released || first.owner.is_dead() {
         return Ok(());
     }
-    while waited < PATIENCE {
-        std::thread::sleep(LOOK);
-        waited += LOOK;
+    let look = target.beat() / LOOKS;
+    while waited < target.beat() * MISSED {
+        std::thread::sleep(look);
+        waited += look;
         match read()? {
             Some(now) if !now.released => {
                 if now.beat != first.beat {

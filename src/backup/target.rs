@@ -26,7 +26,12 @@ pub struct Target {
     runtime: Arc<Runtime>,
     /// As it may be shown: without credentials.
     shown: String,
+    /// Who writes to it shows so often that it lives.
+    beat: Duration,
 }
+
+/// How often who writes to a target shows that it lives.
+const BEAT: Duration = Duration::from_secs(2);
 
 /// Why a target did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +102,18 @@ impl Target {
             target: shown.clone(),
             reason: error.to_string(),
         })?;
-        Ok(Self { store, runtime: Arc::new(runtime), shown })
+        Ok(Self { store, runtime: Arc::new(runtime), shown, beat: BEAT })
+    }
+
+    /// Who writes to it shows that it lives so often, instead of every two seconds; four times as long
+    /// without that, and it counts as gone. All who share a target must agree.
+    #[must_use]
+    pub fn with_beat(self, beat: Duration) -> Self {
+        Self { beat, ..self }
+    }
+
+    pub(super) fn beat(&self) -> Duration {
+        self.beat
     }
 
     /// Writes an object, over the one that is there.
