@@ -9,18 +9,18 @@ use std::process::ExitCode;
 
 use clap::Args;
 use mainstay_actors::machine::Machine as _;
-use mainstay_actors::system::{System, SystemCommand};
+use mainstay_actors::system::{Attestation, System, SystemCommand};
 use mainstay_journal::StreamId;
 use serde_json::{Value, json};
 
 use super::exit::Failed;
-use super::inside::Inside;
+use super::inside::{Inside, PRINCIPAL};
 use super::online::Online;
 use super::source::{now, open};
 use super::table::{lines, table, text};
 use crate::config::Span;
 use crate::preflight::gather::vouchers;
-use crate::preflight::{ATTESTATIONS, RELEASE, all, attestable, may_attest};
+use crate::preflight::{ATTESTATIONS, RELEASE, Voucher, all, attestable, find, may_attest};
 use crate::server::vouched;
 
 /// Vouch for what no machine can check
@@ -103,9 +103,12 @@ impl Attest {
         let inside = Inside::open(data, self.key.config(), instead)?;
         let none = || Failed::work("there is no stream of attestations");
         let stream = StreamId::new(System::KIND, ATTESTATIONS).ok_or_else(none)?;
-        let state = inside.ask::<System>(stream, command)?.0;
-        let attestation = state.attestations.get(item);
-        Ok(json!({ "item": item, "attestation": attestation }))
+        let mut state = inside.ask::<System>(stream, command)?.0;
+        let voucher = state.attestations.remove(item).map(|it| {
+            let Attestation { evidence, release, at, until } = it;
+            Voucher { evidence, release, by: Some(PRINCIPAL.to_owned()), at, until }
+        });
+        Ok(json!(find(item).and_then(|item| vouched(item, voucher, now()))))
     }
 
     fn show(&self) -> Result<ExitCode, Failed> {

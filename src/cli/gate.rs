@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::EXIT_CODES;
 use super::exit::Failed;
 use super::online::Online;
-use super::preflight::From;
+use super::preflight::Places;
 use super::table::{bare, lines, text};
 use crate::preflight::launch;
 
@@ -37,7 +37,7 @@ enum Which {
 #[command(after_help = EXIT_CODES)]
 struct Launch {
     #[command(flatten)]
-    from: From,
+    places: Places,
     /// A go with caution is none
     #[arg(long)]
     strict: bool,
@@ -56,12 +56,12 @@ impl Gate {
 
 impl Launch {
     fn run(self) -> Result<ExitCode, Failed> {
-        let answer = match (&self.from.server, &self.from.config, &self.from.data) {
+        let answer = match (&self.places.server, &self.places.config, &self.places.data) {
             (Some(server), None, None) => {
                 let hint = "or look at its files with --config or --data";
                 Online::new(server, hint)?.get("/api/v1/gate/launch", &[])?
             },
-            _ => serde_json::to_value(launch(&self.from.gather()?))
+            _ => serde_json::to_value(launch(&self.places.gather()?))
                 .map_err(|error| Failed::work(error.to_string()))?,
         };
         let mut stdout = io::stdout().lock();

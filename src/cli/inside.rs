@@ -11,6 +11,9 @@ use super::exit::Failed;
 use crate::config::{Config, JournalConfig};
 use crate::{Mainstay, OpenError};
 
+/// Who does what is done in a data directory.
+pub(super) const PRINCIPAL: &str = "local";
+
 /// An open data directory; closed when it is dropped.
 pub(super) struct Inside {
     runtime: Runtime,
@@ -44,7 +47,7 @@ impl Inside {
         stream: StreamId,
         command: M::Command,
     ) -> Result<M::Reply, Failed> {
-        let meta = Meta::of(&Arc::from("local"));
+        let meta = Meta::of(&Arc::from(PRINCIPAL));
         let asked = self.stay()?.host().ask::<M>(stream, command, meta);
         let receipt = self.runtime.block_on(asked).map_err(|failure| match failure {
             Failure::Rejected { reason, .. } => Failed::work(reason.to_string()),

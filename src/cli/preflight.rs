@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-pub(super) use self::facts::From;
+pub(super) use self::facts::Places;
 use super::EXIT_CODES;
 use super::exit::Failed;
 use crate::preflight::{Category, Filter, Report, check, find, nearest};
@@ -22,7 +22,7 @@ use crate::preflight::{Category, Filter, Report, check, find, nearest};
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Preflight {
     #[command(flatten)]
-    from: From,
+    places: Places,
     /// Items of this category only; may be given several times
     #[arg(long, value_name = "CATEGORY", value_parser = category)]
     category: Vec<Category>,
@@ -63,7 +63,7 @@ impl Preflight {
             write!(stdout, "{}", shown::list(&filter, self.json))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let report = check(&self.from.gather()?, &filter);
+        let report = check(&self.places.gather()?, &filter);
         if self.json {
             let json = serde_json::to_string(&report);
             writeln!(stdout, "{}", json.map_err(|error| Failed::work(error.to_string()))?)?;

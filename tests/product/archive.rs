@@ -289,3 +289,39 @@ fn what_a_restore_has_ended_stays_over_when_both_lie_in_the_archive() {
     assert_eq!(streams, ["lock/held", &format!("session/default/{LONG}")]);
     assert_eq!(client.get(&format!("/api/v1/sessions/{LONG}")).status, 404);
 }
+
+#[test]
+fn what_was_vouched_for_in_dropped_months_holds_and_the_preflight_needs_no_archive() {
+    let journal = Journal::new();
+    let items = ["documents.runbooks", "access.used", "journal.opens", "journal.archive-reachable"];
+    let looked = || {
+        let only = items.iter().flat_map(|item| ["--only", item]);
+        let verb: Vec<&str> = ["preflight", "--json"].into_iter().chain(only).collect();
+        let report: Value = serde_json::from_str(&journal.run(&verb).stdout).unwrap();
+        let items = report["items"].as_array().unwrap().iter();
+        let text = |item: &Value, member| item[member].as_str().unwrap().to_owned();
+        items.map(|it| (text(it, "id"), text(it, "verdict"), text(it, "evidence"))).collect()
+    };
+    let find = |all: &Vec<(String, String, String)>, id: &str| {
+        let (_, verdict, evidence) = all.iter().find(|(it, ..)| it == id).unwrap().clone();
+        (verdict, evidence)
+    };
+    let whole = looked();
+    let (verdict, evidence) = find(&whole, "documents.runbooks");
+    assert_eq!(verdict, "pass");
+    assert!(evidence.starts_with("local, "), "{evidence}");
+    assert_eq!(find(&whole, "journal.archive-reachable").0, "not_applicable");
+    let idle = find(&whole, "access.used");
+    assert_eq!(idle.0, "fail", "{idle:?}");
+    journal.drop_two_months();
+    assert_eq!(find(&looked(), "journal.archive-reachable").0, "pass");
+    fs::rename(journal.at("archive"), journal.at("moved")).unwrap();
+    let left = looked();
+    let (verdict, evidence) = find(&left, "documents.runbooks");
+    assert_eq!(verdict, "pass");
+    // Who did lies in the archive.
+    assert!(evidence.starts_with("somebody, "), "{evidence}");
+    assert_eq!(find(&left, "journal.opens").0, "pass");
+    assert_eq!(find(&left, "journal.archive-reachable").0, "fail");
+    assert_eq!(find(&left, "access.used"), idle);
+}

@@ -101,8 +101,11 @@ impl Service {
         service
     }
 
+    /// Beside its witness, which lies on the same disk.
     fn start(&self) -> Server {
-        Server::start_with(&self.data, &["--config", text(&self.config)])
+        let witness = self.folder.path().join("witness");
+        let more = ["--config", text(&self.config), "--witness", text(&witness)];
+        Server::start_with(&self.data, &more)
     }
 
     fn client(&self, server: &Server) -> Client {
@@ -144,6 +147,12 @@ fn with_everything_configured_and_attested_only_backups_are_missed() {
     let critical = missed(&told, true);
     assert!(critical.iter().all(|it| it.starts_with("backups.")), "{told:#}");
     assert_eq!(critical.len(), 10, "{critical:?}");
+    // It knows the files that it was started with.
+    let items = told["missed"].as_array().unwrap();
+    let witness = items.iter().find(|it| it["id"] == "journal.witness").unwrap();
+    let evidence = witness["evidence"].as_str().unwrap();
+    assert!(evidence.contains("/witness is on the journal's own disk"), "{witness}");
+    assert!(!missed(&told, false).contains(&"configuration.file-named".to_owned()));
     let needs = told["needs"].as_array().unwrap();
     let unmet: Vec<_> = needs.iter().filter(|need| need["met"] == false).collect();
     assert_eq!(unmet.len(), 1, "{needs:?}");

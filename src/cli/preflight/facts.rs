@@ -13,7 +13,7 @@ use crate::preflight::{Facts, ServerFacts};
 
 /// Files, and a server.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct From {
+pub(in crate::cli) struct Places {
     /// Configuration file, as `serve` takes it
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) config: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub(in crate::cli) struct From {
     witness: Option<PathBuf>,
 }
 
-impl From {
+impl Places {
     /// Looks at everything once.
     pub(in crate::cli) fn gather(&self) -> Result<Facts, Failed> {
         let mut config = config(self.config.as_deref()).map_err(|error| error.to_string());

@@ -84,7 +84,7 @@ pub(super) fn read(log: &dyn ReadLog, now: Timestamp) -> Result<JournalFacts, Re
     facts.dependencies =
         states.filter_map(|(name, it)| dependency(name, it, &mut counts)).collect();
     for (name, state) in world.keys.iter() {
-        facts.keys.extend(key(log, name, state, now)?);
+        facts.keys.extend(key(log, (name, state), from, now)?);
     }
     facts.correlated = correlated(log, week)?;
     Ok(facts)
@@ -169,11 +169,12 @@ fn dependency(
     })
 }
 
-/// A key, if it lets somebody in.
+/// A key, if it lets somebody in. Whether it was used in dropped months is not asked: their archive may
+/// be away.
 fn key(
     log: &dyn ReadLog,
-    name: &str,
-    state: &KeyState,
+    (name, state): (&str, &KeyState),
+    after: u64,
     now: Timestamp,
 ) -> Result<Option<KeyFacts>, ReadError> {
     let good = |key: &&mainstay_actors::key::KeyFacts| key.refusal(now).is_none();
@@ -182,7 +183,7 @@ fn key(
     if secrets == 0 {
         return Ok(None);
     }
-    let query = Query { principal: Some(format!("key:{name}")), ..Query::default() };
+    let query = Query { principal: Some(format!("key:{name}")), after, ..Query::default() };
     let mut used_at = None;
     log.find_back(&query, &mut |record| {
         used_at = Some(Timestamp::from_micros(record.at_us));

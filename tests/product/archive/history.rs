@@ -8,12 +8,13 @@ use std::sync::mpsc::{Receiver, channel};
 use mainstay::actors::codec::Payload;
 use mainstay::actors::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
 use mainstay::actors::host::Hosted;
+use mainstay::actors::key::{Key, KeyCreated, KeyHash, Role};
 use mainstay::actors::lock::{Claim, LeaseGranted, LeaseReleased, Lock, Mode};
 use mainstay::actors::session::{
     EndReason, Sealed, Session, SessionCreated, SessionEnded, SessionTouched,
 };
 use mainstay::actors::subject::{ConsentRecorded, Subject};
-use mainstay::actors::system::{Booted, System};
+use mainstay::actors::system::{Attested, Booted, System};
 use mainstay::actors::time::Timestamp;
 use mainstay::journal::{
     Append, Draft, Envelope, EventLog, LocalLog, Options, Outcome, ReadLog as _, StreamId,
@@ -127,6 +128,16 @@ pub(super) fn write(data: &Path) -> u64 {
     let (consent, text_version) = ("mail".to_owned(), "v1".to_owned());
     let recorded = ConsentRecorded { consent, granted: true, text_version, by, at: recorded_at };
     scribe.write::<Subject>(&format!("default/{GUEST}"), recorded);
+    let attested = Attested {
+        item: "documents.runbooks".to_owned(),
+        evidence: "https://wiki.example/1".to_owned(),
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        at: scribe.now,
+        until: later,
+    };
+    scribe.write::<System>("attestations", attested);
+    let (role, hash, at) = (Role::Operator, KeyHash([7; 32]), scribe.now);
+    scribe.write::<Key>("old", KeyCreated { role, tenant: None, hash, at, expires_at: None });
     scribe.lease("old", 1);
     let mut archived = 0;
     for (month, day) in (0_u64..).zip(["2026-08-10", "2026-09-10", "2026-10-10"]) {
