@@ -71,15 +71,22 @@ impl Launch {
             write!(stdout, "{}", shown(&answer))?;
         }
         stdout.flush()?;
-        match answer["decision"].as_str() {
-            Some("go") => Ok(ExitCode::SUCCESS),
-            Some("go-with-caution") if !self.strict => {
-                writeln!(io::stderr(), "mainstay: go with caution: look at what is missing")?;
-                Ok(ExitCode::SUCCESS)
-            },
-            Some("go-with-caution") => Err(Failed::work("go with caution is no go: --strict")),
-            _ => Err(Failed::work("no-go")),
-        }
+        end(&answer["decision"], self.strict)
+    }
+}
+
+/// How it ends: a go with caution is one, unless it is asked to be strict.
+fn end(decision: &Value, strict: bool) -> Result<ExitCode, Failed> {
+    match decision.as_str() {
+        Some("go") => Ok(ExitCode::SUCCESS),
+        Some("go-with-caution") if strict => {
+            Err(Failed::work("no-go: a go with caution is none with --strict"))
+        },
+        Some("go-with-caution") => {
+            writeln!(io::stderr(), "mainstay: go with caution: look at what is missing")?;
+            Ok(ExitCode::SUCCESS)
+        },
+        _ => Err(Failed::work("no-go")),
     }
 }
 
@@ -108,4 +115,25 @@ fn shown(answer: &Value) -> String {
         out.push_str(&lines(&rows));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::preflight::Decision;
+
+    #[test]
+    fn caution_is_a_go_unless_it_is_to_be_strict_and_no_go_never_is() {
+        for (decision, go, strictly) in [
+            (Decision::Go, true, true),
+            (Decision::GoWithCaution, true, false),
+            (Decision::NoGo, false, false),
+        ] {
+            let told = json!(decision);
+            assert_eq!((end(&told, false).is_ok(), end(&told, true).is_ok()), (go, strictly));
+        }
+        assert!(end(&Value::Null, false).is_err());
+    }
 }

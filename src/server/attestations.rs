@@ -25,7 +25,6 @@ use crate::preflight::{
 #[schema(as = Attest)]
 pub(super) struct Attest {
     /// Which item of the preflight.
-    #[schema(pattern = "^[a-z]{1,20}[.][a-z0-9-]{1,60}$")]
     item: String,
     /// Where the evidence is: a URL without credentials. Needed unless it is withdrawn.
     #[schema(pattern = "^[A-Za-z0-9]+://[!-~]{1,490}$")]

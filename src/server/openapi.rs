@@ -23,6 +23,7 @@ use super::{
     attestations, backups, batch, dependencies, docs, events, keys, launch, live, locks, metrics,
     problem, proofs, readiness, routes, sessions, subjects, travel,
 };
+use crate::preflight;
 
 /// Everything that is served.
 #[derive(OpenApi)]
@@ -137,6 +138,7 @@ pub(super) fn document() -> Value {
         }
     }
     secure(&mut document);
+    name_items(&mut document);
     let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
     for schema in schemas.into_iter().flatten() {
         close_variants(schema.1);
@@ -178,6 +180,16 @@ fn name_event_types(operation: &mut Map<String, Value>) {
         if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
             schema.insert("pattern".to_owned(), json!(format!("^({names})(,({names}))*$")));
         }
+    }
+}
+
+/// The items that can be attested are those of the registry.
+fn name_items(document: &mut Value) {
+    let item = document.pointer_mut("/components/schemas/Attest/properties/item");
+    if let Some(schema) = item.and_then(Value::as_object_mut) {
+        let attestable = preflight::all().filter(|(_, it)| preflight::attestable(it.id).is_ok());
+        let ids: Vec<&str> = attestable.map(|(_, item)| item.id).collect();
+        schema.insert("enum".to_owned(), json!(ids));
     }
 }
 

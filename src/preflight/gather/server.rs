@@ -68,3 +68,48 @@ fn names(text: &str) -> BTreeSet<String> {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples.filter_map(|line| line.split(['{', ' ']).next()).map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(10_000_000);
+
+    fn answers(readiness: Value) -> Answers {
+        Answers {
+            readiness,
+            health: json!({ "level": "LIMITED", "score": 61, "quarantined": ["lock/a"] }),
+            metrics: Ok("# HELP x y\nx{a=\"b c\"} 1\ny_total 2\n# EOF\n".to_owned()),
+            document: json!({ "info": { "version": "0.1.0" } }),
+            date: Some(Timestamp::from_micros(8_000_000)),
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_is_read_and_its_clock_is_held_against_ours() {
+        let store = json!({ "reached": 7, "rebuilding": true, "trouble": null });
+        let journal = json!({ "epoch": 2, "position": 9, "refusing": "full", "store": store });
+        let readiness = json!({ "status": "ready", "journal": journal, "unreadable_events": 3, "occupancy":
+                { "in_flight": 4, "limits": { "in_flight": 64 } } });
+        let facts = server_facts(&answers(readiness), NOW).unwrap();
+        assert_eq!((facts.epoch, facts.position, facts.unreadable), (2, 9, 3));
+        assert_eq!(facts.refusing.as_deref(), Some("full"));
+        assert_eq!(facts.store, Some(StoreFacts { reached: 7, rebuilding: true, trouble: None }));
+        assert_eq!((facts.in_flight, facts.clock_off_ms), ((4, 64), Some(2_000)));
+        assert_eq!(facts.health, Some(("LIMITED".to_owned(), 61)));
+        let names: Vec<String> = facts.metrics.unwrap().into_iter().collect();
+        assert_eq!(names, ["x", "y_total"]);
+        assert_eq!((facts.quarantined, facts.ready), (vec!["lock/a".to_owned()], Ok(())));
+    }
+
+    #[test]
+    fn a_server_that_shows_nothing_or_is_not_ready_says_why() {
+        let bare = server_facts(&answers(json!({ "status": "ready" })), NOW).unwrap_err();
+        assert!(bare.contains("MAINSTAY_KEY_FILE"), "{bare}");
+        let starting = json!({ "status": 503, "detail": "recovering 5 of 10" });
+        let facts = server_facts(&answers(starting), NOW).unwrap();
+        assert_eq!(facts.ready, Err("recovering 5 of 10".to_owned()));
+    }
+}
