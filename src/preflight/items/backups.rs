@@ -84,7 +84,7 @@ pub(super) const ITEMS: &[Item] = &[
         "backups.verified",
         Critical,
         "A backup was read back in the last 7 days, and was good",
-        "mainstay backups --verify",
+        "read one back; `mainstay backups` says which were",
         |facts| {
             of_backup(facts, |it| young(it.verified_at, facts, 7 * DAY_MS, "none was read back"))
         },
