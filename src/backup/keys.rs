@@ -137,7 +137,9 @@ impl KeyShipper {
         recipients: &Recipients,
     ) -> Result<(), BackupError> {
         let mut erased = Vec::new();
-        let query = Query { types: erasures(), after: self.erased, ..Query::default() };
+        // Of dropped months every subject's state is in the base.
+        let after = self.erased.max(log.base().map_or(0, |base| base.head().position));
+        let query = Query { types: erasures(), after, ..Query::default() };
         let upto = log.head().position;
         log.find(&query, &mut |record| {
             erased.push((record.cursor(), record.stream.to_owned()));

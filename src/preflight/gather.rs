@@ -2,6 +2,7 @@
 //!
 //! Nothing here writes, and nothing needs the data directory for itself: a server may run on it.
 
+mod backups;
 mod certificate;
 mod files;
 mod journal;
@@ -61,6 +62,7 @@ pub fn gather(
     let own = config.as_ref().map(|it| &it.config).ok();
     let reading = own.map(|config| config.journal.reading()).transpose();
     let mut attestations = std::collections::BTreeMap::new();
+    let mut drill = None;
     let read = || -> Result<JournalFacts, String> {
         let reading = reading.map_err(|error| error.to_string())?.unwrap_or_default();
         let opened;
@@ -71,6 +73,9 @@ pub fn gather(
             &opened
         };
         attestations = vouchers(log).map_err(|error| error.to_string())?;
+        if let Some(config) = own {
+            drill = backups::of_drills(config, log).map_err(|error| error.to_string())?;
+        }
         let mut facts = journal::read(log, now).map_err(|error| error.to_string())?;
         let options = VerifyOptions {
             repair: false,
@@ -99,8 +104,8 @@ pub fn gather(
         machine: machine::read(&data),
         server,
         certificate: tls.map(certificate::read),
-        backup: None,
-        drill: None,
+        backup: own.and_then(|config| backups::of_backups(config, &data, now)),
+        drill,
         attestations,
         config,
     }

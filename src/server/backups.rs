@@ -5,6 +5,8 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
+use mainstay_actors::dependency::DependencyReject;
+use mainstay_actors::host::Failure;
 use mainstay_actors::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -130,6 +132,9 @@ pub(super) async fn list(app: Data<App>) -> Result<Json<BackupList>, Problem> {
 )]
 pub(super) async fn make(app: Data<App>) -> Result<HttpResponse, Problem> {
     let backups = configured(&app)?;
+    if backups.status().is_none() {
+        return Err(Failure::<DependencyReject>::Busy("the start of backups").into());
+    }
     let made = page::off_arbiter(move || backups.back_up().map_err(|error| problem(&error)));
     Ok(HttpResponse::Created().json(Backup::of(&made.await?, None)))
 }

@@ -325,3 +325,34 @@ fn what_was_vouched_for_in_dropped_months_holds_and_the_preflight_needs_no_archi
     assert_eq!(find(&left, "journal.archive-reachable").0, "fail");
     assert_eq!(find(&left, "access.used"), idle);
 }
+
+#[test]
+fn a_journal_without_its_first_months_is_backed_up_and_restored_and_needs_no_archive_for_it() {
+    let journal = Journal::new();
+    journal.drop_two_months();
+    let before = journal.json(&["replay"]);
+    fs::rename(journal.at("archive"), journal.at("moved")).unwrap();
+    let key = run(["backup-key", "create", &journal.at("key")]);
+    let (to, recipient) = (journal.at("target"), key.stdout.trim());
+    let taken = journal.json(&["backup", "--to", &to, "--recipient", recipient]);
+    assert!(taken["shipped"].as_u64().unwrap() > 0);
+    // Nothing of it is shipped twice.
+    let again = journal.json(&["backup", "--to", &to, "--recipient", recipient]);
+    assert_eq!(again["shipped"], 0);
+    let (new, key) = (journal.at("new"), journal.at("key"));
+    let verb = ["restore", &to, "--to", &new, "--identity", &key, "--json"];
+    for more in [&["--dry-run"][..], &[]] {
+        let ended = run(verb.iter().chain(more));
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(told["position"], taken["position"]);
+    }
+    let at = taken["position"].to_string();
+    let after = run(["replay", "--data", &new, "--at", &at, "--json"]);
+    let after: Value = serde_json::from_str(&after.stdout).unwrap();
+    for part in ["live_sessions", "held_locks", "dependencies"] {
+        assert_eq!(after[part], before[part], "{part}");
+    }
+    let verified = run(["verify", "--data", &new]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+}

@@ -9,6 +9,7 @@ mod support;
 mod access;
 mod archive;
 mod audit;
+mod backups;
 mod bad_input;
 mod batch;
 mod configured;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use tempfile::tempdir;
 
-use crate::support::{Answer, Client, Server};
+use crate::support::{Answer, Client, Server, until};
 
 /// The document, with a validator of its schemas.
 struct Document(Value);
@@ -132,6 +132,10 @@ fn every_example_is_taken_and_answered_as_documented() {
         ],
     );
     let client = server.client();
+    until(10, "backups have begun", || {
+        let status = client.get("/api/v1/backups").expect(200).body["status"].clone();
+        status["shipped"].as_u64()
+    });
     let document = Document::of(&client);
     for operation in document.operations() {
         let id = operation.told["operationId"].as_str().unwrap();

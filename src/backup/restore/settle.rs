@@ -52,7 +52,9 @@ fn fence(
     record_restore(&log, restore, restored.floor).map_err(BackupError::Here)?;
     let mut known = BTreeSet::new();
     if !restored.erased.is_empty() {
-        let query = Query { types: erasures(), ..Query::default() };
+        // Whoever was erased in dropped months answers that, too.
+        let after = log.base().map_or(0, |base| base.head().position);
+        let query = Query { types: erasures(), after, ..Query::default() };
         log.find(&query, &mut |record| {
             known.insert(record.stream.to_owned());
             ControlFlow::Continue(())

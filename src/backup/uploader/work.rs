@@ -104,9 +104,10 @@ impl Work {
             let newest = list::newest(&target, |_| true)?;
             let mut status = self.shared.status();
             status.shipped = Some(shipper.shipped());
-            let last = newest.as_ref().map_or(Timestamp::from_micros(0), |it| it.made_at);
-            // A time to come is a clock's mistake: the next one is counted from now.
-            status.due = duty.schedule.next(last.min(self.shared.now()));
+            let now = self.shared.now();
+            // The first one is due at once. A time to come is a clock's mistake.
+            let next = |last: Timestamp| duty.schedule.next(last.min(now));
+            status.due = newest.as_ref().map_or(Some(now), |it| next(it.made_at));
             status.newest = newest.map(|it| (it.id, it.made_at));
             drop(status);
             self.shipper = Some(shipper);
