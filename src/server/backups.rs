@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use super::App;
 use super::page;
 use super::problem::Problem;
-use super::request::CommandHeaders;
 use crate::backup::{BackupError, Backups, Listed, Manifest, TargetError};
 
 /// The backups in the server's target.
@@ -120,13 +119,13 @@ pub(super) async fn list(app: Data<App>) -> Result<Json<BackupList>, Problem> {
 
 /// Make a backup now
 ///
-/// Everything that is durable at this moment is in the target when this answers.
+/// Everything that is durable at this moment is in the target when this answers. A retry makes
+/// another one, which costs its name.
 #[utoipa::path(
     post,
     path = "/api/v1/backups",
     tag = "backups",
     operation_id = "make_backup",
-    params(CommandHeaders),
     responses((status = 201, description = "It is there", body = Backup)),
     extensions(("x-problems" = json!(["no-backup-target", "backup-failed"])))
 )]
