@@ -135,6 +135,13 @@ impl Planting {
         visit: &mut dyn FnMut(&RecordRef<'_>),
     ) -> Result<ControlFlow<()>, PlantError> {
         while !bytes.is_empty() && !self.planted.is_cut {
+            // What was planted from another copy already.
+            if let Ok(header) = Header::parse(bytes)
+                && header.last() <= self.planted.head.position
+            {
+                bytes = bytes.get(header.block_bytes()..).unwrap_or_default();
+                continue;
+            }
             let next = self.planted.head.position + 1;
             let opener = self.opener.clone();
             let block = Block::parse(bytes, &opener).and_then(|block| {
@@ -268,6 +275,19 @@ impl Planting {
             return PlantError::Sealed(unlock::sealed(path, bad, &self.opener.keyring));
         }
         PlantError::Damaged { position, reason: bad.to_string() }
+    }
+}
+
+/// Whether the first of some blocks opens: asked before anything is written.
+///
+/// # Errors
+/// [`PlantError::Sealed`]; other faults are found when the blocks are taken.
+pub fn try_key(bytes: &[u8], journal: [u8; 16], keyring: &Keyring) -> Result<(), PlantError> {
+    match Block::parse(bytes, &Opener { journal, keyring: keyring.clone() }) {
+        Err(bad) if bad.is_locked() => {
+            Err(PlantError::Sealed(unlock::sealed(Path::new("the backup"), bad, keyring)))
+        },
+        _ => Ok(()),
     }
 }
 

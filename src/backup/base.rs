@@ -23,6 +23,11 @@ pub(super) fn objects(position: u64) -> [String; 2] {
     ["BASE", "states"].map(|name| format!("{FOLDER}/{position:020}/{name}.age"))
 }
 
+/// The position in the name of an object.
+pub(super) fn position_of(name: &str) -> Option<u64> {
+    name.split('/').nth(1)?.parse().ok()
+}
+
 /// Its files in a data directory.
 fn files(data: &Path, position: u64) -> [PathBuf; 2] {
     [data.join("BASE"), data.join("base").join(format!("{position:020}.states"))]

@@ -3,16 +3,18 @@
 //! | with | is checked |
 //! |---|---|
 //! | nothing but the target | every object's bytes, by the hash in its name |
-//! | a key | that it opens, every block's hash, the chain, the tree that the backup names |
+//! | a key | that it opens, and the keys of subjects; read whole also every block's hash, the chain, the tree that the backup names |
 
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::Keyring;
 use mainstay_journal::plant::{Planting, Until};
 
+use super::base;
 use super::error::BackupError;
-use super::keys::unsealed;
+use super::keys::{Keys, unsealed};
 use super::manifest::{Manifest, Verified};
 use super::piece::{Piece, hex, unhex};
+use super::restore::Scratch;
 use super::seal::Identities;
 use super::ship::Progress;
 use super::target::Target;
@@ -49,10 +51,20 @@ pub fn check(
     let chain = manifest.chain().ok_or_else(|| bad("it names what is no piece"))?;
     let journal = unhex(&manifest.journal).ok_or_else(|| bad("it names no journal"))?;
     let whole = checking.sample >= 100;
-    let mut planting = checking
-        .identities
-        .filter(|_| whole && manifest.base == 0)
-        .map(|_| Planting::begin(None, journal, checking.keyring.clone(), Until::End, None));
+    let scratch = Scratch::new()?;
+    let mut planting = None;
+    if let Some(identities) = checking.identities {
+        // A restore needs them, too.
+        drop(Keys::read(target, identities)?);
+        let keyring = checking.keyring.clone();
+        let mut base = None;
+        if manifest.base > 0 {
+            base::fetch(target, manifest.base, identities, &scratch.0)?;
+            base = mainstay_journal::plant::base(&scratch.0, journal, &keyring)?;
+        }
+        let begin = || Planting::begin(None, journal, keyring, Until::End, base.as_deref());
+        planting = whole.then(begin);
+    }
     let (total, mut read) = (chain.len() as u64, 0);
     for (index, piece) in chain.iter().enumerate() {
         if !is_chosen(checking, index, chain.len()) {

@@ -9,9 +9,9 @@
 //! No clock is compared: who finds a lock waits to see whether its beat rises. A number is taken by
 //! making its object, which only one can; who finds a higher one has lost.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -89,6 +89,7 @@ impl Claim {
         announce(target, epoch)?;
         let owner = Owner::us(doing);
         let number = lock(target, &owner)?;
+        ours().insert((target.shown().to_owned(), number));
         let shared = Arc::new(Shared {
             target: target.clone(),
             epoch,
@@ -105,7 +106,20 @@ impl Claim {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Whether it is still ours: asked before each object that counts.
+    /// Asks the target whether it is still ours: before what is written over, named or removed.
+    ///
+    /// # Errors
+    /// Who has it now, or the target's.
+    pub(super) fn confirm(&self) -> Result<(), BackupError> {
+        self.check()?;
+        let Shared { target, number, epoch, .. } = &*self.shared;
+        match taken(target, *number, *epoch)? {
+            Some(taken) => Err(BackupError::Fenced(taken)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it is still ours, as far as is known: asked before each object.
     ///
     /// # Errors
     /// Who has it now.
@@ -125,6 +139,8 @@ impl Drop for Claim {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        let Shared { target, number, .. } = &*self.shared;
+        ours().remove(&(target.shown().to_owned(), *number));
     }
 }
 
@@ -146,7 +162,10 @@ impl Shared {
                 self.is_lost.store(true, Ordering::Release);
                 return;
             }
-            drop(self.target.put(&name(self.number), json(&lock)));
+            // Never made anew: it would hide that the target has gone.
+            if self.target.get(&name(self.number)).is_ok_and(|found| found.is_some()) {
+                drop(self.target.put(&name(self.number), json(&lock)));
+            }
             if ended {
                 return;
             }
@@ -159,8 +178,12 @@ fn taken(target: &Target, number: u64, epoch: u32) -> Result<Option<String>, Bac
     if let Some(newer) = newest(target, EPOCHS)?.filter(|newest| *newest > u64::from(epoch)) {
         return Ok(Some(fenced(newer, epoch)));
     }
-    let newer = newest(target, LOCKS)?.filter(|newest| *newest > number);
-    Ok(newer.map(|_| "another process took the target over".to_owned()))
+    Ok(match newest(target, LOCKS)? {
+        Some(newest) if newest > number => Some("another process took the target over".to_owned()),
+        Some(newest) if newest == number => None,
+        // What lies there now is not what was claimed: a disk that is not mounted any more.
+        _ => Some("the target is not the one that was written to before".to_owned()),
+    })
 }
 
 fn fenced(newer: u64, epoch: u32) -> String {
@@ -245,12 +268,18 @@ fn lock(target: &Target, owner: &Owner) -> Result<u64, BackupError> {
         }
         let number = newest.unwrap_or_default() + 1;
         let lock = Lock { owner: owner.clone(), beat: 0, released: false };
-        if target.create(&name(number), json(&lock))? {
-            if let Some(old) = newest {
-                target.delete(&name(old))?;
-            }
-            return Ok(number);
+        if !target.create(&name(number), json(&lock))? {
+            continue;
         }
+        // One that was made and let go again meanwhile has a higher number.
+        if self::newest(target, LOCKS)?.is_some_and(|newest| newest > number) {
+            target.delete(&name(number))?;
+            continue;
+        }
+        if let Some(old) = newest {
+            target.delete(&name(old))?;
+        }
+        return Ok(number);
     }
 }
 
@@ -262,7 +291,7 @@ fn wait_for(target: &Target, number: u64) -> Result<(), BackupError> {
     };
     let mut waited = Duration::ZERO;
     let Some(first) = read()? else { return Ok(()) };
-    if first.released || first.owner.is_dead() {
+    if first.released || first.owner.is_dead() || is_left_by_us(target, number, &first.owner) {
         return Ok(());
     }
     let look = target.beat() / LOOKS;
@@ -309,8 +338,25 @@ impl Owner {
         let here = world();
         !here.is_empty()
             && self.world == here
-            && !Path::new("/proc").join(self.pid.to_string()).exists()
+            && std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).map_or(true, |stat| {
+                // Behind the name, which may hold anything, is the state: a zombie writes no more.
+                stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+            })
     }
+}
+
+/// The claims that this process has: where, and which number.
+static OURS: Mutex<BTreeSet<(String, u64)>> = Mutex::new(BTreeSet::new());
+
+fn ours() -> MutexGuard<'static, BTreeSet<(String, u64)>> {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this process took a number, and has let it go without being able to say so.
+fn is_left_by_us(target: &Target, number: u64, owner: &Owner) -> bool {
+    let is_us =
+        owner.pid == std::process::id() && !owner.world.is_empty() && owner.world == world();
+    is_us && !ours().contains(&(target.shown().to_owned(), number))
 }
 
 fn world() -> String {

@@ -3,7 +3,7 @@
 //! ```text
 //!   [backup] ─► Backups ── once ready ─► Uploader ─► news ─► system/backups in the journal
 //!                  ▲
-//!   erasure ─► the key is destroyed here, then over there: not before both is it finished
+//!   erasure ─► the key is destroyed here, then over there: it is finished after both
 //! ```
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::vault::Vault;
 
 /// Events that have waited for longer are an alarm.
-const ALARM_AFTER_MS: u64 = 5_000;
+const ALARM_AFTER_MS: u64 = 7_500;
 /// How long an erasure waits for the target each time.
 const KEYS_WITHIN: Duration = Duration::from_secs(10);
 /// How long news waits for the journal.
@@ -138,9 +138,11 @@ impl Backups {
 
     /// The target's keys of subjects are as they are here.
     fn ship_keys(&self) -> Result<(), String> {
+        if self.duty.is_none() {
+            return Ok(());
+        }
         let uploader = self.held().clone();
-        // Before it has begun there is nobody to wait for: its first shipment writes all keys.
-        uploader.map_or(Ok(()), |uploader| uploader.ship_keys(KEYS_WITHIN))
+        uploader.ok_or("backups have not begun, or have ended")?.ship_keys(KEYS_WITHIN)
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Arc<Uploader>>> {
@@ -189,7 +191,10 @@ pub(crate) struct Everywhere {
 
 impl SubjectKeys for Everywhere {
     fn destroy(&self, tenant: &str, subject: &str) -> Result<(), String> {
-        SubjectKeys::destroy(&*self.vault, tenant, subject)?;
+        SubjectKeys::destroy(&*self.vault, tenant, subject)
+    }
+
+    fn gone_elsewhere(&self) -> Result<(), String> {
         self.backups.ship_keys().map_err(|reason| format!("in the backup target: {reason}"))
     }
 }

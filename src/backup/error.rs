@@ -73,8 +73,8 @@ pub enum BackupError {
     },
     /// An object is missing.
     #[error(
-        "{target}: the records {} to {} are in no piece of it; choose an older backup with --backup, or \
-         --until {before}", gap.first, gap.last, before = gap.first.saturating_sub(1)
+        "{target}: the records {} to {} are in no piece of it; `mainstay backups` lists what was made \
+         before them: choose one with --backup", gap.first, gap.last
     )]
     Gap {
         /// The target.
@@ -124,7 +124,7 @@ pub enum BackupError {
     /// The clock of this machine is wrong.
     #[error(
         "this machine's clock says {now}, and the target was last written at {shipped}: tokens would \
-         go back; set the clock"
+         go back; set the clock, or begin above that time with --accept-clock"
     )]
     Clock {
         /// What it says.

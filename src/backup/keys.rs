@@ -9,6 +9,7 @@
 //! What was destroyed here is written over there, so no older copy of a key is left in the target.
 //! A bucket that keeps versions of its objects keeps keys, too: turn that off for `keys/`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -30,6 +31,9 @@ const HEAD: &str = "keys/head.age";
 const ERASED: &str = "keys/erased";
 /// Bytes of the file of keys that an object holds.
 const SHARD_BYTES: usize = 256 * 1024;
+
+/// Whether the target may still be written to.
+pub(super) type Confirm<'c> = &'c dyn Fn() -> Result<(), BackupError>;
 
 /// What is needed beside the keys themselves.
 #[derive(Serialize, Deserialize)]
@@ -66,9 +70,10 @@ impl KeyShipper {
         log: &dyn ReadLog,
         target: &Target,
         recipients: &Recipients,
+        confirm: Confirm<'_>,
     ) -> Result<(), BackupError> {
-        self.ship_subjects(target, recipients)?;
-        self.ship_head(target, recipients)?;
+        self.ship_head(target, recipients, confirm)?;
+        self.ship_subjects(target, recipients, confirm)?;
         self.ship_erased(log, target, recipients)
     }
 
@@ -76,6 +81,7 @@ impl KeyShipper {
         &mut self,
         target: &Target,
         recipients: &Recipients,
+        confirm: Confirm<'_>,
     ) -> Result<(), BackupError> {
         let path = self.data.join("keys").join("subjects");
         let now = fs::metadata(&path).ok();
@@ -95,6 +101,7 @@ impl KeyShipper {
                 continue;
             }
             let sealed = recipients.seal(shard).map_err(|error| here(&path, &error))?;
+            confirm()?;
             target.put(&format!("{SUBJECTS}/{number:06}.age"), sealed)?;
             if self.shards.len() <= number {
                 self.shards.resize(number + 1, 0);
@@ -107,7 +114,12 @@ impl KeyShipper {
         Ok(())
     }
 
-    fn ship_head(&mut self, target: &Target, recipients: &Recipients) -> Result<(), BackupError> {
+    fn ship_head(
+        &mut self,
+        target: &Target,
+        recipients: &Recipients,
+        confirm: Confirm<'_>,
+    ) -> Result<(), BackupError> {
         let path = self.data.join("secret");
         let secret = match fs::read(&path) {
             Ok(secret) => Zeroizing::new(secret),
@@ -124,6 +136,7 @@ impl KeyShipper {
         let sum = xxhash_rust::xxh3::xxh3_64(&text);
         if self.head != Some(sum) {
             let sealed = recipients.seal(&text).map_err(|error| here(&path, &error))?;
+            confirm()?;
             target.put(HEAD, sealed)?;
             self.head = Some(sum);
         }
@@ -145,10 +158,19 @@ impl KeyShipper {
             erased.push((record.cursor(), record.stream.to_owned()));
             ControlFlow::Continue(())
         })?;
+        let known: BTreeSet<String> = if erased.is_empty() {
+            BTreeSet::new()
+        } else {
+            target.list(ERASED)?.into_iter().map(|entry| entry.name).collect()
+        };
         for (Cursor { epoch, position }, stream) in erased {
+            let object = format!("{ERASED}/{epoch:010}-{position:020}.age");
+            if known.contains(&object) {
+                continue;
+            }
             let sealed = recipients.seal(stream.as_bytes());
             let sealed = sealed.map_err(|error| here(&self.data, &error))?;
-            target.create(&format!("{ERASED}/{epoch:010}-{position:020}.age"), sealed)?;
+            target.create(&object, sealed)?;
         }
         self.erased = self.erased.max(upto);
         Ok(())

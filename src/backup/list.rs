@@ -1,5 +1,7 @@
 //! Which backups a target has.
 
+use std::collections::HashSet;
+
 use mainstay_actors::time::Timestamp;
 
 use super::claim::journal_of;
@@ -74,22 +76,40 @@ pub fn find(target: &Target, id: &str) -> Result<Manifest, BackupError> {
     Ok(Manifest::parse(&object, &bytes)?)
 }
 
-/// The newest backup that is fit for a purpose; those that cannot be read are passed over.
-pub(super) fn newest(
-    target: &Target,
-    fits: impl Fn(&Manifest) -> bool,
-) -> Result<Option<Manifest>, BackupError> {
-    let mut entries = entries(target)?;
-    // Names begin with the time; the last ones are the newest, unless a clock went back.
-    entries.reverse();
-    for entry in entries {
+/// Every backup that can be read, the newest first.
+pub(super) fn all(target: &Target) -> Result<Vec<Manifest>, BackupError> {
+    let mut all = Vec::new();
+    for entry in entries(target)? {
         match read(target, &entry.name) {
-            Ok(manifest) if fits(&manifest) => return Ok(Some(manifest)),
+            Ok(manifest) => all.push(manifest),
             Err(error @ BackupError::Target(_)) => return Err(error),
-            _ => {},
+            Err(_) => {},
         }
     }
-    Ok(None)
+    all.sort_by_key(|it| std::cmp::Reverse((it.epoch, it.position, it.made_at)));
+    Ok(all)
+}
+
+/// The pieces that backups name.
+pub(super) struct Named {
+    pieces: HashSet<String>,
+    /// One cannot be read: it may name any.
+    any: bool,
+}
+
+impl Named {
+    /// Whether a piece is needed as it is.
+    pub(super) fn has(&self, piece: &str) -> bool {
+        self.any || self.pieces.contains(piece)
+    }
+}
+
+/// The pieces that some backup names.
+pub(super) fn named(target: &Target) -> Result<Named, BackupError> {
+    let all = all(target)?;
+    let any = all.len() < entries(target)?.len();
+    let pieces = all.into_iter().flat_map(|it| it.pieces).map(|piece| piece.name).collect();
+    Ok(Named { pieces, any })
 }
 
 fn entries(target: &Target) -> Result<Vec<Entry>, BackupError> {

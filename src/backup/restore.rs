@@ -11,6 +11,7 @@
 //! | while it is moved up | `DIR` has no `JOURNAL` yet: nothing serves it; the next run begins again |
 //! | afterwards | it is a journal like any other |
 
+mod plan;
 mod settle;
 
 pub use self::settle::settle;
@@ -24,24 +25,22 @@ use mainstay_actors::time::Timestamp;
 use mainstay_journal::plant::{Planted, Planting, Until};
 use mainstay_journal::{Cursor, Keyring};
 
+use self::plan::Plan;
 use super::base;
 use super::check::fetch;
-use super::claim::{begin_epoch, journal_of, newest_epoch};
+use super::claim::{begin_epoch, newest_epoch};
 use super::error::BackupError;
 use super::keys::{Keys, unsealed};
-use super::list;
 use super::manifest::Manifest;
-use super::piece::{Piece, Pieces, hex};
+use super::piece::{Piece, hex};
 use super::seal::Identities;
 use super::ship::Progress;
-use super::target::Target;
+use super::target::{Target, TargetError};
 
 /// Where a restored journal lies until it is whole.
 const YOUNG: &str = "restoring";
 /// Pieces that are opened ahead of those that are written.
 const AHEAD: usize = 2;
-/// A clock may be this much behind the target's.
-const TOLERATED_MS: u64 = 1_000;
 
 /// What is restored.
 #[derive(Debug)]
@@ -60,6 +59,8 @@ pub struct Restoring<'r> {
     pub now: Timestamp,
     /// Tell the target of the new epoch, so that it refuses whoever still writes in an older one.
     pub claim: bool,
+    /// Go on although this machine's clock is behind the target's: tokens begin above its time.
+    pub accept_clock: bool,
 }
 
 /// A journal that was planted and is not served yet.
@@ -83,16 +84,6 @@ pub struct Restored {
     pub erased: Vec<String>,
 }
 
-/// What will be restored.
-struct Plan {
-    journal: [u8; 16],
-    chain: Vec<Piece>,
-    /// A backup on the way, whose tree is compared.
-    known: Option<Manifest>,
-    floor: Timestamp,
-    last: u64,
-}
-
 /// Restores into a directory that is empty or missing. It is whole when this returns, and
 /// [`settle`] makes it the journal of `directory`.
 ///
@@ -104,22 +95,24 @@ pub fn restore(
     restoring: &Restoring<'_>,
     progress: Progress<'_>,
 ) -> Result<Restored, BackupError> {
-    let plan = plan(target, restoring)?;
-    let keys = Keys::read(target, restoring.identities)?;
-    let first = plan.chain.first().map(|piece| open(target, piece, restoring.identities));
-    first.transpose()?;
+    let mut plan = Plan::of(target, restoring)?;
+    // Nothing is written before the keys have opened something of each kind.
+    drop(Keys::read(target, restoring.identities)?);
+    try_keys(target, restoring, &plan)?;
     clear(directory)?;
     let young = directory.join(YOUNG);
     fs::create_dir_all(&young)?;
     let planting = begin(target, restoring, &plan, &young, true)?;
-    let planting = plant(target, restoring, &plan, planting, progress)?;
-    keys.write(&young)?;
+    let planting = plant(target, restoring, &mut plan, planting, progress)?;
     let epoch = if restoring.claim {
         let told = format!("into {}", directory.display());
-        begin_epoch(target, newest(&plan), &told)?
+        begin_epoch(target, plan.epoch(), &told)?
     } else {
-        newest_epoch(target)?.max(newest(&plan)) + 1
+        newest_epoch(target)?.max(plan.epoch()) + 1
     };
+    // Read now: whoever wrote to the target until a moment ago may have erased somebody meanwhile.
+    let keys = Keys::read(target, restoring.identities)?;
+    keys.write(&young)?;
     let planted = planting.finish(Some(epoch))?;
     Ok(told(&plan, &planted, epoch, keys.erased))
 }
@@ -134,13 +127,13 @@ pub fn rehearse(
     restoring: &Restoring<'_>,
     progress: Progress<'_>,
 ) -> Result<Restored, BackupError> {
-    let plan = plan(target, restoring)?;
+    let mut plan = Plan::of(target, restoring)?;
     is_free(directory)?;
     let keys = Keys::read(target, restoring.identities)?;
     let scratch = Scratch::new()?;
     let planting = begin(target, restoring, &plan, &scratch.0, false)?;
-    let planted = plant(target, restoring, &plan, planting, progress)?.finish(None)?;
-    let epoch = newest_epoch(target)?.max(newest(&plan)) + 1;
+    let planted = plant(target, restoring, &mut plan, planting, progress)?.finish(None)?;
+    let epoch = newest_epoch(target)?.max(plan.epoch()) + 1;
     Ok(told(&plan, &planted, epoch, keys.erased))
 }
 
@@ -153,21 +146,21 @@ fn begin(
     writes: bool,
 ) -> Result<Planting, BackupError> {
     let first = plan.chain.first().map_or(1, |piece| piece.first);
+    let keyring = restoring.keyring.clone();
     let mut base = None;
     if first > 1 {
         base::fetch(target, first - 1, restoring.identities, directory)?;
-        base = mainstay_journal::plant::base(directory, plan.journal, &restoring.keyring)?;
+        base = mainstay_journal::plant::base(directory, plan.journal, &keyring)?;
     }
-    let (keyring, until) = (restoring.keyring.clone(), restoring.until);
     let directory = writes.then_some(directory);
-    Ok(Planting::begin(directory, plan.journal, keyring, until, base.as_deref()))
+    Ok(Planting::begin(directory, plan.journal, keyring, restoring.until, base.as_deref()))
 }
 
 /// A directory for what is looked at and not kept; gone when it is dropped.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
         let name = format!("mainstay-{}", uuid::Uuid::now_v7());
         let path = std::env::temp_dir().join(name);
@@ -182,8 +175,11 @@ impl Drop for Scratch {
     }
 }
 
-fn newest(plan: &Plan) -> u32 {
-    plan.chain.iter().map(|piece| piece.epoch).max().unwrap_or_default()
+/// Opens the first piece, and the first block of a sealed journal.
+fn try_keys(target: &Target, restoring: &Restoring<'_>, plan: &Plan) -> Result<(), BackupError> {
+    let Some(piece) = plan.chain.first() else { return Ok(()) };
+    let blocks = open(target, piece, restoring.identities)?;
+    Ok(mainstay_journal::plant::try_key(&blocks, plan.journal, &restoring.keyring)?)
 }
 
 fn told(plan: &Plan, planted: &Planted, epoch: u32, erased: Vec<String>) -> Restored {
@@ -199,64 +195,50 @@ fn told(plan: &Plan, planted: &Planted, epoch: u32, erased: Vec<String>) -> Rest
     }
 }
 
-fn plan(target: &Target, restoring: &Restoring<'_>) -> Result<Plan, BackupError> {
-    let none = || BackupError::NotATarget { target: target.shown().to_owned() };
-    let journal = journal_of(target)?.ok_or_else(none)?;
-    let pieces = Pieces::list(target)?;
-    let shipped = pieces.iter().map(|piece| piece.modified).max().unwrap_or_default();
-    let (chain, known) = if let Some(id) = restoring.backup {
-        let manifest = list::find(target, id)?;
-        let object = Manifest::object(id);
-        let damaged = |reason: &str| BackupError::Damaged {
-            object: object.clone(),
-            reason: reason.to_owned(),
-        };
-        let chain = manifest.chain().ok_or_else(|| damaged("it names what is no piece"))?;
-        (chain, Some(manifest))
-    } else {
-        let tip = pieces.tip(restoring.of_epoch).ok_or_else(none)?;
-        let gap = |gap| BackupError::Gap { target: target.shown().to_owned(), gap };
-        let chain = match pieces.chain(tip, 0) {
-            Ok(chain) => chain,
-            Err(missing) => pieces.chain(tip, base_of(target, tip)?).map_err(|_| gap(missing))?,
-        };
-        let names: std::collections::HashSet<String> = chain.iter().map(Piece::name).collect();
-        let on_the_way = |manifest: &Manifest| {
-            manifest.pieces.last().is_some_and(|piece| names.contains(&piece.name))
-        };
-        (chain, list::newest(target, on_the_way)?)
-    };
-    let last = chain.last().map_or(0, |piece| piece.last);
-    let recorded = known.as_ref().map(|it| it.recorded_at).unwrap_or_default();
-    let floor = shipped.max(recorded);
-    if restoring.now.plus_ms(TOLERATED_MS) < floor {
-        let (now, shipped) = (restoring.now.to_string(), floor.to_string());
-        return Err(BackupError::Clock { now, shipped });
-    }
-    if let Until::Position(position) = restoring.until
-        && (position > last || position == 0)
-    {
-        let reason = format!("{} holds positions 1 to {last}; name one of them", target.shown());
-        return Err(BackupError::Usage(reason));
-    }
-    let floor = floor.max(restoring.now);
-    Ok(Plan { journal, chain, known, floor, last })
-}
+/// How often the pieces are listed anew while they are planted.
+const LISTED_AGAIN: usize = 5;
 
-/// Where a journal begins that leads to a piece, as its newest backup says; 0 if that is its first record.
-fn base_of(target: &Target, tip: &Piece) -> Result<u64, BackupError> {
-    let newest = list::newest(target, |it| it.position <= tip.last)?;
-    Ok(newest.map_or(0, |it| it.base))
-}
-
-/// Plants pieces one after the other, while the next ones are fetched and opened.
+/// Plants all pieces; a server that goes on may put others in their place meanwhile.
 fn plant(
     target: &Target,
     restoring: &Restoring<'_>,
-    plan: &Plan,
+    plan: &mut Plan,
     mut planting: Planting,
     progress: Progress<'_>,
 ) -> Result<Planting, BackupError> {
+    let mut again = 0;
+    loop {
+        match plant_chain(target, restoring, plan, &mut planting, progress) {
+            Ok(()) => break,
+            Err(BackupError::Target(TargetError::NotThere { .. }))
+                if restoring.backup.is_none() && again < LISTED_AGAIN =>
+            {
+                again += 1;
+                plan.again(target, restoring.of_epoch, planting.planted().head.position)?;
+            },
+            Err(error) => return Err(error),
+        }
+    }
+    let planted = planting.planted();
+    if planted.head.position == 0 {
+        let reason = "nothing had happened by then: name a later time";
+        return Err(BackupError::Usage(reason.to_owned()));
+    }
+    if let (Until::End, true) = (restoring.until, planted.head.position < plan.last) {
+        let object = format!("the last piece of {}", target.shown());
+        return Err(BackupError::Damaged { object, reason: "it ends early".to_owned() });
+    }
+    Ok(planting)
+}
+
+/// Plants pieces one after the other, while the next ones are fetched and opened.
+fn plant_chain(
+    target: &Target,
+    restoring: &Restoring<'_>,
+    plan: &Plan,
+    planting: &mut Planting,
+    progress: Progress<'_>,
+) -> Result<(), BackupError> {
     let (give, take) = bounded(AHEAD);
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -276,22 +258,13 @@ fn plant(
             compare(plan, planting.planted())?;
             progress(piece.last, plan.last);
         }
-        let planted = planting.planted();
-        if planted.head.position == 0 {
-            let reason = "nothing had happened by then: name a later time";
-            return Err(BackupError::Usage(reason.to_owned()));
-        }
-        if let (Until::End, true) = (restoring.until, planted.head.position < plan.last) {
-            let object = format!("the last piece of {}", target.shown());
-            return Err(BackupError::Damaged { object, reason: "it ends early".to_owned() });
-        }
-        Ok(planting)
+        Ok(())
     })
 }
 
 /// What was planted must be what the backup on the way says.
 fn compare(plan: &Plan, planted: &Planted) -> Result<(), BackupError> {
-    let Some(known) = plan.known.as_ref().filter(|it| it.position == planted.head.position) else {
+    let Some(known) = plan.known.iter().find(|it| it.head() == planted.head) else {
         return Ok(());
     };
     if hex(&planted.root()) == known.tree {

@@ -91,13 +91,14 @@ pub fn plan(target: &Target, keep: &Keep, now: Timestamp) -> Result<Pruning, Bac
         return Err(BackupError::Damaged { object, reason });
     }
     let (kept, dropped) = choose(held.backups, keep, now);
-    let pieces = unneeded(&Pieces::list(target)?, &kept);
+    let pieces = unneeded(&Pieces::list(target)?, &kept, keep, now);
     let needed: HashSet<String> =
         kept.iter().flat_map(|(it, _)| base::objects(it.manifest.base)).collect();
     let mut others = target.list(base::FOLDER)?;
     // A backup that is under way has shipped its own before it has a name; it ends with the newest's.
     let newest = kept.first().map_or(0, |(it, _)| it.manifest.position);
-    others.retain(|it| !needed.contains(&it.name) && position_of(&it.name) < newest);
+    let is_old = |name: &str| base::position_of(name).is_some_and(|position| position < newest);
+    others.retain(|it| !needed.contains(&it.name) && is_old(&it.name));
     Ok(Pruning { kept, dropped, pieces, others })
 }
 
@@ -143,19 +144,13 @@ pub(super) fn carry_out(
     Ok(())
 }
 
-/// The position in the name of an object of a base; beyond all if there is none.
-fn position_of(name: &str) -> u64 {
-    name.split('/').nth(1).and_then(|position| position.parse().ok()).unwrap_or(u64::MAX)
-}
-
 fn choose(
     backups: Vec<Listed>,
     keep: &Keep,
     now: Timestamp,
 ) -> (Vec<(Listed, Vec<&'static str>)>, Vec<Listed>) {
     let newest_write = backups.iter().map(|it| it.stored_at).max().unwrap_or(now);
-    let from =
-        now.min(newest_write).as_micros().saturating_sub(keep.within_ms.saturating_mul(1_000));
+    let from = window(keep, now.min(newest_write));
     let newest = backups.first().map(|it| it.manifest.id.clone());
     let verified = backups.iter().find(|it| it.verified.is_some()).map(|it| it.manifest.id.clone());
     let dated = dated(&backups, keep);
@@ -244,23 +239,45 @@ fn date(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
 }
 
-/// Pieces that no backup which stays names, and that lead to nothing newer.
-fn unneeded(pieces: &Pieces, kept: &[(Listed, Vec<&'static str>)]) -> Vec<Piece> {
+/// Pieces that no backup which stays names, and that lead to nothing that has no backup yet: neither
+/// in the newest history, nor in one that a restore has left within the window.
+fn unneeded(
+    pieces: &Pieces,
+    kept: &[(Listed, Vec<&'static str>)],
+    keep: &Keep,
+    now: Timestamp,
+) -> Vec<Piece> {
     let mut needed: HashSet<String> = HashSet::new();
     for (backup, _) in kept {
         needed.extend(backup.manifest.pieces.iter().map(|piece| piece.name.clone()));
     }
     let Some((newest, _)) = kept.first() else { return Vec::new() };
-    let Some(tip) = pieces.tip(None) else { return Vec::new() };
-    let tail = pieces.chain(tip, newest.manifest.base);
-    needed.extend(tail.iter().flatten().map(Piece::name));
+    let newest_write = pieces.iter().map(|piece| piece.modified).max().unwrap_or(now);
+    let from = window(keep, now.min(newest_write));
+    let newest_epoch = pieces.iter().map(|piece| piece.epoch).max().unwrap_or_default();
+    let bases: BTreeSet<u64> = kept.iter().map(|(it, _)| it.manifest.base).collect();
+    let mut is_understood = true;
+    for epoch in pieces.iter().map(|piece| piece.epoch).collect::<BTreeSet<_>>() {
+        let Some(tip) = pieces.tip(Some(epoch)) else { continue };
+        if epoch < newest_epoch && tip.modified.as_micros() < from {
+            continue;
+        }
+        let chain = bases.iter().find_map(|base| pieces.chain(tip, *base).ok());
+        is_understood &= chain.is_some();
+        needed.extend(chain.iter().flatten().map(Piece::name));
+    }
     let here = (newest.manifest.epoch, newest.manifest.position);
     let is_unneeded = |piece: &&Piece| {
         let name = piece.name();
         // What is not understood stays.
-        !needed.contains(&name) && (tail.is_ok() || (piece.epoch, piece.last) <= here)
+        !needed.contains(&name) && (is_understood || (piece.epoch, piece.last) <= here)
     };
     pieces.iter().filter(is_unneeded).cloned().collect()
+}
+
+/// Where the window begins that ends at a time.
+fn window(keep: &Keep, upto: Timestamp) -> u64 {
+    upto.as_micros().saturating_sub(keep.within_ms.saturating_mul(1_000))
 }
 
 #[cfg(test)]

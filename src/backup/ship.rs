@@ -73,6 +73,7 @@ impl Shipper {
         doing: &str,
     ) -> Result<Self, BackupError> {
         let claim = Claim::take(target, &from.journal, from.epoch, doing)?;
+        target.sweep()?;
         let mut shipper = Self {
             target: target.clone(),
             recipients: recipients.clone(),
@@ -86,12 +87,10 @@ impl Shipper {
             block: [0; 32],
         };
         shipper.find(from, &Pieces::list(target)?)?;
-        let newest = list::newest(target, |it| shipper.holds(it))?;
-        let upto = newest.map_or(0, |it| it.position);
-        // A large one is there for good, whether a backup names it or not.
-        let large = shipper.chain.iter().rposition(|piece| piece.size_bytes >= LARGE_BYTES);
-        let named = shipper.chain.partition_point(|piece| piece.last <= upto);
-        shipper.sealed = named.max(large.map_or(0, |index| index + 1));
+        // What a backup names stays as it is, and so does a large one.
+        let named = list::named(target)?;
+        let stays = |piece: &Piece| piece.size_bytes >= LARGE_BYTES || named.has(&piece.name());
+        shipper.sealed = shipper.chain.iter().rposition(stays).map_or(0, |index| index + 1);
         Ok(shipper)
     }
 
@@ -125,12 +124,6 @@ impl Shipper {
     /// Up to where everything is there.
     pub(super) fn shipped(&self) -> u64 {
         self.chain.last().map_or(self.base, |piece| piece.last)
-    }
-
-    /// Whether a backup is of what is in the chain.
-    fn holds(&self, backup: &Manifest) -> bool {
-        let last = backup.pieces.last().map(|piece| piece.name.as_str());
-        self.chain.iter().rev().any(|piece| Some(piece.name().as_str()) == last)
     }
 
     /// A piece that goes on where the chain ends, and holds this journal's own blocks.
@@ -178,7 +171,8 @@ impl Shipper {
         // Read before the keys are: whatever is in the journal by now has its key.
         let head = log.head().position;
         self.claim.check()?;
-        self.keys.ship(log, &self.target, &self.recipients)?;
+        let claim = &self.claim;
+        self.keys.ship(log, &self.target, &self.recipients, &|| claim.confirm())?;
         let start = self.shipped();
         while self.shipped() < head {
             let piece = self.put(log, self.shipped() + 1, head, self.block)?;
@@ -236,12 +230,10 @@ impl Shipper {
     ) -> Result<Manifest, BackupError> {
         let small = self.join_tail(log)?;
         let manifest = self.manifest(log, now)?;
-        self.claim.check()?;
+        self.claim.confirm()?;
         self.target.put(&Manifest::object(&manifest.id), manifest.bytes())?;
         self.sealed = self.chain.len();
-        for piece in small {
-            self.target.delete(&piece.name())?;
-        }
+        self.remove(&small)?;
         Ok(manifest)
     }
 
@@ -249,7 +241,19 @@ impl Shipper {
     pub(super) fn join_only(&mut self, log: &dyn ReadLog) -> Result<(), BackupError> {
         let small = self.join_tail(log)?;
         self.sealed = self.chain.len();
-        for piece in small {
+        self.remove(&small)
+    }
+
+    /// Removes small pieces that a large one stands for. Those of an older epoch lead to the history
+    /// that was left, and what a backup names is needed as it is.
+    fn remove(&self, small: &[Piece]) -> Result<(), BackupError> {
+        if small.is_empty() {
+            return Ok(());
+        }
+        let named = list::named(&self.target)?;
+        self.claim.confirm()?;
+        let ours = small.iter().filter(|piece| piece.epoch == self.epoch);
+        for piece in ours.filter(|piece| !named.has(&piece.name())) {
             self.target.delete(&piece.name())?;
         }
         Ok(())
@@ -257,6 +261,10 @@ impl Shipper {
 
     /// Puts large pieces in the place of small ones; returns these.
     fn join_tail(&mut self, log: &dyn ReadLog) -> Result<Vec<Piece>, BackupError> {
+        // Large ones need not be written again.
+        let tail = self.chain.get(self.sealed..).unwrap_or_default();
+        let large = tail.iter().rposition(|piece| piece.size_bytes >= LARGE_BYTES);
+        self.sealed += large.map_or(0, |index| index + 1);
         let (_, pieces) = self.tail();
         if pieces < 2 {
             return Ok(Vec::new());
@@ -313,7 +321,8 @@ impl Shipper {
 
     /// Writes the keys over there as they are here now.
     pub(super) fn ship_keys(&mut self, log: &dyn ReadLog) -> Result<(), BackupError> {
-        self.keys.ship(log, &self.target, &self.recipients)
+        let claim = &self.claim;
+        self.keys.ship(log, &self.target, &self.recipients, &|| claim.confirm())
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! What [`Target::put`] and [`Target::create`] have returned of is durable there: a directory is synced.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +28,12 @@ pub struct Target {
     shown: String,
     /// Who writes to it shows so often that it lives.
     beat: Duration,
+    /// Where it lies, if it is a directory.
+    directory: Option<PathBuf>,
 }
 
 /// How often who writes to a target shows that it lives.
-const BEAT: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_millis(1_500);
 
 /// Why a target did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +87,28 @@ impl Target {
     /// # Errors
     /// [`TargetError::NotThere`], or what the place says.
     pub fn open(place: &Place, create: bool) -> Result<Self, TargetError> {
-        Self::over(place.store(create)?, place.to_string())
+        let target = Self::over(place.store(create)?, place.to_string())?;
+        Ok(Self { directory: place.directory().map(Path::to_path_buf), ..target })
+    }
+
+    /// Removes what a writer that was killed has left half-written in a directory. Only who has the
+    /// claim may.
+    pub(super) fn sweep(&self) -> std::io::Result<()> {
+        let mut folders: Vec<PathBuf> = self.directory.iter().cloned().collect();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let half = name.to_str().and_then(|name| name.rsplit_once('#'));
+                let half = half.is_some_and(|(_, number)| number.parse::<u64>().is_ok());
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                } else if half {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Over any store: for tests.
@@ -102,10 +125,10 @@ impl Target {
             target: shown.clone(),
             reason: error.to_string(),
         })?;
-        Ok(Self { store, runtime: Arc::new(runtime), shown, beat: BEAT })
+        Ok(Self { store, runtime: Arc::new(runtime), shown, beat: BEAT, directory: None })
     }
 
-    /// Who writes to it shows that it lives so often, instead of every two seconds; four times as long
+    /// Who writes to it shows that it lives so often, instead of every second and a half; four times as long
     /// without that, and it counts as gone. All who share a target must agree.
     #[must_use]
     pub fn with_beat(self, beat: Duration) -> Self {

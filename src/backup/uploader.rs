@@ -146,7 +146,9 @@ impl Uploader {
         tell: Tell,
         now: Now,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { duty, log, status: Mutex::default(), tell, now });
+        // Until the target has been asked, a backup is due.
+        let status = Mutex::new(Status { due: Some(now()), ..Status::default() });
+        let shared = Arc::new(Shared { duty, log, status, tell, now });
         let (requests, asked) = bounded(16);
         let work = Work::new(Arc::clone(&shared), asked);
         let uploader = std::thread::Builder::new().name("mainstay-backup".to_owned());
@@ -188,7 +190,8 @@ impl Uploader {
         let ended = || BackupError::Here("the uploader has ended".to_owned());
         let (answer, answered) = bounded(1);
         let requests = self.requests.as_ref().ok_or_else(ended)?;
-        requests.try_send(Request::Backup(answer)).map_err(|_| ended())?;
+        let busy = |_| BackupError::Here("the uploader is busy: try again".to_owned());
+        requests.try_send(Request::Backup(answer)).map_err(busy)?;
         answered.recv().map_err(|_| ended())?
     }
 
@@ -201,7 +204,7 @@ impl Uploader {
         let requests = self.requests.as_ref().ok_or("the uploader has ended")?;
         requests
             .try_send(Request::Keys(answer))
-            .map_err(|_| "the uploader has ended or is busy")?;
+            .map_err(|_| "the uploader is busy, or has ended")?;
         answered.recv_timeout(limit).map_err(|_| "the target has not answered yet")?
     }
 }

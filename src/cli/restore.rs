@@ -44,6 +44,9 @@ pub(super) struct Restore {
     /// File with the keys of a sealed journal
     #[arg(long, value_name = "FILE", env = "MAINSTAY__JOURNAL__KEY_FILE")]
     journal_key: Option<PathBuf>,
+    /// Go on although this machine's clock is behind the newest time in the target
+    #[arg(long)]
+    accept_clock: bool,
     /// Leave the target as it is: whoever still writes to it is not refused; for a copy to look at
     #[arg(long)]
     copy: bool,
@@ -71,6 +74,7 @@ impl Restore {
             of_epoch,
             now: now(),
             claim: !self.copy,
+            accept_clock: self.accept_clock,
         };
         let bar = progress(if self.dry_run { "checking" } else { "restoring" }, 0);
         let restored = if self.dry_run {

@@ -15,10 +15,8 @@ fn files(rig: &Rig, folder: &str) -> Vec<PathBuf> {
     let mut folders = vec![rig.path("target").join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path()),
-                false => files.push(entry.path()),
-            }
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() { &mut folders } else { &mut files }.push(entry.path());
         }
     }
     files.sort();

@@ -2,7 +2,7 @@
 
 use mainstay::Client;
 use mainstay::journal::plant::Until;
-use mainstay::session::CreateError;
+use mainstay::session::{CreateError, SessionError};
 
 use crate::journal::{Rig, TTL};
 
@@ -27,11 +27,17 @@ fn an_erasure_after_the_backup_is_carried_out_before_anything_is_served() {
     // To a moment before the erasure, while she was held.
     let restored = rig.restore("new", Until::Position(before.position)).unwrap();
     assert_eq!(restored.erased, ["subject/default/ann"]);
+    // Every key of the target came back, but hers.
+    let keys = |data: &str| std::fs::read(rig.path(data).join("keys/subjects")).unwrap();
+    let (ours, theirs) = (keys("new"), keys("data"));
+    assert_eq!((ours[64], ours[128]), (2, 1), "ann's slot is erased, ben's is live");
+    assert_eq!(ours, theirs);
     rig.with(&rig.path("new"), async |client: Client| {
         let refused = client.sessions().create("ann", TTL).bytes("name", b"new").await;
         assert!(matches!(refused, Err(CreateError::Erased)), "{refused:?}");
-        assert!(client.session(&session).get().await.is_err());
-        // The others are as they were, their keys too: a new session of theirs is sealed and opened.
+        let gone = client.session(&session).get().await;
+        assert_eq!(gone, Err(SessionError::NotFound));
+        // Another one's new values are sealed under the key that came back.
         let create = client.sessions().create("ben", TTL).bytes("name", b"new");
         let session = create.await.unwrap().session;
         assert_eq!(session.get().await.unwrap().bytes("name"), Some(&b"new"[..]));

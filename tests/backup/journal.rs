@@ -111,6 +111,7 @@ impl Rig {
             of_epoch: None,
             now: now(),
             claim: true,
+            accept_clock: false,
         }
     }
 

@@ -1,8 +1,6 @@
 //! Backups and restores, over files, over a store in memory, and over one that fails at every request.
 
 #![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a failed setup is a failed test"
 )]

@@ -223,6 +223,13 @@ fn an_erasure_is_not_finished_before_the_target_is_rewritten() {
         told["events"].as_array().unwrap().first().cloned()
     });
     assert!(stalled["data"]["reason"].as_str().unwrap().contains("have not been shipped"));
+    // A restart finishes nothing either, while the target is away.
+    server.stop();
+    let server = ground.serve();
+    let client = server.client();
+    let finished = client.get("/api/v1/events?type=ErasureFinished").expect(200).body;
+    assert_eq!(finished["events"], json!([]));
+    assert_eq!(client.get("/api/v1/subjects/ann/consents").status, 410, "it is erased all the same");
     fs::remove_file(ground.path("target")).unwrap();
     fs::rename(ground.path("away"), ground.path("target")).unwrap();
     until(30, "the erasure is finished", || {
@@ -268,6 +275,10 @@ fn a_wrong_use_is_told_with_the_way_out() {
     // A passphrase instead of a key.
     fs::write(ground.path("phrase"), "correct horse\n").unwrap();
     fs::write(ground.path("wrong"), "wrong horse\n").unwrap();
+    for file in ["phrase", "wrong"] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(ground.path(file), mode).unwrap();
+    }
     let other = ground.at("other");
     let (phrase, wrong) = (ground.at("phrase"), ground.at("wrong"));
     let made = run(["backup", "--data", &data, "--to", &other, "--passphrase-file", &phrase]);

@@ -91,8 +91,10 @@ pub(crate) async fn boot(
         post: post.clone(),
         keys: subject_keys,
         log: log.clone(),
+        late: RefCell::default(),
     };
     forgetting.catch_up().await;
+    forgetting.finish_late().await;
     views.borrow_mut().flush();
 
     actix::spawn(forgetting.run());

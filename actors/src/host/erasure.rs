@@ -34,6 +34,15 @@ pub trait SubjectKeys: fmt::Debug + Send + Sync {
     /// # Errors
     /// The key may still be there; the text says why.
     fn destroy(&self, tenant: &str, subject: &str) -> Result<(), String>;
+
+    /// Whether what was destroyed here is gone from every copy elsewhere, too; waits for them. An
+    /// erasure is not finished before.
+    ///
+    /// # Errors
+    /// A copy may still have it; the text says which.
+    fn gone_elsewhere(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// No keys: nothing was sealed under one.
@@ -157,6 +166,8 @@ pub(crate) struct Forgetting {
     pub(crate) post: Post,
     pub(crate) keys: Arc<dyn SubjectKeys>,
     pub(crate) log: Arc<dyn EventLog>,
+    /// Erasures that wait for copies elsewhere: where, of whom, how many sessions ended.
+    pub(crate) late: RefCell<VecDeque<(Cursor, String, u64)>>,
 }
 
 impl Forgetting {
@@ -165,11 +176,43 @@ impl Forgetting {
         let begun = self.views.borrow().erasures.begun.clone();
         loop {
             self.catch_up().await;
-            begun.notified().await;
+            self.finish_late().await;
+            let next = begun.notified();
+            if self.late.borrow().is_empty() {
+                next.await;
+            } else {
+                // Others are forgotten meanwhile.
+                drop(tokio::time::timeout(RETRY * 10, next).await);
+            }
         }
     }
 
-    /// Does everything that is to be done at this moment.
+    /// Finishes the erasures that waited, once no copy elsewhere has their keys.
+    pub(crate) async fn finish_late(&self) {
+        let waiting = self.late.borrow().len();
+        if waiting == 0 {
+            return;
+        }
+        let keys = self.keys.clone();
+        let gone = tokio::task::spawn_blocking(move || keys.gone_elsewhere()).await;
+        if let Err(reason) = gone.unwrap_or_else(|panic| Err(panic.to_string())) {
+            tracing::warn!(reason, waiting, "an erasure is not finished: a copy may have the key");
+            return;
+        }
+        for _ in 0..waiting {
+            let Some((at, id, sessions_ended)) = self.late.borrow_mut().pop_front() else { return };
+            self.finish(at, &id, sessions_ended).await;
+        }
+    }
+
+    async fn finish(&self, at: Cursor, id: &str, sessions_ended: u64) {
+        let finish = SubjectCommand::FinishErasure { sessions_ended };
+        // One that cannot be read holds nobody up: the next start tries again.
+        drop(self.post.send_until_taken::<Subject>(id, &finish, at).await);
+    }
+
+    /// Does everything that is to be done here at this moment; what waits for copies elsewhere is
+    /// finished later.
     pub(crate) async fn catch_up(&self) {
         while let Some((at, work)) = self.next() {
             match work {
@@ -196,9 +239,7 @@ impl Forgetting {
             }
         };
         let sessions_ended = self.end(at, sessions).await;
-        let finish = SubjectCommand::FinishErasure { sessions_ended };
-        // One that cannot be read holds nobody up: the next start tries again.
-        drop(self.post.send_until_taken::<Subject>(id, &finish, at).await);
+        self.late.borrow_mut().push_back((at, id.to_owned(), sessions_ended));
     }
 
     /// Tries until the key is gone: nothing else matters more.

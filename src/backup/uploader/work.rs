@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mainstay_actors::time::Timestamp;
 
 use super::{News, Request, Shared};
+use crate::backup::claim;
 use crate::backup::error::BackupError;
 use crate::backup::list;
 use crate::backup::manifest::Manifest;
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The tail's small pieces become large ones when there are so many, or after so many turns.
 const MOST_SMALL: usize = 256;
 const JOIN_AFTER_MS: u64 = 300_000;
+/// A scheduled backup that failed is tried again after this.
+const AGAIN_MS: u64 = 60_000;
 
 /// The thread that ships.
 pub(super) struct Work {
@@ -29,11 +32,16 @@ pub(super) struct Work {
     asked: Receiver<Request>,
     shipper: Option<Shipper>,
     joined: Option<Timestamp>,
+    /// The target has been written to: one that is not there any more is not made anew.
+    has_begun: bool,
+    /// A backup that failed is not tried again before.
+    not_before: Timestamp,
 }
 
 impl Work {
     pub(super) fn new(shared: Arc<Shared>, asked: Receiver<Request>) -> Self {
-        Self { shared, asked, shipper: None, joined: None }
+        let not_before = Timestamp::from_micros(0);
+        Self { shared, asked, shipper: None, joined: None, has_begun: false, not_before }
     }
 
     pub(super) fn run(mut self) {
@@ -80,7 +88,7 @@ impl Work {
             self.join()?;
         }
         let due = self.shared.status().due;
-        if due.is_some_and(|due| due <= self.shared.now()) {
+        if due.is_some_and(|due| due.max(self.not_before) <= self.shared.now()) {
             self.scheduled()?;
         }
         self.shared.status().trouble = None;
@@ -90,7 +98,10 @@ impl Work {
     fn shipper(&mut self) -> Result<&mut Shipper, BackupError> {
         if self.shipper.is_none() {
             let Shared { duty, log, .. } = &*self.shared;
-            let target = Target::open(&duty.place, true)?;
+            let target = Target::open(&duty.place, !self.has_begun)?;
+            if self.has_begun && claim::journal_of(&target)?.is_none() {
+                return Err(BackupError::NotATarget { target: target.shown().to_owned() });
+            }
             let head = log.head();
             let mut journal = None;
             log.blocks(head.position, head.position, &mut |block| {
@@ -101,7 +112,7 @@ impl Work {
             let journal = journal.ok_or_else(nothing)?;
             let from = Origin { log: &**log, data: &duty.data, journal, epoch: head.epoch };
             let shipper = Shipper::begin(&from, &target, &duty.recipients, "serve")?;
-            let newest = list::newest(&target, |_| true)?;
+            let newest = list::all(&target)?.into_iter().next();
             let mut status = self.shared.status();
             status.shipped = Some(shipper.shipped());
             let now = self.shared.now();
@@ -110,7 +121,13 @@ impl Work {
             status.due = newest.as_ref().map_or(Some(now), |it| next(it.made_at));
             status.newest = newest.map(|it| (it.id, it.made_at));
             drop(status);
+            self.has_begun = true;
             self.shipper = Some(shipper);
+            // An erasure may wait for it.
+            let log = Arc::clone(&self.shared.log);
+            if let Some(shipper) = &mut self.shipper {
+                shipper.ship_keys(&*log)?;
+            }
         }
         self.shipper.as_mut().ok_or_else(|| BackupError::Here("no target".to_owned()))
     }
@@ -139,11 +156,11 @@ impl Work {
 
     /// The backup that is due; what comes of it is told.
     fn scheduled(&mut self) -> Result<(), BackupError> {
-        let made = self.back_up().map(drop);
-        let now = self.shared.now();
-        let next = self.shared.duty.schedule.next(now);
+        self.not_before = self.shared.now().plus_ms(AGAIN_MS);
+        self.back_up()?;
+        let next = self.shared.duty.schedule.next(self.shared.now());
         self.shared.status().due = next;
-        made
+        Ok(())
     }
 
     fn back_up(&mut self) -> Result<Manifest, BackupError> {
@@ -174,7 +191,10 @@ impl Work {
         let keep = shared.duty.keep;
         let shipper = self.shipper()?;
         let manifest = shipper.seal(&*shared.log, shared.now())?;
-        shipper.prune(&keep, shared.now())?;
+        // It is made, whatever becomes of the older ones.
+        if let Err(error) = shipper.prune(&keep, shared.now()) {
+            tracing::warn!(%error, "older backups are not pruned");
+        }
         Ok(manifest)
     }
 

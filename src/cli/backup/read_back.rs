@@ -57,7 +57,11 @@ impl ReadBack {
         if at.json {
             writeln!(stdout, "{}", json!({ "id": manifest.id, "verified": verified }))?;
         } else {
-            let how = if verified.opened { "opened and checked" } else { "read back" };
+            let how = match (verified.opened, verified.objects == verified.of) {
+                (true, true) => "opened, and their chain checked",
+                (true, false) => "opened",
+                (false, _) => "read back",
+            };
             let (objects, of) = (verified.objects, verified.of);
             writeln!(stdout, "{}: {objects} of {of} objects {how}", manifest.id)?;
         }
