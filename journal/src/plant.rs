@@ -291,6 +291,21 @@ pub fn try_key(bytes: &[u8], journal: [u8; 16], keyring: &Keyring) -> Result<(),
     }
 }
 
+/// The time of the last record of some blocks that follow each other, in microseconds since the Unix
+/// epoch; 0 if there is none. Of a block that does not open it is that of its first record.
+#[must_use]
+pub fn last_time(mut bytes: &[u8], journal: [u8; 16], keyring: &Keyring) -> u64 {
+    let opener = Opener { journal, keyring: keyring.clone() };
+    let mut last = (&[][..], 0);
+    while let Ok(header) = Header::parse(bytes) {
+        let Some((block, rest)) = bytes.split_at_checked(header.block_bytes()) else { break };
+        (last, bytes) = ((block, header.first_at_us), rest);
+    }
+    let opened = Block::parse(last.0, &opener);
+    let times = opened.iter().flat_map(Block::records).flatten().map(|record| record.at_us);
+    times.chain([last.1]).max().unwrap_or_default()
+}
+
 /// What a directory says was dropped before its first block, where it is no journal yet; `None` if
 /// nothing was.
 ///

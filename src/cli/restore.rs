@@ -44,18 +44,25 @@ pub(super) struct Restore {
     /// File with the keys of a sealed journal
     #[arg(long, value_name = "FILE", env = "MAINSTAY__JOURNAL__KEY_FILE")]
     journal_key: Option<PathBuf>,
-    /// Go on although this machine's clock is behind the newest time in the target
-    #[arg(long)]
-    accept_clock: bool,
-    /// Leave the target as it is: whoever still writes to it is not refused; for a copy to look at
-    #[arg(long)]
-    copy: bool,
+    #[command(flatten)]
+    way: Way,
     /// Fetch, open and check everything, and write nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is left out of a restore.
+#[derive(Debug, Args)]
+struct Way {
+    /// Go on although this machine's clock is behind the newest time in the target
+    #[arg(long)]
+    accept_clock: bool,
+    /// Leave the target as it is: whoever still writes to it is not refused; for a copy to look at
+    #[arg(long)]
+    copy: bool,
 }
 
 impl Restore {
@@ -73,8 +80,8 @@ impl Restore {
             until,
             of_epoch,
             now: now(),
-            claim: !self.copy,
-            accept_clock: self.accept_clock,
+            claim: !self.way.copy,
+            accept_clock: self.way.accept_clock,
         };
         let bar = progress(if self.dry_run { "checking" } else { "restoring" }, 0);
         let restored = if self.dry_run {

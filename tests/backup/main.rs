@@ -1,9 +1,6 @@
 //! Backups and restores, over files, over a store in memory, and over one that fails at every request.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed setup is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 
 mod damage;
 mod erasures;

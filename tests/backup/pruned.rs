@@ -36,13 +36,19 @@ fn what_a_backup_names_is_never_joined_away_whatever_its_name_and_clock() {
         rig.grow(1);
         let (reader, data) = (rig.reader(), rig.data());
         let at = now().plus_ms(ahead_ms);
-        let taken =
-            mainstay::backup::take(&data, &reader, &rig.target, &rig.recipients, at, &mut |_, _| {});
+        let taken = mainstay::backup::take(
+            &data,
+            &reader,
+            &rig.target,
+            &rig.recipients,
+            at,
+            &mut |_, _| {},
+        );
         made.push(taken.unwrap().manifest);
     }
     for (index, backup) in made.iter().enumerate() {
         let mut restoring = rig.restoring(Until::End);
-        (restoring.backup, restoring.claim) = (Some(&backup.id), false);
+        (restoring.backup, restoring.claim) = (Some(backup.id.as_str()), false);
         restoring.accept_clock = true;
         let restored = rig.restore_as(&format!("m-{index}"), &restoring).unwrap();
         assert_eq!(restored.fork, backup.head());

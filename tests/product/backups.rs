@@ -229,7 +229,11 @@ fn an_erasure_is_not_finished_before_the_target_is_rewritten() {
     let client = server.client();
     let finished = client.get("/api/v1/events?type=ErasureFinished").expect(200).body;
     assert_eq!(finished["events"], json!([]));
-    assert_eq!(client.get("/api/v1/subjects/ann/consents").status, 410, "it is erased all the same");
+    assert_eq!(
+        client.get("/api/v1/subjects/ann/consents").status,
+        410,
+        "it is erased all the same"
+    );
     fs::remove_file(ground.path("target")).unwrap();
     fs::rename(ground.path("away"), ground.path("target")).unwrap();
     until(30, "the erasure is finished", || {

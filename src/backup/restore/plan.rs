@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use mainstay_actors::time::Timestamp;
-use mainstay_journal::StoredBlock;
-use mainstay_journal::plant::Until;
+use mainstay_journal::plant::{Until, last_time};
 
 use super::{Restoring, open};
 use crate::backup::base;
@@ -16,9 +15,7 @@ use crate::backup::piece::{Piece, Pieces};
 use crate::backup::target::Target;
 
 /// A clock may be this much behind the target's.
-const TOLERATED_MS: u64 = 1_000;
-/// Records of a block lie this close together.
-const BLOCK_MS: u64 = 1_000;
+const TOLERATED_MS: u64 = 2_000;
 
 /// See the module.
 pub(super) struct Plan {
@@ -54,7 +51,7 @@ impl Plan {
                 format!("{} holds positions 1 to {last}; name one of them", target.shown());
             return Err(BackupError::Usage(reason));
         }
-        let newest = newest_time(target, restoring, &pieces, &backups)?;
+        let newest = newest_time(target, journal, restoring, &pieces, &backups)?;
         if restoring.now.plus_ms(TOLERATED_MS) < newest && !restoring.accept_clock {
             let (now, shipped) = (restoring.now.to_string(), newest.to_string());
             return Err(BackupError::Clock { now, shipped });
@@ -112,6 +109,7 @@ fn chain(
 /// history.
 fn newest_time(
     target: &Target,
+    journal: [u8; 16],
     restoring: &Restoring<'_>,
     pieces: &Pieces,
     backups: &[Manifest],
@@ -123,17 +121,8 @@ fn newest_time(
     for epoch in epochs {
         let Some(tip) = pieces.tip(Some(epoch)) else { continue };
         let blocks = open(target, tip, restoring.identities)?;
-        newest = newest.max(last_time(&blocks));
+        let last = last_time(&blocks, journal, &restoring.keyring);
+        newest = newest.max(Timestamp::from_micros(last));
     }
     Ok(newest)
-}
-
-/// When the last record of some blocks was decided, at the latest.
-fn last_time(mut blocks: &[u8]) -> Timestamp {
-    let mut at = Timestamp::default();
-    while let Some(block) = StoredBlock::parse(blocks) {
-        at = Timestamp::from_micros(block.first_at_us).plus_ms(BLOCK_MS);
-        blocks = blocks.get(block.bytes.len()..).unwrap_or_default();
-    }
-    at
 }
