@@ -16,6 +16,7 @@ mod backup;
 mod checkpoint;
 mod config;
 mod diff;
+mod drill;
 mod exit;
 mod gate;
 mod inside;
@@ -70,6 +71,7 @@ enum Verb {
     Backups(backup::Backups),
     Restore(restore::Restore),
     BackupKey(backup::BackupKey),
+    Drill(drill::Drill),
     Checkpoint(checkpoint::Checkpoint),
     Proof(proof::Proof),
     Keys(keys::Keys),
@@ -138,6 +140,7 @@ pub fn run() -> ExitCode {
         Verb::Backups(verb) => verb.run(),
         Verb::Restore(verb) => verb.run(),
         Verb::BackupKey(verb) => verb.run(),
+        Verb::Drill(verb) => verb.run(),
         Verb::Checkpoint(verb) => verb.run(),
         Verb::Proof(verb) => verb.run(),
         Verb::Keys(verb) => verb.run(),

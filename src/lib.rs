@@ -37,6 +37,8 @@ pub mod backup;
 mod client;
 pub mod config;
 pub mod dependency;
+#[cfg(feature = "server")]
+pub mod drill;
 pub mod event;
 pub mod lock;
 #[cfg(feature = "server")]

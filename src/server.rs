@@ -12,6 +12,7 @@ mod batch;
 mod body;
 mod dependencies;
 mod docs;
+mod drills;
 mod events;
 mod front;
 mod keys;
@@ -40,6 +41,10 @@ pub use tls::{TlsError, check as check_tls};
 /// How items stand that people vouch for, for the command line.
 #[cfg(feature = "cli")]
 pub(crate) use attestations::vouched;
+
+/// A drill to be recorded, for the command line.
+#[cfg(feature = "cli")]
+pub(crate) use drills::NewDrill;
 
 /// What makes keys, for the command line.
 #[cfg(feature = "cli")]

@@ -12,12 +12,13 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mainstay_actors::host::{Readiness, StartError};
+use rustix::process::Signal;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use self::stop::Stop;
+pub(super) use self::stop::Stop;
 use self::witness::Witness;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};
@@ -49,6 +50,9 @@ pub(super) struct Serve {
     /// it; keep it on another machine's disk
     #[arg(long, value_name = "FILE")]
     witness: Option<PathBuf>,
+    /// End when the process that started it does
+    #[arg(long, hide = true)]
+    end_with_parent: bool,
     /// Check the configuration and stop
     #[arg(long)]
     dry_run: bool,
@@ -56,6 +60,10 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
+        if self.end_with_parent {
+            let asked = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+            asked.map_err(|error| Failed::work(format!("listen to the parent: {error}")))?;
+        }
         let mut config = super::configuration(self.config.as_ref())?;
         if let Some(data) = &self.data {
             config.server.data.clone_from(data);

@@ -1,6 +1,6 @@
 //! `[backup]` and `[drill]`: what is copied elsewhere, how often, and how that is practised.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -79,6 +79,12 @@ pub struct DrillConfig {
     pub rto: Span,
     /// The recovery point objective: how much of what was acknowledged may be lost.
     pub rpo: Span,
+    /// Whether the server runs drills by itself, on a copy, if it has a target for backups.
+    #[serde(deserialize_with = "flag")]
+    pub scheduled: bool,
+    /// Where those leave their reports and work; none: beside the data directory, named like it with
+    /// `-drills` behind.
+    pub reports: Option<PathBuf>,
 }
 
 impl Default for DrillConfig {
@@ -87,7 +93,30 @@ impl Default for DrillConfig {
             every: Span::from_ms(30 * 86_400_000),
             rto: Span::from_ms(600_000),
             rpo: Span::from_ms(900_000),
+            scheduled: true,
+            reports: None,
         }
+    }
+}
+
+impl DrillConfig {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.every.as_ms() < 1_000 {
+            return Err("drill.every must be at least 1s".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Where the server's own drills leave their reports.
+    #[must_use]
+    pub fn reports_of(&self, data: &Path) -> PathBuf {
+        let beside = || {
+            let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
+            let mut name = data.file_name().unwrap_or_default().to_owned();
+            name.push("-drills");
+            data.with_file_name(name)
+        };
+        self.reports.clone().unwrap_or_else(beside)
     }
 }
 
@@ -178,6 +207,7 @@ mod tests {
             ("[backup]\ncontinuous = \"perhaps\"\n", "must be true or false"),
             ("[backup.keep]\ndaily = 10001\n", "backup.keep.daily must be"),
             ("[backup]\nkeeep = 1\n", "keep"),
+            ("[drill]\nevery = \"10ms\"\n", "drill.every must be at least 1s"),
         ] {
             let error = read(bad).unwrap_err();
             assert!(error.contains(told), "{bad:?}: {error}");

@@ -21,6 +21,12 @@ impl List {
     }
 }
 
+impl From<Vec<String>> for List {
+    fn from(texts: Vec<String>) -> Self {
+        Self(texts)
+    }
+}
+
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

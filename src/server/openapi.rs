@@ -20,8 +20,8 @@ use utoipa::OpenApi;
 use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
 use super::{
-    attestations, backups, batch, dependencies, docs, events, keys, launch, live, locks, metrics,
-    problem, proofs, readiness, routes, sessions, subjects, travel,
+    attestations, backups, batch, dependencies, docs, drills, events, keys, launch, live, locks,
+    metrics, problem, proofs, readiness, routes, sessions, subjects, travel,
 };
 use crate::preflight;
 
@@ -44,6 +44,7 @@ use crate::preflight;
         (name = "proofs", description = "That it happened, and that nothing of it was rewritten"),
         (name = "keys", description = "Who may come in"),
         (name = "backups", description = "Copies elsewhere: which there are, and how they stand"),
+        (name = "operations", description = "Drills: what was practised, and what came of it"),
         (name = "launch", description = "May it be launched: what people vouch for, and the gate"),
         (name = "documents", description = "This document, as JSON and as a page; the problems"),
     ),
@@ -61,7 +62,7 @@ use crate::preflight;
         proofs::show_checkpoint, proofs::show_keys, proofs::show_inclusion, proofs::show_consistency,
         keys::list, keys::create, keys::show, keys::rotate, keys::revoke,
         attestations::list, attestations::attest, launch::show,
-        backups::list, backups::make,
+        backups::list, backups::make, drills::list, drills::record,
         show, docs::redirect, docs::asset, problem::show,
     ),
     components(schemas(ProblemBody))

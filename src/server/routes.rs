@@ -8,8 +8,8 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
 use super::access::{Door, Need, door};
 use super::{
-    attestations, backups, batch, dependencies, docs, events, keys, launch, live, locks, metrics,
-    openapi, problem, proofs, readiness, sessions, subjects, travel,
+    attestations, backups, batch, dependencies, docs, drills, events, keys, launch, live, locks,
+    metrics, openapi, problem, proofs, readiness, sessions, subjects, travel,
 };
 
 /// Takes larger bodies than others do.
@@ -154,6 +154,10 @@ fn of_launches() -> Vec<At> {
             ],
         ),
         ("/api/v1/gate/launch", vec![get(reads, launch::show)]),
+        (
+            "/api/v1/drills",
+            vec![get(reads, drills::list), post(Need::role(Operator), drills::record)],
+        ),
     ]
 }
 

@@ -3,21 +3,21 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Hears from its making on: a signal that comes between two waits is not lost.
-pub(super) struct Stop {
+pub(in crate::cli) struct Stop {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
 }
 
 impl Stop {
     /// Within a runtime.
-    pub(super) fn listen() -> Self {
+    pub(in crate::cli) fn listen() -> Self {
         let [terminate, interrupt] =
             [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok());
         Self { terminate, interrupt }
     }
 
     /// Waits until somebody asks.
-    pub(super) async fn asked(&mut self) {
+    pub(in crate::cli) async fn asked(&mut self) {
         tokio::select! {
             () = heard(&mut self.terminate) => {},
             () = heard(&mut self.interrupt) => {},
