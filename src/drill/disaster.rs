@@ -46,16 +46,29 @@ fn link_all(from: &Path, into: &Path, copied: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the first bit is flipped, and how far the next one lies behind it, in bytes.
+const FLIPS: (usize, usize) = (100, 4_096);
+
+/// Whether there is something in the store to be damaged.
+pub(super) fn is_stored(victim: &Path) -> bool {
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |it| it.len());
+    let files = files(&victim.join("store")).unwrap_or_default();
+    files.iter().any(|path| size(path) > FLIPS.0 as u64)
+}
+
 /// Flips a bit in every four kilobytes of every file of the store.
 pub(super) fn damage_store(victim: &Path) -> io::Result<u64> {
     let mut flipped = 0;
     for path in files(&victim.join("store"))? {
         let mut bytes = fs::read(&path)?;
-        for byte in bytes.iter_mut().skip(1_000).step_by(4_096) {
+        for byte in bytes.iter_mut().skip(FLIPS.0).step_by(FLIPS.1) {
             *byte ^= 4;
             flipped += 1;
         }
         fs::write(&path, bytes)?;
+    }
+    if flipped == 0 {
+        return Err(io::Error::other("nothing of the store is on the disk"));
     }
     Ok(flipped)
 }

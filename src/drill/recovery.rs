@@ -33,7 +33,7 @@ pub(super) struct Recovered {
 }
 
 /// Lets the disaster happen to a running server, and brings it back. `mark` is the time to restore to.
-pub(super) fn disaster(
+pub(super) fn overcome(
     stage: &Stage<'_>,
     scenario: Scenario,
     server: Process,
@@ -101,14 +101,15 @@ fn heal(
     what: &str,
     phases: &mut Phases,
 ) -> Result<Recovered, DrillError> {
-    let refused = match phases.run("start again", || stage.serve(&data)) {
+    match phases.run("start again", || stage.serve(&data)) {
         Ok(server) => {
             let how = format!("{what} was flipped; the start healed it from the store");
             return Ok(Recovered { server, data, evidence, fork: None, how });
         },
-        Err(DrillError::Server(reason)) => reason,
+        // It refuses to serve what is damaged.
+        Err(DrillError::Server(_)) => {},
         Err(other) => return Err(other),
-    };
+    }
     let reading = stage.reading()?;
     let healed = phases.run("verify --repair", || checked(&data, &reading, true));
     if healed.is_ok_and(|report| open(&report).next().is_none()) {
@@ -117,7 +118,7 @@ fn heal(
     }
     let lost = data.with_file_name("damaged");
     fs::rename(&data, lost).map_err(DrillError::here("move the directory away"))?;
-    let how = format!("{what} was flipped ({refused}); restored from what was shipped");
+    let how = format!("{what} was flipped, and not in the store; restored from what was shipped");
     from_target(stage, evidence, Until::End, &how, phases)
 }
 

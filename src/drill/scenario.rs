@@ -47,6 +47,11 @@ impl Scenario {
         matches!(self, Self::DiskLoss | Self::SegmentCorruption)
     }
 
+    /// Whether it is about the second copy, which then must be there.
+    pub(super) const fn needs_store(self) -> bool {
+        matches!(self, Self::StoreCorruption | Self::SegmentCorruption)
+    }
+
     /// What happens, in a few words.
     #[must_use]
     pub const fn told(self) -> &'static str {

@@ -13,11 +13,12 @@ use serde::Serialize;
 use super::api::Api;
 use super::baseline::{Begin, Key, restore};
 use super::compare::{Comparison, compare};
+use super::disaster;
 use super::error::DrillError;
 use super::measure::{Phase, Phases, instant, ms, now};
 use super::plan::Watch;
 use super::process::{Process, Setting};
-use super::recovery::{Recovered, checked, disaster, open};
+use super::recovery::{Recovered, checked, open, overcome};
 use super::scenario::Scenario;
 use super::scratch::chance;
 use super::writer::{Ack, Writer};
@@ -181,7 +182,7 @@ pub(super) fn play(
     told("writing");
     let mut written = write(stage, scenario, &server, &mut phases)?;
     told("recovering");
-    let recovered = disaster(stage, scenario, server, written.mark, &mut phases);
+    let recovered = overcome(stage, scenario, server, written.mark, &mut phases);
     written.acks.extend(written.writer.take().into_iter().flat_map(Writer::stop));
     outcome.acknowledged = written.acks.len() as u64;
     outcome.unwanted = written.unwanted.len() as u64;
@@ -221,6 +222,17 @@ fn write(
     })?;
     if !shipped {
         return Err(DrillError::Server("it did not ship what is there".to_owned()));
+    }
+    if scenario.needs_store() {
+        let complete = phases.run("complete the store", || {
+            let reached = || api.reached().is_ok_and(|(_, store)| store >= head);
+            // It is written when the journal rests.
+            let written = || disaster::is_stored(&stage.folder.join("victim"));
+            stage.until(CAUGHT_UP_WITHIN, || reached() && written())
+        })?;
+        if !complete {
+            return Err(DrillError::Server("its store does not get on".to_owned()));
+        }
     }
     let load = |prefix: &str, length: Duration| {
         let writer = Writer::start(server.address(), prefix)?;
