@@ -69,7 +69,7 @@ use uuid::Uuid;
 use self::access::{Access, Door, Rates};
 use self::front::Front;
 use self::launch::Gate;
-use self::metrics::Refusals;
+use self::metrics::{DrillClock, Refusals};
 use self::plain::without_value;
 use self::proofs::Proofs;
 use self::request::Caller;
@@ -103,6 +103,7 @@ pub(crate) struct App {
     proofs: Proofs,
     gate: Gate,
     backups: Arc<Backups>,
+    drills: DrillClock,
 }
 
 /// What a server needs beside the host.
@@ -133,6 +134,7 @@ impl App {
             proofs: Proofs::new(notary.clone()),
             gate: Gate::new(config, named),
             backups: backups.clone(),
+            drills: DrillClock::new(config.drill.every),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `mainstay serve`: the server.
 
+mod drills;
 mod stop;
 mod witness;
 
@@ -19,6 +20,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub(super) use self::stop::Stop;
+use self::drills::Drills;
 use self::witness::Witness;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};
@@ -140,6 +142,8 @@ impl Serve {
             tracing::info!("leading http://{redirect} to https");
         }
         tracing::info!("ready on {}", server.url());
+        let drills = Drills::start(config, stay.host())
+            .map_err(|error| Failed::work(format!("start: {error}")))?;
         let demo = self.demo.then(|| Demo::start(address)).transpose()?;
         if demo.is_some() {
             // A server runs on when nobody reads what it says.
@@ -155,6 +159,9 @@ impl Serve {
         // Its customers wait for answers: they leave while the server still gives them.
         if let Some(demo) = demo {
             drop(tokio::task::spawn_blocking(move || drop(demo)).await);
+        }
+        if let Some(drills) = drills {
+            drop(tokio::task::spawn_blocking(move || drop(drills)).await);
         }
         server.stop().await;
         if let Some(witness) = witness {

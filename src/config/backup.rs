@@ -82,6 +82,8 @@ pub struct DrillConfig {
     /// Whether the server runs drills by itself, on a copy, if it has a target for backups.
     #[serde(deserialize_with = "flag")]
     pub scheduled: bool,
+    /// Which scenarios those are, of `mainstay drill --help`; none named: all.
+    pub scenarios: List,
     /// Where those leave their reports and work; none: beside the data directory, named like it with
     /// `-drills` behind.
     pub reports: Option<PathBuf>,
@@ -94,6 +96,7 @@ impl Default for DrillConfig {
             rto: Span::from_ms(600_000),
             rpo: Span::from_ms(900_000),
             scheduled: true,
+            scenarios: List::default(),
             reports: None,
         }
     }
@@ -104,7 +107,21 @@ impl DrillConfig {
         if self.every.as_ms() < 1_000 {
             return Err("drill.every must be at least 1s".to_owned());
         }
-        Ok(())
+        self.check_scenarios().map_err(|reason| format!("drill.scenarios: {reason}"))
+    }
+
+    #[cfg(feature = "server")]
+    fn check_scenarios(&self) -> Result<(), String> {
+        let mut names = self.scenarios.iter();
+        names.try_for_each(|name| name.parse::<crate::drill::Scenario>().map(drop))
+    }
+
+    #[cfg(not(feature = "server"))]
+    fn check_scenarios(&self) -> Result<(), String> {
+        match self.scenarios.is_empty() {
+            true => Ok(()),
+            false => Err("this build has no drills; build it with `server`".to_owned()),
+        }
     }
 
     /// Where the server's own drills leave their reports.
@@ -208,6 +225,8 @@ mod tests {
             ("[backup.keep]\ndaily = 10001\n", "backup.keep.daily must be"),
             ("[backup]\nkeeep = 1\n", "keep"),
             ("[drill]\nevery = \"10ms\"\n", "drill.every must be at least 1s"),
+            #[cfg(feature = "server")]
+            ("[drill]\nscenarios = [\"flood\"]\n", "drill.scenarios: \"flood\" is no scenario"),
         ] {
             let error = read(bad).unwrap_err();
             assert!(error.contains(told), "{bad:?}: {error}");

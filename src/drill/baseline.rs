@@ -11,7 +11,7 @@ use std::path::Path;
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::plant::Until;
 use mainstay_journal::{Keyring, Reader};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::DrillError;
 use super::measure::{instant, ms, now};
@@ -32,7 +32,7 @@ pub struct Source {
 }
 
 /// What a drill began with, as its report tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The data directory or the target.
     pub of: String,

@@ -17,7 +17,7 @@ use mainstay_actors::subject::Subject;
 use mainstay_actors::system::System;
 use mainstay_actors::world::World;
 use mainstay_journal::{Head, ReadLog, Reader, merkle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::travel::{Fold, Moment};
 
@@ -25,7 +25,7 @@ use crate::travel::{Fold, Moment};
 const NAMED: usize = 20;
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Comparison {
     /// Up to which position.
     pub position: u64,

@@ -1,15 +1,16 @@
 //! Phases of a scenario, and how long each took.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use mainstay_actors::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A part of a scenario.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
     /// What was done.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// When it began, from the beginning of the scenario.
     pub from_ms: u64,
     /// How long it took.
@@ -38,7 +39,7 @@ impl Phases {
         let done = work();
         let (from, took) = (began.duration_since(self.zero), began.elapsed());
         let in_rto = self.disaster.is_some() && self.written.is_none();
-        self.list.push(Phase { name, from_ms: ms(from), took_ms: ms(took), in_rto });
+        self.list.push(Phase { name: name.into(), from_ms: ms(from), took_ms: ms(took), in_rto });
         done
     }
 

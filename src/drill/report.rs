@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mainstay_actors::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
 use super::scene::Outcome;
@@ -23,12 +23,12 @@ use crate::config::Span;
 const FORMAT: u32 = 1;
 
 /// A drill.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The layout of this document: 1.
     pub format: u32,
     /// The version that was practised with.
-    pub version: &'static str,
+    pub version: String,
     /// When it began.
     pub at: Timestamp,
     /// How long it took.
@@ -58,7 +58,7 @@ impl Report {
     ) -> Self {
         Self {
             format: FORMAT,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             at,
             took_ms,
             good: scenarios.iter().all(|it| it.good) && !scenarios.is_empty(),
@@ -145,7 +145,12 @@ mod tests {
     use crate::drill::scenario::Scenario;
 
     fn report(finding: &str) -> Report {
-        let phase = |name, from_ms, took_ms, in_rto| Phase { name, from_ms, took_ms, in_rto };
+        let phase = |name: &'static str, from_ms, took_ms, in_rto| Phase {
+            name: name.into(),
+            from_ms,
+            took_ms,
+            in_rto,
+        };
         let outcome = Outcome {
             scenario: Scenario::DiskLoss,
             good: finding.is_empty(),

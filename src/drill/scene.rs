@@ -8,7 +8,7 @@ use mainstay_actors::system::DrillCompleted;
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::plant::Until;
 use mainstay_journal::{ReadLog as _, Reader, Reading};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use super::baseline::{Begin, Key, restore};
@@ -26,7 +26,7 @@ use crate::backup::{BackupError, Pieces, Place, Restored, Target};
 use crate::config::{JournalConfig, Span};
 
 /// For how long clients write before the disaster, once everything before them was shipped.
-const LOAD: Duration = Duration::from_millis(1_200);
+const LOAD: Duration = Duration::from_millis(1_000);
 /// For how long the bad release writes.
 const BAD_LOAD: Duration = Duration::from_millis(400);
 /// How long it may take until everything is shipped, or the store has everything.
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const TOLD: usize = 10;
 
 /// What came of one scenario.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// Which.
     pub scenario: Scenario,

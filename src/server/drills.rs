@@ -170,7 +170,7 @@ impl NewDrill {
 #[utoipa::path(
     get,
     path = "/api/v1/drills",
-    tag = "operations",
+    tag = "drills",
     operation_id = "list_drills",
     params(List),
     responses((status = 200, description = "As far as the journal still has them", body = Drills))
@@ -193,7 +193,7 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
 #[utoipa::path(
     post,
     path = "/api/v1/drills",
-    tag = "operations",
+    tag = "drills",
     operation_id = "record_drill",
     params(CommandHeaders),
     request_body(content = NewDrill, example = json!({

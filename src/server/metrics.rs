@@ -1,8 +1,10 @@
 //! `GET /metrics`: figures for Prometheus, in the text format of `OpenMetrics`. `docs/metrics.md` is the
 //! contract: its names and labels stay.
 
+mod drills;
 mod refusals;
 
+pub(super) use drills::DrillClock;
 pub(super) use refusals::{Reason, Refusals};
 
 use std::sync::atomic::AtomicU64;
@@ -62,6 +64,7 @@ pub(super) async fn text(host: &Host, app: &App) -> Result<String, Problem> {
     of_residents(&mut registry, &host.occupancy().await?);
     of_keys(&mut registry, keys, now);
     of_backups(&mut registry, &app.backups);
+    drills::register(&mut registry, host, app, now).await?;
     app.refusals.register(&mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|_| Problem::internal("the metrics cannot be written"))?;

@@ -16,6 +16,7 @@ mod configured;
 mod damage;
 mod demo;
 mod dependencies;
+mod drill;
 mod erasure;
 mod events;
 mod exposure;
