@@ -19,8 +19,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-pub(super) use self::stop::Stop;
 use self::drills::Drills;
+pub(super) use self::stop::Stop;
 use self::witness::Witness;
 use super::exit::Failed;
 use crate::config::{Config, KeysNeeded, ServerConfig};

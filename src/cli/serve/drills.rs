@@ -127,8 +127,7 @@ impl Work {
         for scenario in drill.scenarios.iter() {
             command.args(["--scenario", scenario]);
         }
-        for (flag, path) in
-            [("--journal-key", &journal.key_file), ("--archive", &journal.archive)]
+        for (flag, path) in [("--journal-key", &journal.key_file), ("--archive", &journal.archive)]
         {
             if let Some(path) = path {
                 command.arg(flag).arg(path);

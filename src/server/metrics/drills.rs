@@ -87,7 +87,12 @@ pub(super) async fn register(
         registry.register_with_unit(name, help, Unit::Seconds, gauge);
     }
     let stale = app.drills.is_stale(known.good_drill, first, now);
-    whole(registry, "stale", "Whether no drill was good for longer than drill.every", u32::from(stale));
+    whole(
+        registry,
+        "stale",
+        "Whether no drill was good for longer than drill.every",
+        u32::from(stale),
+    );
     Ok(())
 }
 
