@@ -82,12 +82,53 @@ pub(crate) struct NewDrill {
 /// A drill as the journal tells of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Drill {
-    #[serde(flatten)]
-    drill: NewDrill,
+    /// Which disaster.
+    #[schema(example = "disk-loss")]
+    scenario: String,
+    /// Every check passed, and both targets were met.
+    good: bool,
+    /// From the disaster to the first verified write.
+    rto_ms: u64,
+    /// What it may be.
+    rto_target_ms: u64,
+    /// How much of what was acknowledged was lost, in time.
+    rpo_ms: u64,
+    /// What it may be.
+    rpo_target_ms: u64,
+    /// And in events.
+    lost_events: u64,
+    /// Entities whose states were compared.
+    compared: u64,
+    /// Those that were not the same.
+    different: u64,
+    /// How long the whole of it took.
+    took_ms: u64,
+    /// What was wrong.
+    findings: Vec<String>,
     /// When it was recorded.
     at: Timestamp,
     /// Who recorded it.
     by: String,
+}
+
+impl Drill {
+    fn of(drill: DrillCompleted, by: String) -> Self {
+        Self {
+            scenario: drill.scenario,
+            good: drill.good,
+            rto_ms: drill.rto_ms,
+            rto_target_ms: drill.rto_target_ms,
+            rpo_ms: drill.rpo_ms,
+            rpo_target_ms: drill.rpo_target_ms,
+            lost_events: drill.lost_events,
+            compared: drill.compared,
+            different: drill.different,
+            took_ms: drill.took_ms,
+            findings: drill.findings,
+            at: drill.at,
+            by,
+        }
+    }
 }
 
 /// The last drills.
@@ -179,10 +220,10 @@ pub(super) async fn list(host: Data<Host>, query: Query<List>) -> Result<HttpRes
     let log = host.log().ok_or_else(|| page::not_ready(&host))?;
     let limit = query.limit.get();
     let past = page::off_arbiter(move || Ok(recent(&*log, limit)?)).await?;
-    let drills = past.into_iter().map(|Past { cursor, by, drill }| {
-        let at = drill.at;
-        let drill = Drill { drill: NewDrill::of(drill), at, by };
-        Recorded { drill, epoch: cursor.epoch, position: cursor.position }
+    let drills = past.into_iter().map(|Past { cursor, by, drill }| Recorded {
+        drill: Drill::of(drill, by),
+        epoch: cursor.epoch,
+        position: cursor.position,
     });
     Ok(HttpResponse::Ok().json(Drills { drills: drills.collect() }))
 }
@@ -216,5 +257,5 @@ pub(super) async fn record(
     let command = SystemCommand::Record(Operation::DrillCompleted(Box::new(event.clone())));
     let receipt = host.ask::<System>(stream, command, meta).await?;
     let at = receipt.reply.0.operations.drilled.unwrap_or_default();
-    Ok(Json(Placed::new(Drill { drill: NewDrill::of(event), at, by }, receipt.at)))
+    Ok(Json(Placed::new(Drill::of(DrillCompleted { at, ..event }, by), receipt.at)))
 }
