@@ -28,6 +28,7 @@ use crate::drill::{DrillError, Plan, Report, Scenario, Source, Watch, run};
 /// also beside its running server. Exits 1 if a target is missed or anything differs.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct Drill {
     /// process-kill, disk-loss, store-corruption, segment-corruption, bad-release; as often as needed
     /// [default: all]
@@ -36,7 +37,7 @@ pub(super) struct Drill {
     /// Live data directory: copied, and compared with [default: ./mainstay-data, unless --from]
     #[arg(long, value_name = "DIR", env = "MAINSTAY__SERVER__DATA")]
     data: Option<PathBuf>,
-    /// Begin with the real backups there: a directory or s3://bucket/prefix; needs their key
+    /// Begin with the real backups there: a directory or a bucket, as in [backup]; needs their key
     #[arg(long, value_name = "TARGET")]
     from: Option<String>,
     #[command(flatten)]

@@ -32,6 +32,7 @@ use crate::{Mainstay, OpenError};
 ///
 /// With no configuration it works: it listens on loopback and keeps its data in ./mainstay-data.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct Serve {
     /// Configuration file
     #[arg(long, value_name = "FILE")]

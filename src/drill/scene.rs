@@ -26,7 +26,7 @@ use crate::backup::{BackupError, Pieces, Place, Restored, Target};
 use crate::config::{JournalConfig, Span};
 
 /// For how long clients write before the disaster, once everything before them was shipped.
-const LOAD: Duration = Duration::from_millis(1_000);
+const LOAD: Duration = Duration::from_secs(1);
 /// For how long the bad release writes.
 const BAD_LOAD: Duration = Duration::from_millis(400);
 /// How long it may take until everything is shipped, or the store has everything.

@@ -23,7 +23,7 @@ use mainstay_journal::StreamId;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::Config;
-use crate::drill::{Report, due, past};
+use crate::drill::{Outcome, Report, due, past};
 
 /// How often it is looked whether one is due: the clock may be set meanwhile.
 const LOOK: Duration = Duration::from_hours(1);
@@ -154,7 +154,7 @@ impl Work {
         let talked = talked.and_then(|it| it.join().ok()).unwrap_or_default();
         let last = talked.lines().last().unwrap_or("it said nothing").to_owned();
         let report = serde_json::from_str::<Report>(&said).map_err(|_| last);
-        Some(report.map(|report| report.scenarios.iter().map(|it| it.record()).collect()))
+        Some(report.map(|report| report.scenarios.iter().map(Outcome::record).collect()))
     }
 
     /// A drill that came to no report is a bad one, and told like one.
