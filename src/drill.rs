@@ -13,6 +13,7 @@
 //! | `plan` | what is asked for, and the run of all of it |
 //! | `baseline` | the backup that it begins with |
 //! | `scene` | one scenario, phase by phase |
+//! | `outcome` | what came of it, and whether that is good |
 //! | `disaster` | what is done to the victim |
 //! | `recovery` | how it comes back |
 //! | `writer` | who writes meanwhile, and what was acknowledged |
@@ -33,6 +34,7 @@ mod disaster;
 mod error;
 mod history;
 mod measure;
+mod outcome;
 mod plan;
 mod process;
 mod recovery;
@@ -47,7 +49,7 @@ pub use compare::{Comparison, compare};
 pub use error::DrillError;
 pub use history::{Past, due, past, recent};
 pub use measure::Phase;
+pub use outcome::Outcome;
 pub use plan::{Plan, Watch, run};
 pub use report::Report;
 pub use scenario::Scenario;
-pub use scene::Outcome;

@@ -16,7 +16,7 @@ use mainstay_actors::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
-use super::scene::Outcome;
+use super::outcome::Outcome;
 use crate::config::Span;
 
 /// The layout of the document.

@@ -1,21 +1,19 @@
 //! One scenario: restore, start, write, disaster, recovery, first write, comparison.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mainstay_actors::system::DrillCompleted;
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::plant::Until;
 use mainstay_journal::{ReadLog as _, Reader, Reading};
-use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use super::baseline::{Begin, Key, restore};
 use super::compare::{Comparison, compare};
 use super::disaster;
 use super::error::DrillError;
-use super::measure::{Phase, Phases, instant, ms, now};
+use super::measure::{Phases, instant};
+use super::outcome::Outcome;
 use super::plan::Watch;
 use super::process::{Process, Setting};
 use super::recovery::{Recovered, checked, open, overcome};
@@ -36,45 +34,6 @@ const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 /// Findings of `verify` that are told.
 const TOLD: usize = 10;
-
-/// What came of one scenario.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Which.
-    pub scenario: Scenario,
-    /// Nothing was found.
-    pub good: bool,
-    /// When it began.
-    pub at: Timestamp,
-    /// How long it took.
-    pub took_ms: u64,
-    /// From the disaster to the first verified write; until it was given up, if there was none.
-    pub rto_ms: u64,
-    /// What that may be.
-    pub rto_target_ms: u64,
-    /// How much older the newest surviving acknowledgement is than the newest one.
-    pub rpo_ms: u64,
-    /// What that may be.
-    pub rpo_target_ms: u64,
-    /// Changes that were acknowledged before the disaster.
-    pub acknowledged: u64,
-    /// Those that are gone.
-    pub lost_events: u64,
-    /// Changes of the bad release that were acknowledged, and must be gone.
-    pub unwanted: u64,
-    /// How it was recovered.
-    pub how: String,
-    /// The level of the recovered server's health.
-    pub level: Option<String>,
-    /// The victim against the original, before anything happened.
-    pub baseline: Option<Comparison>,
-    /// The recovered journal against the victim.
-    pub comparison: Option<Comparison>,
-    /// What was done, and how long it took.
-    pub phases: Vec<Phase>,
-    /// What was wrong.
-    pub findings: Vec<String>,
-}
 
 /// What a scenario is played with.
 #[derive(Debug)]
@@ -141,27 +100,7 @@ pub(super) fn play(
     stage: &Stage<'_>,
     scenario: Scenario,
 ) -> Result<(Outcome, Restored), DrillError> {
-    let (rto, rpo) = stage.targets;
-    let rpo_target_ms = if scenario.may_lose() { rpo.as_ms() } else { 0 };
-    let mut outcome = Outcome {
-        scenario,
-        good: false,
-        at: now(),
-        took_ms: 0,
-        rto_ms: 0,
-        rto_target_ms: rto.as_ms(),
-        rpo_ms: 0,
-        rpo_target_ms,
-        acknowledged: 0,
-        lost_events: 0,
-        unwanted: 0,
-        how: "it was not recovered".to_owned(),
-        level: None,
-        baseline: None,
-        comparison: None,
-        phases: Vec::new(),
-        findings: Vec::new(),
-    };
+    let mut outcome = Outcome::begin(scenario, stage.targets);
     let mut phases = Phases::begin();
     let told = |what: &str| stage.watch.tell(&format!("{scenario}: {what}"));
     told("restoring the baseline");
@@ -291,7 +230,7 @@ fn after(
     let done = phases.run("compare", || {
         let open = |path: &Path| stage.reader(path).map_err(|error| error.to_string());
         let (original, now) = (open(&evidence)?, open(&data)?);
-        outcome.count(&now, written)?;
+        outcome.count(&now, &written.acks, &written.unwanted)?;
         compare(&original, &now, fork.unwrap_or_else(|| original.head().position))
     });
     outcome.comparison = take("after the recovery", done, &mut outcome.findings);
@@ -330,78 +269,5 @@ fn take(
             findings.push(format!("{of}: it cannot be compared: {reason}"));
             None
         },
-    }
-}
-
-impl Outcome {
-    /// Looks for everything that was acknowledged: a record of that stream, at that place, of that epoch.
-    fn count(&mut self, log: &Reader, written: &Written) -> Result<(), String> {
-        let all = || written.acks.iter().chain(&written.unwanted);
-        let first = all().map(|ack| ack.cursor.position).min().unwrap_or(1);
-        let last = all().map(|ack| ack.cursor.position).max().unwrap_or(0);
-        let mut there = HashMap::new();
-        let scanned = log.scan(first, last, &mut |record| {
-            there.insert(record.position, (record.epoch, record.stream.to_owned()));
-            std::ops::ControlFlow::Continue(())
-        });
-        scanned.map_err(|error| error.to_string())?;
-        let survives = |ack: &&Ack| {
-            let found = there.get(&ack.cursor.position);
-            found.is_some_and(|(epoch, stream)| *epoch == ack.cursor.epoch && *stream == ack.stream)
-        };
-        let stayed = written.unwanted.iter().filter(survives).count();
-        if stayed > 0 {
-            self.findings.push(format!("{stayed} writes of the bad release are still there"));
-        }
-        let newest = written.acks.iter().map(|ack| ack.at).max();
-        let surviving = written.acks.iter().filter(survives);
-        let (count, newest_surviving) =
-            surviving.fold((0, None), |(count, newest), ack| (count + 1, newest.max(Some(ack.at))));
-        self.lost_events = self.acknowledged - count;
-        if self.lost_events > 0 {
-            let oldest = written.acks.iter().map(|ack| ack.at).min();
-            let since = newest_surviving.or(oldest);
-            let age = newest.zip(since).map(|(newest, since)| newest.duration_since(since));
-            self.rpo_ms = age.map_or(0, ms);
-        }
-        Ok(())
-    }
-
-    /// Decides whether it was good.
-    fn judge(&mut self) {
-        let Self { rto_ms, rto_target_ms, rpo_ms, rpo_target_ms, lost_events, .. } = self;
-        if rto_ms > rto_target_ms {
-            let (was, may) = (Span::from_ms(*rto_ms), Span::from_ms(*rto_target_ms));
-            self.findings.push(format!("RTO: recovery took {was}, and may take {may}"));
-        }
-        if *rpo_ms > *rpo_target_ms || (*lost_events > 0 && !self.scenario.may_lose()) {
-            let (was, may) = (Span::from_ms(*rpo_ms), Span::from_ms(*rpo_target_ms));
-            let what = format!("RPO: {lost_events} events of {was} are gone, and {may} may be");
-            self.findings.push(what);
-        }
-        self.good = self.findings.is_empty();
-    }
-
-    /// As the journal tells of it.
-    #[must_use]
-    pub fn record(&self) -> DrillCompleted {
-        let compared = [&self.baseline, &self.comparison].into_iter().flatten();
-        let (compared, different) = compared.fold((0, 0), |(compared, different), it| {
-            (compared + it.compared, different + it.different)
-        });
-        DrillCompleted {
-            scenario: self.scenario.name().to_owned(),
-            good: self.good,
-            rto_ms: self.rto_ms,
-            rto_target_ms: self.rto_target_ms,
-            rpo_ms: self.rpo_ms,
-            rpo_target_ms: self.rpo_target_ms,
-            lost_events: self.lost_events,
-            compared,
-            different,
-            took_ms: self.took_ms,
-            findings: self.findings.clone(),
-            at: Timestamp::default(),
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Client, Ended, Server, run, tree, until};
+use crate::support::{Client, Ended, Server, run, run_with, tree, until};
 
 /// A stopped server's directory with sessions, locks and a dependency, in a folder with room beside it.
 struct Live {
@@ -36,9 +36,13 @@ impl Live {
     }
 
     fn drill(&self, more: &[&str]) -> Ended {
+        self.drill_under(&[], more)
+    }
+
+    fn drill_under(&self, variables: &[(&str, &str)], more: &[&str]) -> Ended {
         let report = self.path("report");
         let fixed = ["drill", "--json", "--data", text(&self.data), "--report", text(&report)];
-        let ended = run([&fixed, more].concat());
+        let ended = run_with(variables, &[&fixed, more].concat());
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
         ended
     }
@@ -143,7 +147,10 @@ fn a_real_backup_that_is_not_what_is_live_is_told_and_exits_1() {
     assert_eq!(run(backup).code, 0);
     let before = tree(&target);
     let from = ["--from", text(&target), "--identity", text(&key), "--no-record"];
-    let ended = live.drill(&[&from[..], &["--scenario", "process-kill"]].concat());
+    // What names the real target names none of the copy's.
+    let real =
+        [("MAINSTAY__BACKUP__TO", text(&target)), ("MAINSTAY__BACKUP__RECIPIENTS", recipient)];
+    let ended = live.drill_under(&real, &[&from[..], &["--scenario", "process-kill"]].concat());
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     let report = report(&ended);
     let it = &report["scenarios"][0];

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Report, compared, count, span, verdict};
 use crate::drill::measure::Phase;
-use crate::drill::scene::Outcome;
+use crate::drill::outcome::Outcome;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--faint:#6a737d;--line:#d8dee4;--good:#1a7f37;--bad:#b42318;--before:#8b98a5;--within:#0b63b6}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, compared, count, span, verdict};
-use crate::drill::scene::Outcome;
+use crate::drill::outcome::Outcome;
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
