@@ -160,7 +160,7 @@ impl Config {
         self.access.check().map_err(says)?;
         self.limits.check().map_err(says)?;
         self.backup.check().map_err(says)?;
-        self.drill.check().map_err(says)?;
+        self.drill.check(&self.server.data).map_err(says)?;
         let mut seen = std::collections::BTreeSet::new();
         for dependency in &self.dependency {
             if !seen.insert(&dependency.name) {

@@ -103,7 +103,10 @@ impl Default for DrillConfig {
 }
 
 impl DrillConfig {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, data: &Path) -> Result<(), String> {
+        if self.reports.as_ref().is_some_and(|reports| reports.starts_with(data)) {
+            return Err("drill.reports must lie outside the data directory".to_owned());
+        }
         if self.every.as_ms() < 1_000 {
             return Err("drill.every must be at least 1s".to_owned());
         }
@@ -224,6 +227,10 @@ mod tests {
             ("[backup]\ncontinuous = \"perhaps\"\n", "must be true or false"),
             ("[backup.keep]\ndaily = 10001\n", "backup.keep.daily must be"),
             ("[backup]\nkeeep = 1\n", "keep"),
+            (
+                "[server]\ndata = \"/d\"\n[drill]\nreports = \"/d/r\"\n",
+                "drill.reports must lie outside the data directory",
+            ),
             ("[drill]\nevery = \"10ms\"\n", "drill.every must be at least 1s"),
             #[cfg(feature = "server")]
             ("[drill]\nscenarios = [\"flood\"]\n", "drill.scenarios: \"flood\" is no scenario"),

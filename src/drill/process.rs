@@ -58,7 +58,7 @@ impl Setting {
         };
         config.drill.scheduled = false;
         // Nobody outside is asked anything by a copy.
-        config.dependency.iter_mut().for_each(|it| it.probe = None);
+        config.dependency.iter_mut().for_each(|it| (it.probe, it.probe_ca) = (None, None));
         let told = |reason: String| DrillError::Here {
             doing: "write the configuration of the drill's server".to_owned(),
             reason,

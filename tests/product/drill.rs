@@ -48,6 +48,25 @@ impl Live {
     }
 }
 
+/// What a server is configured with, beside what is none of a copy's business.
+const CONFIG: &str = r#"
+[server]
+listen = "192.0.2.1:7070"
+tls = { cert = "/nowhere/cert.pem", key = "/nowhere/key.pem" }
+[access]
+keys = "required"
+[limits]
+residents = 100
+[[dependency]]
+name = "billing"
+weight = 30
+critical = true
+cap = "MINIMAL"
+probe = "https://192.0.2.1/health"
+probe_ca = "/nowhere/ca.pem"
+breaker = { window = "10s", failure_rate = 0.25, jitter = 0.1, backoff = 1.5 }
+"#;
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -181,7 +200,10 @@ fn a_missed_target_exits_1_and_the_journal_and_the_metrics_tell_it() {
     assert_eq!(recorded[0]["good"], json!(false), "{recorded}");
     assert_eq!((&recorded[0]["by"], &recorded[0]["rto_target_ms"]), (&json!("local"), &json!(1)));
     assert!(recorded[0]["findings"][0].as_str().unwrap().starts_with("RTO: "), "{recorded}");
-    let good = live.drill(&["--scenario", "process-kill", "--server", &url]);
+    let config = live.path("mainstay.toml");
+    fs::write(&config, CONFIG).unwrap();
+    let server_and_config = ["--server", &url, "--config", text(&config)];
+    let good = live.drill(&[&["--scenario", "process-kill"], &server_and_config[..]].concat());
     assert_eq!(good.code, 0, "{}{}", good.stdout, good.stderr);
     let recorded = drills();
     assert_eq!(recorded.as_array().unwrap().len(), 2);
