@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mainstay_journal::Reader;
+use mainstay_journal::{ReadLog as _, Reader};
 
 use super::baseline::{Baseline, Begin, Key, Source};
 use super::error::DrillError;
@@ -12,8 +12,8 @@ use super::process::Setting;
 use super::report::Report;
 use super::scenario::Scenario;
 use super::scene::{Stage, play};
-use super::scratch::Scratch;
-use crate::backup::BackupError;
+use super::scratch::{Scratch, check_room};
+use crate::backup::{BackupError, Pieces, Target};
 use crate::config::{Config, Span};
 
 /// What is asked for.
@@ -73,6 +73,7 @@ pub fn run(plan: &Plan, watch: &Watch<'_>) -> Result<Report, DrillError> {
     let reading = plan.config.journal.reading();
     let reading = reading.map_err(|error| BackupError::Usage(error.to_string()))?;
     let live = plan.data.as_ref().map(|data| Reader::open_with(data, reading)).transpose()?;
+    check_room(&plan.beside, size_bytes(plan, live.as_ref())?)?;
     let scratch = Scratch::make(&plan.beside, plan.keep)?;
     let key = Key::make()?;
     let setting = Setting { program: plan.program.clone(), config: plan.config.clone() };
@@ -115,6 +116,19 @@ pub fn run(plan: &Plan, watch: &Watch<'_>) -> Result<Report, DrillError> {
     let kept = scratch.is_kept().then(|| scratch.path().to_owned());
     let took_ms = ms(began.elapsed());
     Ok(Report::of(at, took_ms, baseline, (plan.rto, plan.rpo), scenarios, kept))
+}
+
+/// Objects are compressed: their blocks are about so many times as large.
+const UNPACKED: u64 = 3;
+
+/// How large the journal's segments are, about.
+fn size_bytes(plan: &Plan, live: Option<&Reader>) -> Result<u64, DrillError> {
+    let Some(source) = &plan.from else {
+        return Ok(live.map_or(0, |live| live.status().size_bytes));
+    };
+    let pieces = Pieces::list(&Target::open(&source.place, false)?)?;
+    let packed: u64 = pieces.iter().map(|piece| piece.size_bytes).sum();
+    Ok(packed.saturating_mul(UNPACKED))
 }
 
 /// What it begins with, as it may be shown.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-use crate::support::{Client, Ended, Server, run, run_with, tree, until};
+use crate::support::{Client, Ended, Server, run, run_long, tree, until};
 
 /// A stopped server's directory with sessions, locks and a dependency, in a folder with room beside it.
 struct Live {
@@ -42,7 +42,7 @@ impl Live {
     fn drill_under(&self, variables: &[(&str, &str)], more: &[&str]) -> Ended {
         let report = self.path("report");
         let fixed = ["drill", "--json", "--data", text(&self.data), "--report", text(&report)];
-        let ended = run_with(variables, &[&fixed, more].concat());
+        let ended = run_long(variables, &[&fixed, more].concat());
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
         ended
     }
@@ -118,7 +118,7 @@ fn every_scenario_recovers_and_the_live_data_stays_as_it_was() {
     for it in scenarios {
         let name = it["scenario"].as_str().unwrap();
         let number = |member: &str| it[member].as_u64().unwrap();
-        assert!(number("acknowledged") > 20, "{it}");
+        assert!(number("acknowledged") > 5, "{it}");
         assert!(number("rto_ms") > 0 && number("rto_ms") < 30_000, "{it}");
         for comparison in ["baseline", "comparison"] {
             assert!(it[comparison]["compared"].as_u64().unwrap() > 40, "{name} {it}");
@@ -261,7 +261,7 @@ fn a_server_drills_by_itself_when_one_is_due_and_leaves_its_own_data_alone() {
     let server = Server::start_under(&data, &variables);
     let client = server.client();
     acquire(&client, "room-1");
-    let drill = until(30, "a drill", || {
+    let drill = until(60, "a drill", || {
         let drills = client.get("/api/v1/drills").expect(200).body["drills"].clone();
         drills.as_array().unwrap().first().cloned()
     });
@@ -283,14 +283,14 @@ fn an_interrupted_drill_removes_its_copies_and_ends_its_server() {
     command.args(["drill", "--no-record", "--data", text(&live.data)]);
     command.arg("--report").arg(work.join("report")).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // The server of the drill is there when its directory is locked.
+    // It serves when its directory has a store: a restore makes none.
     let served = until(30, "the drill's server", || {
         let scratch = fs::read_dir(&work).ok()?.find_map(|it| {
             let name = it.ok()?.file_name().into_string().ok()?;
             name.starts_with("drill-").then(|| work.join(name))
         })?;
         let served = scratch.join("process-kill/victim");
-        served.join("LOCK").exists().then_some(served)
+        served.join("store").exists().then_some(served)
     });
     let id = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

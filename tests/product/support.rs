@@ -9,5 +9,5 @@ mod wait;
 pub(crate) use client::{Answer, Client};
 pub(crate) use feed::{Feed, Told, request};
 pub(crate) use files::{files, tree};
-pub(crate) use server::{Ended, Server, Working, run, run_under, run_unread, run_with};
+pub(crate) use server::{Ended, Server, Working, run, run_long, run_under, run_unread, run_with};
 pub(crate) use wait::{now, until};

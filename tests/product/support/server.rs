@@ -228,6 +228,13 @@ pub(crate) fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Ended 
     run_command(command)
 }
 
+/// As [`run_with`], of what may take two minutes.
+pub(crate) fn run_long(variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let mut command = program();
+    command.args(arguments).envs(variables.iter().copied());
+    run_within(120, command)
+}
+
 /// As [`run`], with a stdout that nobody reads: a closed pipe.
 pub(crate) fn run_unread(arguments: &[&str]) -> Ended {
     let (reader, writer) = std::io::pipe().unwrap();
@@ -238,12 +245,16 @@ pub(crate) fn run_unread(arguments: &[&str]) -> Ended {
     Ended { code: ended.status.code().unwrap_or(-1), stdout: String::new(), stderr }
 }
 
-fn run_command(mut command: Command) -> Ended {
+fn run_command(command: Command) -> Ended {
+    run_within(30, command)
+}
+
+fn run_within(seconds: u64, mut command: Command) -> Ended {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let stdout = all_of(child.stdout.take().unwrap());
     let stderr = all_of(child.stderr.take().unwrap());
-    for _ in 0..3_000 {
+    for _ in 0..seconds * 100 {
         if let Some(status) = child.try_wait().unwrap() {
             let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
             return Ended { code: status.code().unwrap_or(-1), stdout, stderr };
