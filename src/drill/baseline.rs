@@ -109,7 +109,8 @@ pub(super) fn restore(
     let keyring: Keyring = reading.keyring;
     let (backup, of_epoch, claim) = (None, None, false);
     let now = now();
-    let restoring = Restoring { identities, keyring, backup, until, of_epoch, now, claim };
+    let restoring =
+        Restoring { identities, keyring, backup, until, of_epoch, now, claim, accept_clock: false };
     let restored = backup::restore(target, directory, &restoring, &mut |_, _| {})?;
     backup::settle(directory, &restored, journal, "a drill")?;
     Ok(restored)
