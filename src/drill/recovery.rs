@@ -41,7 +41,7 @@ pub(super) fn overcome(
     phases: &mut Phases,
 ) -> Result<Recovered, DrillError> {
     phases.disaster();
-    let (victim, evidence) = (stage.folder.join("victim"), stage.folder.join("evidence"));
+    let (victim, evidence) = (stage.victim(), stage.folder.join("evidence"));
     match scenario {
         Scenario::BadRelease => {
             let stopped = phases.run("stop the release", || server.stop());

@@ -32,6 +32,8 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_mins(30);
 /// How long a server that is ready may take to say that it is healthy.
 const HEALTHY_WITHIN: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
+/// So many looks without another event, and the journal rests.
+const QUIET: u32 = 5;
 /// Findings of `verify` that are told.
 const TOLD: usize = 10;
 
@@ -81,6 +83,26 @@ impl Stage<'_> {
         Ok(Reader::open_with(data, self.reading()?)?)
     }
 
+    /// Waits until the server does what servers do all day: what it restored is shipped and stored, and what
+    /// a restore ends is written down. What is measured before that is measured of another server.
+    fn rest(&self, api: &Api, target: &Target, scenario: Scenario) -> Result<bool, DrillError> {
+        let (mut before, mut seen) = (0, 0);
+        self.until(CAUGHT_UP_WITHIN, || {
+            let Ok((head, stored)) = api.reached() else { return false };
+            seen = if head == before { seen + 1 } else { 0 };
+            before = head;
+            let shipped = || Some(Pieces::list(target).ok()?.tip(None)?.last >= head);
+            // The store is written when the journal rests.
+            let written = || !scenario.needs_store() || disaster::is_stored(&self.victim());
+            seen >= QUIET && stored >= head && shipped().unwrap_or_default() && written()
+        })
+    }
+
+    /// The directory that the disaster comes to.
+    pub(super) fn victim(&self) -> PathBuf {
+        self.folder.join("victim")
+    }
+
     /// Looks again and again until something is so, or too much time has passed.
     fn until(&self, limit: Duration, mut look: impl FnMut() -> bool) -> Result<bool, DrillError> {
         let began = instant();
@@ -104,7 +126,7 @@ pub(super) fn play(
     let mut phases = Phases::begin();
     let told = |what: &str| stage.watch.tell(&format!("{scenario}: {what}"));
     told("restoring the baseline");
-    let victim = stage.folder.join("victim");
+    let victim = stage.victim();
     let from = (&stage.begin.target, stage.begin.identities);
     let restored = phases
         .run("restore the baseline", || restore(from, &victim, stage.journal(), Until::End))?;
@@ -153,25 +175,11 @@ fn write(
     let api = Api::of(server.address());
     let broken = |no: super::api::No| DrillError::Server(no.to_string());
     let name = chance()?;
-    let head = api.reached().map_err(broken)?.0;
+    api.reached().map_err(broken)?;
     let target = Target::open(&stage.shipped_to(), true)?;
-    let shipped = phases.run("ship what is there", || {
-        let tip = || Some(Pieces::list(&target).ok()?.tip(None)?.last);
-        stage.until(CAUGHT_UP_WITHIN, || tip().is_some_and(|last| last >= head))
-    })?;
-    if !shipped {
-        return Err(DrillError::Server("it did not ship what is there".to_owned()));
-    }
-    if scenario.needs_store() {
-        let complete = phases.run("complete the store", || {
-            let reached = || api.reached().is_ok_and(|(_, store)| store >= head);
-            // It is written when the journal rests.
-            let written = || disaster::is_stored(&stage.folder.join("victim"));
-            stage.until(CAUGHT_UP_WITHIN, || reached() && written())
-        })?;
-        if !complete {
-            return Err(DrillError::Server("its store does not get on".to_owned()));
-        }
+    let rests = phases.run("come to rest", || stage.rest(&api, &target, scenario))?;
+    if !rests {
+        return Err(DrillError::Server("it does not come to rest".to_owned()));
     }
     let load = |prefix: &str, length: Duration| {
         let writer = Writer::start(server.address(), prefix)?;
