@@ -19,6 +19,7 @@
 #[expect(dead_code, reason = "this one has no flag without a value")]
 #[path = "support/flags.rs"]
 mod flags;
+#[expect(dead_code, reason = "how much was made is not asked")]
 #[path = "support/generate.rs"]
 mod generate;
 

@@ -66,7 +66,7 @@ const AT_LEAST: u64 = 256 << 20;
 pub(super) fn check_room(parent: &Path, segments_bytes: u64) -> Result<(), DrillError> {
     let doing = format!("look at the room in {}", parent.display());
     fs::create_dir_all(parent).map_err(DrillError::here(doing.clone()))?;
-    let found = rustix::fs::statvfs(parent).map_err(|error| error.into());
+    let found = rustix::fs::statvfs(parent).map_err(std::io::Error::from);
     let found = found.map_err(DrillError::here(doing))?;
     fits(segments_bytes, found.f_bavail.saturating_mul(found.f_frsize))
         .map_err(|reason| DrillError::Here { doing: parent.display().to_string(), reason })
