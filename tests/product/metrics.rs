@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::support::{Client, Server, run};
+use crate::support::{Client, Server, run, until};
 
 const CONTRACT: &str = include_str!("../../docs/metrics.md");
 
@@ -24,9 +24,20 @@ fn figure(text: &str, name: &str) -> f64 {
 
 #[test]
 fn every_name_is_in_the_contract_and_every_name_of_the_contract_is_served() {
-    let data = tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (data, target) = (tempdir().unwrap(), tempdir().unwrap());
+    let (_, recipient) = mainstay::backup::Identities::generate();
+    let server = Server::start_under(
+        data.path(),
+        &[
+            ("MAINSTAY__BACKUP__TO", target.path().to_str().unwrap()),
+            ("MAINSTAY__BACKUP__RECIPIENTS", &recipient),
+        ],
+    );
     let client = server.client();
+    until(20, "the first backup", || {
+        let backups = client.get("/api/v1/backups").expect(200).body["backups"].clone();
+        backups.as_array().filter(|all| !all.is_empty()).map(drop)
+    });
     client.put("/api/v1/dependencies/db", &json!({ "weight": 10 })).expect(200);
     let key = json!({ "name": "ops", "role": "viewer", "life_ms": 3_600_000 });
     client.post("/api/v1/keys", &key).expect(201);
