@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::EXIT_CODES;
 use super::exit::Failed;
 use super::source::{now, open, progress, refusal, telling};
-use super::{AtRest, DataArgs, EXIT_CODES};
 use crate::backup::{self, BackupError, Checking, Manifest, Recipients, Taken, Verified};
 
 /// Back the journal up to a directory or a bucket
@@ -30,11 +30,13 @@ use crate::backup::{self, BackupError, Checking, Manifest, Recipients, Taken, Ve
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Backup {
-    #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    at_rest: AtRest,
-    /// Configuration file: what [backup] says is the default
+    /// Data directory [default: as configured, or ./mainstay-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// File with the keys of a sealed journal
+    #[arg(long, value_name = "FILE")]
+    journal_key: Option<PathBuf>,
+    /// Configuration file: what it says of data, journal and backups is the default
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -66,9 +68,13 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
-        let config = super::configuration(self.config.as_ref())?.backup;
+        let whole = super::configuration(self.config.as_ref())?;
+        let (mut journal, config) = (whole.journal, whole.backup);
+        let data = self.data.as_ref().unwrap_or(&whole.server.data);
+        journal.key_file = self.journal_key.clone().or(journal.key_file);
+        let reading = journal.reading().map_err(|error| Failed::usage(error.to_string()))?;
         let place = self.target.place(&config)?;
-        let reader = open(&self.data.data, &self.at_rest.reading()?)?;
+        let reader = open(data, &reading)?;
         if self.dry_run {
             let would = backup::would_ship(&reader, &place)?;
             return self.tell_would(&place.to_string(), would);
@@ -79,7 +85,6 @@ impl Backup {
             None => self.recipients(&config.recipients)?,
         };
         let bar = progress("backing up", 0);
-        let data = &self.data.data;
         let taken = backup::take(data, &reader, &target, &recipients, now(), &mut telling(&bar))?;
         bar.finish_and_clear();
         let mut verified = None;

@@ -266,7 +266,14 @@ fn a_wrong_use_is_told_with_the_way_out() {
         assert_eq!(ended.code, code, "{verb:?}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{verb:?}: {}", ended.stderr);
     }
-    assert_eq!(ground.backup().code, 0);
+    // A configuration says all of it.
+    let recipient = &ground.recipient;
+    let text = format!(
+        "[server]\ndata = {data:?}\n[backup]\nto = {target:?}\nrecipients = [{recipient:?}]\n"
+    );
+    fs::write(ground.path("mainstay.toml"), text).unwrap();
+    let made = run(["backup", "--config", &ground.at("mainstay.toml")]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
     let new = ground.at("new");
     let refused = run(["restore", &target, "--to", &new]);
     assert_eq!(refused.code, 2);
