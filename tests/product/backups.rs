@@ -2,6 +2,7 @@
 
 mod bucket;
 mod killed;
+mod named;
 
 use std::collections::BTreeMap;
 use std::fs;
