@@ -29,6 +29,7 @@ use super::outbox::{Outbox, Settler, ToSettler};
 use super::reactor::{Post, SessionLocks};
 use super::recovery::{Facts, Recovered, recover};
 use super::registry::{Reception, Registry, Shared, start};
+use super::restore::Fence;
 use super::supervisor::{Supervisor, watch_health};
 use super::timers::Timers;
 use super::views::{HEALTH, Hosted, Release, Views};
@@ -38,6 +39,7 @@ use crate::lock::{Lock, LockCommand};
 use crate::machine::{Machine, Restart};
 use crate::session::Session;
 use crate::system::{System, SystemCommand};
+use crate::time::Timestamp;
 
 /// Opens the journal, recovers and starts every actor on the current arbiter.
 pub(crate) async fn boot(
@@ -75,7 +77,7 @@ pub(crate) async fn boot(
     let registry = Registry::new(shared.clone());
     let system = Internal { registry: registry.clone(), shared: shared.clone() };
     let work = hand_over(&shared, facts, &options.dependencies);
-    timers.fill::<Session>(sessions);
+    timers.fill::<Session>(paced(shared.fence.get(), clock.now(), sessions));
 
     let version = options.version.clone();
     let booted = system.send::<System>(BOOT, SystemCommand::Boot { version }).await?;
@@ -205,7 +207,8 @@ fn hand_over(shared: &Shared, facts: Facts, configured: &BTreeMap<String, Settin
     let vanished = vanished.map(|(name, _)| name.clone()).collect();
 
     shared.timers.fill::<Lock>(Facts::deadlines::<Lock>(&facts.locks));
-    shared.timers.fill::<Lock>(facts.fenced());
+    let fenced = paced(facts.fence(), shared.clock.now(), facts.fenced());
+    shared.timers.fill::<Lock>(fenced);
     let states = facts.dependencies.iter().map(|(name, loaded)| (name, &loaded.state));
     shared.timers.fill::<Dependency>(Facts::deadlines::<Dependency>(states));
     seed(shared, facts.systems);
@@ -220,6 +223,26 @@ fn seed<M: Machine>(shared: &Shared, states: BTreeMap<String, Loaded<M>>) {
             shared.seeds.put(stream, loaded);
         }
     }
+}
+
+/// So many entities a second say by themselves that a restore has ended what they held. Nobody sees it
+/// as live until then, and who writes does not wait behind all of them.
+const FENCED_IN_A_SECOND: u64 = 1_000;
+
+/// Deadlines of a start; those that a fence has made due come one after the other.
+fn paced(
+    fence: Option<Fence>,
+    now: Timestamp,
+    deadlines: impl IntoIterator<Item = (Timestamp, StreamId)>,
+) -> impl Iterator<Item = (Timestamp, StreamId)> {
+    let mut fenced = 0;
+    deadlines.into_iter().map(move |(at, stream)| {
+        if fence.is_none_or(|fence| at > fence.at) {
+            return (at, stream);
+        }
+        fenced += 1;
+        (now.plus_us(fenced * 1_000_000 / FENCED_IN_A_SECOND), stream)
+    })
 }
 
 /// Sends the supervisor's own commands and waits for them.
@@ -296,4 +319,20 @@ async fn settle<M: Machine>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_fence_has_made_due_comes_one_after_the_other_and_nothing_else_waits() {
+        let at = Timestamp::from_micros;
+        let stream = |n: u64| StreamId::new(Session::KIND, &format!("default/{n}")).unwrap();
+        let fence = Fence { position: 9, at: at(100) };
+        let due = || [(at(100), stream(1)), (at(900), stream(2)), (at(70), stream(3))];
+        let paced_at = |fence| paced(fence, at(500), due()).map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(paced_at(Some(fence)), [at(1_500), at(900), at(2_500)]);
+        assert_eq!(paced_at(None), [at(100), at(900), at(70)]);
+    }
 }

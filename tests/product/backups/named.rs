@@ -41,7 +41,8 @@ fn its_files_are_created() {
 #[test]
 fn they_are_encrypted() {
     let ground = backed_up();
-    let holds = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+    let holds =
+        |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     let journal: Vec<u8> = files(&ground.path("data/segments"))
         .iter()
         .flat_map(|path| std::fs::read(path).unwrap())
