@@ -57,6 +57,7 @@ pub use restore::{Restored, Restoring, rehearse, restore, settle};
 pub use retain::{Keep, Pruning, plan, prune};
 pub use schedule::Schedule;
 pub use seal::{Identities, Recipients, UnsealError, lock, unlock};
+#[cfg(feature = "cli")]
 pub(crate) use secret::read as read_secret;
 pub use ship::Progress;
 pub use take::{Taken, take, would_ship};

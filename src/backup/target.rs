@@ -241,6 +241,7 @@ impl Target {
 }
 
 /// How long one request may take, and how long it is tried again: an alarm must not wait for it.
+#[cfg(feature = "s3")]
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Whether a disk has no room, however deep the cause lies.
