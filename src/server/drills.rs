@@ -19,6 +19,8 @@ use crate::drill::{Past, recent};
 
 /// Most findings of one drill, and the longest of them in bytes.
 const MAX_FINDINGS: usize = 20;
+/// The largest whole number that every reader of JSON keeps.
+const MAX_NUMBER: u64 = (1 << 53) - 1;
 const MAX_FINDING_BYTES: usize = 500;
 
 /// The query of `GET /drills`.
@@ -180,6 +182,12 @@ impl NewDrill {
         let rest = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
         if !first || !letters.all(rest) || self.scenario.len() > 60 {
             return bad("scenario", "1 to 60 lower-case letters, digits and -, a letter first");
+        }
+        let Self { rto_ms, rto_target_ms, rpo_ms, rpo_target_ms, took_ms, .. } = *self;
+        let counts = [self.lost_events, self.compared, self.different];
+        let times = [rto_ms, rto_target_ms, rpo_ms, rpo_target_ms, took_ms];
+        if times.iter().chain(&counts).any(|number| *number > MAX_NUMBER) {
+            return Err(Problem::bad(format!("a number must be at most {MAX_NUMBER}")));
         }
         if self.findings.len() > MAX_FINDINGS
             || self.findings.iter().any(|it| it.len() > MAX_FINDING_BYTES)
