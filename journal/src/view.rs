@@ -220,6 +220,16 @@ impl View {
     }
 
     pub(crate) fn scan(&self, from: u64, to: u64, visit: Visit<'_>) -> Result<(), ReadError> {
+        self.over(from, to, |segment, from, to| self.scan_segment(segment, from, to, visit))
+    }
+
+    /// Goes over the segments that hold durable records of `from..=to`, each with its part of them.
+    fn over(
+        &self,
+        from: u64,
+        to: u64,
+        mut take: impl FnMut(&Arc<Segment>, u64, u64) -> Result<ControlFlow<()>, ReadError>,
+    ) -> Result<(), ReadError> {
         let durable = self.durable();
         let (from, to) = (from.max(1), to.min(durable));
         let segments = self.segments();
@@ -229,7 +239,7 @@ impl View {
         for (index, segment) in segments.iter().enumerate().skip(start) {
             let last = Self::last_of(&segments, index, durable).min(to);
             let from = from.max(segment.first);
-            if from <= last && self.scan_segment(segment, from, last, visit)?.is_break() {
+            if from <= last && take(segment, from, last)?.is_break() {
                 return Ok(());
             }
         }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! What was destroyed here is written over there, so no older copy of a key is left in the target.
-//! A bucket that keeps versions of its objects keeps keys, too: turn that off for `keys/`.
+//! A bucket that keeps versions of its objects keeps keys, too: turn that off, or let old versions of
+//! `keys/` expire.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Blocks as they lie: for who copies a journal.
 
-use super::{READ_BYTES, View, missing};
+use super::{READ_BYTES, View};
 use crate::block::Block;
 use crate::error::ReadError;
 use crate::stored::{StoredBlock, VisitBlock};
@@ -13,23 +13,9 @@ impl View {
         to: u64,
         visit: VisitBlock<'_>,
     ) -> Result<(), ReadError> {
-        let durable = self.durable();
-        let (from, to) = (from.max(1), to.min(durable));
-        let segments = self.segments();
-        let Some(start) = Self::holding(&segments, from) else {
-            return if from > to { Ok(()) } else { Err(missing(from)) };
-        };
-        for (index, segment) in segments.iter().enumerate().skip(start) {
-            let last = Self::last_of(&segments, index, durable).min(to);
-            let from = from.max(segment.first);
-            if from > last {
-                break;
-            }
-            let mut take = |block: &Block<'_>| Ok(visit(StoredBlock::of(block)));
-            if self.blocks(segment, from, last, READ_BYTES, &mut take)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        let mut take = |block: &Block<'_>| Ok(visit(StoredBlock::of(block)));
+        self.over(from, to, |segment, from, to| {
+            self.blocks(segment, from, to, READ_BYTES, &mut take)
+        })
     }
 }
