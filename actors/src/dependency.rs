@@ -21,8 +21,8 @@ mod settings;
 mod stay;
 
 pub use events::{
-    BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened, DependencyConfigured,
-    DependencyEvent, DependencyRetired, ThresholdCrossed, WindowObserved,
+    BreakerAdopted, BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened,
+    DependencyConfigured, DependencyEvent, DependencyRetired, ThresholdCrossed, WindowObserved,
 };
 pub(crate) use latencies::empty_histogram;
 pub use latencies::{Latencies, LatencySummary};
@@ -247,6 +247,8 @@ pub enum DependencyCommand {
     },
     /// A stretch of traffic, for the record and the score.
     Observe(Box<ObservationWindow>),
+    /// What the gate did while the journal took nothing.
+    Adopt(Box<Adoption>),
     /// A transition by hand.
     Force {
         /// Into which state.
@@ -260,6 +262,21 @@ pub enum DependencyCommand {
     Show,
     /// A deadline has come.
     Due,
+}
+
+/// What a gate did while the journal took nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// Where it stands.
+    pub breaker: Breaker,
+    /// The generation that it left from.
+    pub departed: u64,
+    /// When it left.
+    pub since: Timestamp,
+    /// Transitions from there to here.
+    pub transitions: u32,
+    /// The numbers of the last verdict among them.
+    pub evidence: Option<Evidence>,
 }
 
 /// What a dependency answers.

@@ -20,21 +20,39 @@
 //! Statistics are the observation windows. An outcome of an older boot or generation goes there
 //! only, whatever the mode.
 
+mod board;
+mod call_window;
+mod face;
+mod figures;
+mod follow;
+mod gather;
+mod judge;
+#[cfg(all(test, loom))]
+mod models;
 mod permit;
+mod slot;
+mod stripe;
+mod sync;
 mod traffic;
+mod trial;
 mod verdict;
 mod window;
+mod word;
 
+pub use board::{Board, Front};
+pub use face::{Entry, Lane, Ticket};
 pub use permit::{Permit, PermitError};
 
+use board::Spot;
+use figures::Told;
+use gather::Gathered;
 use permit::{Permits, Standing};
 use traffic::Traffic;
+use trial::Trial;
 use verdict::Verdict;
 use window::{SlidingWindow, Tally};
 
-use crate::dependency::{
-    Breaker, BreakerSettings, DependencyCommand, DependencyState, Mode, Observed,
-};
+use crate::dependency::{Breaker, BreakerSettings, DependencyCommand, Mode, Observed, Window};
 use crate::planted::{self, Bug};
 use crate::time::Timestamp;
 
@@ -92,23 +110,31 @@ pub enum Admission {
     },
 }
 
-/// The volatile half of one breaker; see the module.
-#[derive(Debug, Clone)]
+/// The volatile half of one breaker, as its keeper has it; see the module.
+#[derive(Debug)]
 pub struct Gate {
     /// The latest moment it was told; time does not go back.
     latest: Timestamp,
     /// What the journal says; `None` before the first [`sync`](Self::sync) and once retired.
     journaled: Option<Journaled>,
+    /// What callers see and count.
+    spot: Spot,
+    front: Option<Front>,
+    gathered: Gathered,
+    told: Told,
+    /// What the rates are taken over.
+    shape: Window,
+    /// The window over seconds; the one over calls is where callers count.
     window: SlidingWindow,
-    /// Failures in a row in this generation.
-    run: u32,
     permits: Permits,
-    /// Outcomes of half-open trials.
-    trial: Tally,
+    /// How often it was configured anew after a retirement: what was given before is older.
+    life: u64,
+    /// Ticks in which the face had a verdict that nobody has.
+    orphaned: u32,
+    /// A caller has asked to open the half: the first permit is its own.
+    opener: bool,
     /// Outcomes of probes while half-open: they decide where no caller tries (ADR-0009).
     probes: Tally,
-    /// A caller has taken a permit in this half-open.
-    tried: bool,
     verdict: Option<Verdict>,
     traffic: Traffic,
 }
@@ -120,105 +146,96 @@ struct Journaled {
     observed: Option<Observed>,
 }
 
+/// A slow call that is told apart at less than this needs a finer clock than the tick, in
+/// milliseconds.
+const EXACT_BELOW_MS: u64 = 50;
+/// Lives that are told apart.
+const LIFE_BITS: u32 = 3;
+
 impl Gate {
     /// A gate that admits nothing until it is synced; `boot` is part of its permits.
     #[must_use]
     pub fn new(boot: u64) -> Self {
+        Self::at(boot, Spot::alone(), None)
+    }
+
+    /// The keeper's side of a front.
+    #[must_use]
+    pub fn behind(front: Front, boot: u64) -> Self {
+        Self::at(boot, front.spot().clone(), Some(front))
+    }
+
+    fn at(boot: u64, spot: Spot, front: Option<Front>) -> Self {
         Self {
             latest: Timestamp::default(),
             journaled: None,
-            window: SlidingWindow::new(BreakerSettings::default().window),
-            run: 0,
+            spot,
+            front,
+            gathered: Gathered::default(),
+            told: Told::default(),
+            shape: Window::Seconds(0),
+            window: SlidingWindow::new(0),
             permits: Permits::new(boot),
-            trial: Tally::default(),
+            life: 0,
+            orphaned: 0,
+            opener: false,
             probes: Tally::default(),
-            tried: false,
             verdict: None,
             traffic: Traffic::new(),
         }
     }
 
-    /// Follows the durable state. Another generation voids permits, trial and verdict; a breaker
-    /// that begins to count for closing or `metrics_only` begins with an empty window. New
-    /// settings alone keep everything. An older generation than the known one is ignored.
-    pub fn sync(&mut self, state: &DependencyState, now: Timestamp) {
-        let now = self.advance(now);
-        let breaker = state.breaker;
-        let Some(settings) = state.settings.as_ref().filter(|_| !state.retired) else {
-            self.journaled = None;
-            self.begin(&breaker);
+    /// Takes what callers have counted.
+    fn gather(&mut self, now: Timestamp) {
+        let generation = self.tag();
+        let news = self.gathered.read(&self.spot, generation);
+        if self.journaled.is_none() || news.is_empty() {
             return;
-        };
-        let settings = settings.breaker.clone();
-        self.window.reshape(settings.window);
-        match self.journaled.as_ref().map(|known| known.breaker.generation) {
-            None => {
-                self.begin(&breaker);
-                self.window.clear();
-                self.traffic.begin(now);
-                self.traffic.follow(state.observed);
-            },
-            Some(known) if breaker.generation < known => return,
-            Some(known) if breaker.generation > known => {
-                self.begin(&breaker);
-                if matches!(breaker.mode, Mode::Closed | Mode::MetricsOnly) {
-                    self.window.clear();
-                }
-                self.traffic.follow(state.observed);
-            },
-            Some(_) if breaker.crossed => self.verdict = None,
-            Some(_) => {},
         }
-        self.journaled = Some(Journaled { settings, breaker, observed: state.observed });
-    }
-
-    fn begin(&mut self, breaker: &Breaker) {
-        self.permits.begin(breaker.generation);
-        self.trial = Tally::default();
-        self.probes = Tally::default();
-        self.tried = false;
-        self.run = 0;
-        self.verdict = None;
+        let observed = self.counts(now);
+        if !self.is_over_calls() && news.tally.calls > 0 {
+            self.window.add(news.tally, now);
+        }
+        self.traffic.add_all(&news.batch, observed, now);
     }
 
     /// Whether a call may be made now. A permit is out until its outcome is recorded.
     pub fn admit(&mut self, now: Timestamp) -> Admission {
         let now = self.advance(now);
-        let Some(Journaled { settings, breaker, .. }) = &self.journaled else {
-            return Admission::Rejected { retry_after_ms: None };
-        };
-        if let Some(verdict) = &self.verdict
-            && breaker.mode != Mode::MetricsOnly
-        {
-            let closes =
-                matches!(verdict.command(), DependencyCommand::Conclude { healthy: true, .. });
-            let retry_after_ms = Some(if closes { SOON_MS } else { settings.open_for_ms });
-            return Admission::Rejected { retry_after_ms };
+        self.expire(now);
+        match self.spot.face().enter(now.as_micros()) {
+            Entry::Admitted(_) => Admission::Admitted(self.permits.give(now)),
+            Entry::Rejected { retry_after_ms, mode: _ } => Admission::Rejected { retry_after_ms },
+            Entry::TryHalfOpen => Admission::TryHalfOpen { generation: self.permits.generation() },
+            Entry::Unknown | Entry::Ended => Admission::Rejected { retry_after_ms: None },
         }
-        let left_ms = breaker.until.map(|until| until.ms_since(now));
-        match breaker.mode {
-            Mode::Closed | Mode::Disabled | Mode::MetricsOnly => {
-                Admission::Admitted(self.permits.give(now))
-            },
-            Mode::Open => match left_ms {
-                Some(0) | None if !settings.auto_half_open => {
-                    Admission::TryHalfOpen { generation: breaker.generation }
-                },
-                Some(0) | None => Admission::Rejected { retry_after_ms: Some(SOON_MS) },
-                Some(left_ms) => Admission::Rejected { retry_after_ms: Some(left_ms) },
-            },
-            Mode::HalfOpen => {
-                self.permits.expire(settings.half_open_max_ms / 2, now);
-                let in_flight = u64::try_from(self.permits.in_flight()).unwrap_or(u64::MAX);
-                let taken = in_flight.saturating_add(self.trial.calls);
-                if taken < u64::from(settings.half_open_permits) && left_ms != Some(0) {
-                    self.tried = true;
-                    return Admission::Admitted(self.permits.give(now));
-                }
-                let retry_after_ms = left_ms.unwrap_or(SOON_MS).clamp(SOON_MS, HALF_OPEN_RETRY_MS);
-                Admission::Rejected { retry_after_ms: Some(retry_after_ms) }
-            },
-            Mode::ForcedOpen => Admission::Rejected { retry_after_ms: left_ms },
+    }
+
+    /// The next half-open begins with a permit for who asked to open it.
+    pub fn reserve(&mut self) {
+        self.opener = true;
+    }
+
+    /// The permit of who asked to open the half; as [`admit`](Self::admit) if it did not open, or
+    /// was open before.
+    pub fn admit_opener(&mut self, now: Timestamp) -> Admission {
+        let now = self.advance(now);
+        let half = self.journaled.as_ref().is_some_and(|it| it.breaker.mode == Mode::HalfOpen);
+        if std::mem::take(&mut self.opener) && half {
+            return Admission::Admitted(self.permits.give(now));
+        }
+        self.admit(now)
+    }
+
+    /// Permits that were given too long ago are given back.
+    fn expire(&mut self, now: Timestamp) {
+        let Some(Journaled { settings, breaker, .. }) = &self.journaled else { return };
+        if breaker.mode != Mode::HalfOpen {
+            self.permits.expire(PERMIT_MS, now);
+            return;
+        }
+        for _ in 0..self.permits.expire(settings.half_open_max_ms / 2, now) {
+            self.spot.face().swap_trial(self.tag(), Trial::give_back);
         }
     }
 
@@ -227,6 +244,7 @@ impl Gate {
     #[must_use = "a verdict or an observation is for the machine"]
     pub fn record(&mut self, report: Report, now: Timestamp) -> Option<DependencyCommand> {
         let now = self.advance(now);
+        self.gather(now);
         let standing = report.permit.map(|permit| match self.permits.take_back(permit) {
             Standing::Older if planted::has(Bug::CountLateOutcomes) => Standing::Current,
             standing => standing,
@@ -235,41 +253,57 @@ impl Gate {
         if breaker.mode == Mode::Disabled || standing == Some(Standing::Void) {
             return None;
         }
+        let generation = self.tag();
+        let on_trial = breaker.mode == Mode::HalfOpen && standing == Some(Standing::Current);
         let slow_us = settings.slow_call_ms.map(|ms| ms.saturating_mul(1_000));
-        let observed = self.window.observed(settings, now);
+        let observed = self.counts(now);
         if report.outcome == Outcome::Ignored {
+            if on_trial {
+                self.spot.face().swap_trial(generation, Trial::give_back);
+            }
             self.traffic.ignored(observed, now);
+            self.tell(now);
             return self.observation(now);
         }
         let failed = report.outcome == Outcome::Failure;
-        let tally = Tally::one(failed, slow_us.is_some_and(|slow_us| report.duration_us > slow_us));
+        let slow = slow_us.is_some_and(|slow_us| report.duration_us > slow_us);
+        let tally = Tally::one(failed, slow);
+        let probes = breaker.mode == Mode::HalfOpen && report.probe && self.verdict.is_none();
         self.traffic.add(tally, report.duration_us, observed, now);
         if standing != Some(Standing::Older) {
-            self.window.add(tally, now);
-            self.run = if failed { self.run.saturating_add(1) } else { 0 };
-            if breaker.mode == Mode::HalfOpen && self.verdict.is_none() {
-                if report.probe {
-                    self.probes.add(tally);
-                } else if standing == Some(Standing::Current) {
-                    self.trial.add(tally);
-                }
+            let face = self.spot.face();
+            if self.is_over_calls() {
+                face.count_by_calls(generation, failed, slow);
+            } else {
+                self.window.add(tally, now);
+            }
+            face.count_run(generation, failed);
+            if probes {
+                self.probes.add(tally);
+            } else if on_trial {
+                face.swap_trial(generation, |trial| trial.count(failed, slow));
             }
         }
+        self.tell(now);
         self.judge(now).or_else(|| self.observation(now))
     }
 
     /// What time alone brings: thresholds reached because successes have left the window, verdicts
-    /// that were not recorded, observations. About once a second.
+    /// that were not recorded, observations. A few times a second.
     #[must_use = "verdicts and observations are for the machine"]
     pub fn tick(&mut self, now: Timestamp) -> Vec<DependencyCommand> {
         let now = self.advance(now);
+        self.gather(now);
+        if let Some(front) = &self.front {
+            self.gathered.latencies(&self.spot, front.round(), &mut self.traffic);
+        }
         self.window.slide(now);
-        let Some(Journaled { settings, breaker, .. }) = &self.journaled else { return Vec::new() };
-        let half = breaker.mode == Mode::HalfOpen;
-        let permit_ms = if half { settings.half_open_max_ms / 2 } else { PERMIT_MS };
-        self.permits.expire(permit_ms, now);
+        self.expire(now);
+        self.tell(now);
         let mut commands = Vec::new();
         commands.extend(self.verdict.as_mut().and_then(|verdict| verdict.again(now)));
+        commands.extend(self.heard(now));
+        self.adopt_orphan();
         commands.extend(self.judge(now));
         commands.extend(std::iter::from_fn(|| self.observation(now)));
         commands
@@ -278,50 +312,17 @@ impl Gate {
     /// The sliding window at `now`, with its rates.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> Observed {
-        let settings = self.journaled.as_ref().map(|journaled| &journaled.settings);
-        settings.map(|settings| self.window.observed(settings, now)).unwrap_or_default()
+        let Some(Journaled { settings, .. }) = &self.journaled else { return Observed::default() };
+        if self.is_over_calls() {
+            return self.spot.face().calls_tally().observed(settings.minimum_calls);
+        }
+        self.window.tally(now).observed(settings.minimum_calls)
     }
 
     /// Permits that were given in this generation and have not come back.
     #[must_use]
     pub fn permits_in_flight(&self) -> usize {
         self.permits.in_flight()
-    }
-
-    /// A verdict, if the counts give one and none is on its way.
-    fn judge(&mut self, now: Timestamp) -> Option<DependencyCommand> {
-        let Journaled { settings, breaker, .. } = self.journaled.as_ref()?;
-        if self.verdict.is_some() || breaker.crossed {
-            return None;
-        }
-        let generation = breaker.generation;
-        let command = match breaker.mode {
-            Mode::Closed | Mode::MetricsOnly => {
-                let observed = self.window.observed(settings, now);
-                let evidence = verdict::reached(settings, observed, self.run)?;
-                DependencyCommand::Trip { generation, evidence }
-            },
-            Mode::HalfOpen => {
-                let (healthy, evidence) = if self.tried {
-                    verdict::on_trial(settings, self.trial, self.run)?
-                } else {
-                    let last_chance =
-                        breaker.until.is_some_and(|until| until.ms_since(now) <= LAST_CHANCE_MS);
-                    verdict::on_probes(settings, self.probes, self.run, last_chance)?
-                };
-                DependencyCommand::Conclude { generation, healthy, evidence }
-            },
-            Mode::Open | Mode::ForcedOpen | Mode::Disabled => return None,
-        };
-        self.verdict = Some(Verdict::new(command.clone(), now));
-        Some(command)
-    }
-
-    fn observation(&mut self, now: Timestamp) -> Option<DependencyCommand> {
-        let Journaled { settings, observed, .. } = self.journaled.as_ref()?;
-        let counts = self.window.observed(settings, now);
-        let window = self.traffic.next(counts, *observed, now)?;
-        Some(DependencyCommand::Observe(Box::new(window)))
     }
 
     fn advance(&mut self, now: Timestamp) -> Timestamp {

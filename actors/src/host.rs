@@ -21,6 +21,7 @@
 //! | `keys` | who may come in, for every thread |
 //! | `limits` | every bound |
 //! | `outbox` | appends in order, and what waits for each |
+//! | `ticks` | the time, for callers of gates |
 //! | `timers` | one deadline queue |
 //! | `views` | folds of durable facts |
 //! | `gates` | the breakers' volatile half |
@@ -60,6 +61,7 @@ mod residents;
 mod restore;
 mod seeds;
 mod supervisor;
+mod ticks;
 mod timers;
 mod views;
 

@@ -1,7 +1,7 @@
 //! Events as sentences, as one person would tell another.
 
 use mainstay_actors::dependency::{
-    BreakerForced, Cause, DependencyEvent, Evidence, Mode, ObservationWindow,
+    BreakerAdopted, BreakerForced, Cause, DependencyEvent, Evidence, Mode, ObservationWindow,
 };
 use mainstay_actors::key::{KeyEvent, RefusedBecause};
 use mainstay_actors::lock::{LeftBecause, LockEvent, RefusedFor};
@@ -134,6 +134,7 @@ fn dependency(name: &str, event: &DependencyEvent, at: Timestamp) -> String {
             format!("{name} crossed its threshold, and only metrics are kept: {why}")
         },
         E::WindowObserved(event) => observed(name, &event.window),
+        E::BreakerAdopted(event) => adopted(name, event, at),
     }
 }
 
@@ -145,6 +146,16 @@ fn forced(name: &str, event: &BreakerForced, at: Timestamp) -> String {
         _ => "was set to metrics only",
     };
     format!("the breaker of {name} {what} by hand{until}: {}", event.reason)
+}
+
+fn adopted(name: &str, event: &BreakerAdopted, at: Timestamp) -> String {
+    let moves = count(u64::from(event.transitions), "time");
+    let (from, since) = (clock(event.from, at), clock(event.since, at));
+    let mode = event.mode;
+    format!(
+        "the journal took nothing, and the breaker of {name} moved {moves} from {from} on: it is \
+         {mode} since {since}"
+    )
 }
 
 fn observed(name: &str, window: &ObservationWindow) -> String {

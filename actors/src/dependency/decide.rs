@@ -5,6 +5,7 @@
 //! | `Trip` | → open | – | – | – | – | `ThresholdCrossed`, once |
 //! | `TryHalfOpen` | – | → `half_open` when its time is over | – | – | – | – |
 //! | `Conclude` | – | – | → closed or open | – | – | – |
+//! | `Adopt` | → as the gate has it; → itself, if it moved here since | → | → | → | → | → |
 //! | `Due` | – | → `half_open` if `auto_half_open` | → open | → closed | → closed | → closed |
 //! | `Force` closed | – | → | → | → | → | → |
 //! | `Force` open | → | – | → | → | → | illegal |
@@ -17,10 +18,10 @@
 
 use super::stay::stay_ms;
 use super::{
-    BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened, Cause, Dependency,
-    DependencyCommand, DependencyConfigured, DependencyEvent, DependencyReject, DependencyReply,
-    DependencyRetired, DependencyState, Evidence, MAX_FORCE_MS, Mode, Settings, ThresholdCrossed,
-    WindowObserved, fold,
+    Adoption, BreakerAdopted, BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened,
+    Cause, Dependency, DependencyCommand, DependencyConfigured, DependencyEvent, DependencyReject,
+    DependencyReply, DependencyRetired, DependencyState, Evidence, MAX_FORCE_MS, Mode, Settings,
+    ThresholdCrossed, WindowObserved, fold,
 };
 use crate::machine::{Again, Context, Decision, Machine as _};
 use crate::time::Timestamp;
@@ -63,13 +64,14 @@ pub(super) fn decide(
             configuration: state.configuration,
             window: *window,
         })),
+        (Some(_), C::Adopt(adoption)) => Ok(adopt(state, *adoption, context.now)),
         (Some(settings), C::Force { to, for_ms, reason }) => {
             force(state, settings, &Order { to, for_ms, reason }, context)
         },
         (Some(settings), C::Due) => Ok(due(state, settings, context)),
         // Late, of another generation, or of a dependency that is gone: nothing to do.
         (_, C::Trip { .. } | C::TryHalfOpen { .. } | C::Conclude { .. })
-        | (None, C::Observe(_) | C::Due) => Ok(nothing()),
+        | (None, C::Observe(_) | C::Adopt(_) | C::Due) => Ok(nothing()),
         (None, C::Force { .. } | C::Retire) | (_, C::Show) => Err(DependencyReject::Unknown),
     }
 }
@@ -237,6 +239,32 @@ fn close(state: &DependencyState, evidence: Evidence, now: Timestamp) -> Depende
 fn evidence(state: &DependencyState, cause: Cause) -> Evidence {
     let observed = state.observed.unwrap_or_default();
     Evidence { cause, observed, threshold: None, consecutive_failures: 0 }
+}
+
+/// So far beyond the gate's generation is the adopted one: it may have moved on while this was asked.
+const ADOPTED_AHEAD: u64 = 100;
+
+/// What moved the breaker here since the gate left holds; what the gate did is recorded all the same.
+fn adopt(state: &DependencyState, adoption: Adoption, now: Timestamp) -> Decision<Dependency> {
+    let Adoption { breaker, departed, since, transitions, evidence } = adoption;
+    if state.breaker.generation > breaker.generation {
+        return nothing(); // It was asked twice, and recorded.
+    }
+    let ahead = breaker.generation.saturating_add(ADOPTED_AHEAD);
+    let generation = state.next_generation().max(ahead);
+    let breaker = if state.is_at(departed) { breaker } else { state.breaker };
+    event(BreakerAdopted {
+        generation,
+        at: now,
+        from: since,
+        mode: breaker.mode,
+        since: breaker.since,
+        attempt: breaker.attempt,
+        until: breaker.until,
+        transitions,
+        evidence,
+        configuration: state.configuration,
+    })
 }
 
 fn event(event: impl Into<DependencyEvent>) -> Decision<Dependency> {

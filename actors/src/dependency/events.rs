@@ -17,6 +17,7 @@ events! {
         0x0106 v 1 BreakerForced,
         0x0107 v 1 ThresholdCrossed,
         0x0108 v 1 WindowObserved,
+        0x0109 v 1 BreakerAdopted,
     }
 }
 
@@ -114,4 +115,29 @@ pub struct WindowObserved {
     pub configuration: u64,
     /// Counts, latencies and rates.
     pub window: ObservationWindow,
+}
+
+/// The journal took nothing for a while, and the breaker went on without: this is where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerAdopted {
+    /// The breaker's generation from now on.
+    pub generation: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// When the first transition was made that is not in the journal.
+    pub from: Timestamp,
+    /// Which state.
+    pub mode: Mode,
+    /// Since when it is in it.
+    pub since: Timestamp,
+    /// Openings without a close between them.
+    pub attempt: u32,
+    /// When time ends it, if it does.
+    pub until: Option<Timestamp>,
+    /// Transitions that are not in the journal.
+    pub transitions: u32,
+    /// The numbers of the last verdict among them.
+    pub evidence: Option<Evidence>,
+    /// The settings they were decided under.
+    pub configuration: u64,
 }

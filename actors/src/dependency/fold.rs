@@ -7,6 +7,7 @@
 //! | `BreakerClosed` | – | yes | yes | yes | yes | yes |
 //! | `BreakerForced` | yes | yes | yes | not to itself | not to itself | not to itself |
 //! | `ThresholdCrossed` | – | – | – | – | – | once a generation |
+//! | `BreakerAdopted` | yes | yes | yes | yes | yes | yes |
 //! | `WindowObserved` | yes | yes | yes | yes | yes | yes |
 //!
 //! A dash is illegal history. `DependencyConfigured` is always legal and keeps breaker and window;
@@ -16,8 +17,9 @@
 //! observed before says nothing about it any more.
 
 use super::{
-    BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened, Cause, DependencyConfigured,
-    DependencyEvent, DependencyState, Mode, Observed, ThresholdCrossed, WindowObserved,
+    Breaker, BreakerAdopted, BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened, Cause,
+    DependencyConfigured, DependencyEvent, DependencyState, Mode, Observed, ThresholdCrossed,
+    WindowObserved,
 };
 use crate::codec::Payload;
 use crate::machine::Illegal;
@@ -43,12 +45,14 @@ pub(super) fn fold(state: &mut DependencyState, event: &DependencyEvent) -> Resu
         E::BreakerForced(event) if known => forced(state, event),
         E::ThresholdCrossed(event) if known => crossed(state, event),
         E::WindowObserved(event) if known => observed(state, event),
+        E::BreakerAdopted(event) if known => adopted(state, event),
         E::DependencyRetired(_)
         | E::BreakerOpened(_)
         | E::BreakerHalfOpened(_)
         | E::BreakerClosed(_)
         | E::BreakerForced(_)
         | E::ThresholdCrossed(_)
+        | E::BreakerAdopted(_)
         | E::WindowObserved(_) => Err("the dependency is not configured, or retired".to_owned()),
     };
     folded.map_err(|reason| Illegal::new(event.name(), reason))
@@ -131,6 +135,28 @@ fn forced(state: &mut DependencyState, event: &BreakerForced) -> Folded {
     leave(state, event.generation, event.to, &[event.to])?;
     enter(state, event.to, event.at, event.until);
     if event.to == Mode::MetricsOnly {
+        count_anew(state);
+    }
+    Ok(())
+}
+
+/// It may come from any state: what happened in between was not recorded.
+fn adopted(state: &mut DependencyState, event: &BreakerAdopted) -> Folded {
+    if event.generation <= state.breaker.generation {
+        return Err(another_generation(state, event.generation));
+    }
+    if event.mode == Mode::Closed && event.attempt > 0 {
+        return Err(format!("{} at attempt {}", event.mode, event.attempt));
+    }
+    state.breaker = Breaker {
+        mode: event.mode,
+        generation: event.generation,
+        since: event.since,
+        attempt: event.attempt,
+        until: event.until,
+        crossed: false,
+    };
+    if matches!(event.mode, Mode::Closed | Mode::MetricsOnly) {
         count_anew(state);
     }
     Ok(())

@@ -101,6 +101,10 @@ impl Permits {
         self.in_flight.clear();
     }
 
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(super) fn give(&mut self, now: Timestamp) -> Permit {
         if self.in_flight.len() >= MAX_IN_FLIGHT {
             self.in_flight.pop_first();
@@ -122,14 +126,17 @@ impl Permits {
         }
     }
 
-    /// Forgets permits that were given `max_ms` ago or longer; sequence order is time order.
-    pub(super) fn expire(&mut self, max_ms: u64, now: Timestamp) {
+    /// Forgets permits that were given `max_ms` ago or longer, and counts them; sequence order is
+    /// time order.
+    pub(super) fn expire(&mut self, max_ms: u64, now: Timestamp) -> usize {
+        let before = self.in_flight.len();
         while let Some(oldest) = self.in_flight.first_entry() {
             if oldest.get().plus_ms(max_ms) > now {
                 break;
             }
             oldest.remove();
         }
+        before - self.in_flight.len()
     }
 
     pub(super) fn in_flight(&self) -> usize {

@@ -32,6 +32,7 @@ pub(super) struct Traffic {
     calls: bool,
     run: u32,
     longest_run: u32,
+    injected: u64,
     latencies: Option<Histogram<u32>>,
     /// Closed, but not handed out yet.
     ready: VecDeque<ObservationWindow>,
@@ -43,6 +44,17 @@ pub(super) struct Traffic {
     said: Option<Observed>,
 }
 
+/// What callers have counted since the last time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Batch {
+    /// Calls, failures, slow and ignored ones.
+    pub(super) counts: [u32; 4],
+    pub(super) injected: u32,
+    /// Failures in a row now, and the most of them.
+    pub(super) run: u32,
+    pub(super) longest_run: u32,
+}
+
 impl Traffic {
     pub(super) fn new() -> Self {
         Self {
@@ -51,6 +63,7 @@ impl Traffic {
             calls: false,
             run: 0,
             longest_run: 0,
+            injected: 0,
             latencies: None,
             ready: VecDeque::new(),
             closed_at: Timestamp::default(),
@@ -92,8 +105,28 @@ impl Traffic {
         self.calls = true;
         self.run = if failed { self.run.saturating_add(1) } else { 0 };
         self.longest_run = self.longest_run.max(self.run);
+        self.add_latency(duration_us, 1);
+    }
+
+    /// Counts many calls that callers have counted; `observed` is the sliding window before them.
+    pub(super) fn add_all(&mut self, batch: &Batch, observed: Observed, now: Timestamp) {
+        let [calls, failures, slow, ignored] = batch.counts;
+        if let Some(second) = self.second(observed, now) {
+            second.calls = second.calls.saturating_add(calls);
+            second.failures = second.failures.saturating_add(failures);
+            second.slow = second.slow.saturating_add(slow);
+            second.ignored = second.ignored.saturating_add(ignored);
+        }
+        self.calls |= calls > 0;
+        self.injected = self.injected.saturating_add(u64::from(batch.injected));
+        self.run = batch.run;
+        self.longest_run = self.longest_run.max(batch.longest_run);
+    }
+
+    /// Counts a latency so many times.
+    pub(super) fn add_latency(&mut self, duration_us: u64, times: u32) {
         if let Some(latencies) = self.latencies.get_or_insert_default_histogram() {
-            latencies.saturating_record(duration_us);
+            latencies.saturating_record_n(duration_us, times);
         }
     }
 
@@ -134,7 +167,7 @@ impl Traffic {
             from: self.from.unwrap_or_else(|| start_of_second(now)),
             seconds: std::mem::take(&mut self.seconds),
             longest_failure_run: self.longest_run,
-            injected: 0,
+            injected: std::mem::take(&mut self.injected),
             latencies,
             observed,
         });

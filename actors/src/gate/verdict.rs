@@ -21,15 +21,17 @@ const REPEAT_AFTER_MS: u64 = 2_000;
 pub(super) struct Verdict {
     command: DependencyCommand,
     told_at: Timestamp,
+    told: u32,
 }
 
 impl Verdict {
     pub(super) const fn new(command: DependencyCommand, now: Timestamp) -> Self {
-        Self { command, told_at: now }
+        Self { command, told_at: now, told: 1 }
     }
 
-    pub(super) const fn command(&self) -> &DependencyCommand {
-        &self.command
+    /// The command, if it was told three times and is still here.
+    pub(super) fn unanswered(&self) -> Option<DependencyCommand> {
+        (self.told >= 3).then(|| self.command.clone())
     }
 
     /// Once more, if it was told long enough ago.
@@ -38,62 +40,79 @@ impl Verdict {
             return None;
         }
         self.told_at = now;
+        self.told = self.told.saturating_add(1);
         Some(self.command.clone())
     }
 }
 
-/// The threshold that the window, or the run of failures, has reached.
-pub(super) fn reached(
-    settings: &BreakerSettings,
-    observed: Observed,
-    consecutive_failures: u32,
-) -> Option<Evidence> {
-    let by_rate = rate_reached(settings, observed);
-    let by_run = || {
-        let limit = settings.consecutive_failures?;
-        (consecutive_failures >= limit).then_some((Cause::ConsecutiveFailures, None))
-    };
-    let (cause, threshold) = by_rate.or_else(by_run)?;
-    Some(Evidence { cause, observed, threshold, consecutive_failures })
+/// When a verdict is due: the part of the settings that a caller decides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Thresholds {
+    /// Below it the rates of the window are unknown.
+    pub(super) minimum_calls: u32,
+    /// Trips at or above.
+    pub(super) failure_rate: Rate,
+    /// Trips at or above; `None`: no call is slow.
+    pub(super) slow_rate: Option<Rate>,
+    /// Trips at so many failures in a row.
+    pub(super) run: Option<u32>,
+    /// A trial is so many outcomes.
+    pub(super) permits: u32,
 }
 
-/// Whether the trial calls were healthy, once there are enough of them.
-pub(super) fn on_trial(
-    settings: &BreakerSettings,
-    trial: Tally,
-    run: u32,
-) -> Option<(bool, Evidence)> {
-    if trial.calls < u64::from(settings.half_open_permits) {
-        return None;
+impl Thresholds {
+    pub(super) fn of(settings: &BreakerSettings) -> Self {
+        Self {
+            minimum_calls: settings.minimum_calls,
+            failure_rate: settings.failure_rate,
+            slow_rate: settings.slow_call_ms.map(|_| settings.slow_rate),
+            run: settings.consecutive_failures,
+            permits: settings.half_open_permits,
+        }
     }
-    Some(by_rates(settings, trial, run))
-}
 
-/// Whether the probes were healthy, where no caller tries: once there are as many as a trial has,
-/// or at the last chance, if there is any.
-pub(super) fn on_probes(
-    settings: &BreakerSettings,
-    probes: Tally,
-    run: u32,
-    last_chance: bool,
-) -> Option<(bool, Evidence)> {
-    let needed = if last_chance { 1 } else { u64::from(settings.half_open_permits) };
-    (probes.calls >= needed).then(|| by_rates(settings, probes, run))
-}
-
-fn by_rates(settings: &BreakerSettings, trial: Tally, run: u32) -> (bool, Evidence) {
-    // The trial is as long as it is: its rates are known whatever `minimum_calls` says.
-    let observed = trial.observed(0);
-    let unhealthy = rate_reached(settings, observed);
-    let healthy = unhealthy.is_none();
-    let (cause, threshold) = unhealthy.unwrap_or((Cause::Recovered, None));
-    (healthy, Evidence { cause, observed, threshold, consecutive_failures: run })
-}
-
-fn rate_reached(settings: &BreakerSettings, observed: Observed) -> Option<(Cause, Option<Rate>)> {
-    if observed.failure_rate? >= settings.failure_rate {
-        return Some((Cause::FailureRate, Some(settings.failure_rate)));
+    /// The threshold that the window, or the run of failures, has reached.
+    pub(super) fn reached(self, window: Tally, run: u32) -> Option<Evidence> {
+        let observed = window.observed(self.minimum_calls);
+        let by_run = || {
+            let limit = self.run?;
+            (run >= limit).then_some((Cause::ConsecutiveFailures, None))
+        };
+        let (cause, threshold) = self.rate_reached(observed).or_else(by_run)?;
+        Some(Evidence { cause, observed, threshold, consecutive_failures: run })
     }
-    let slow = settings.slow_call_ms.is_some() && observed.slow_rate? >= settings.slow_rate;
-    slow.then_some((Cause::SlowRate, Some(settings.slow_rate)))
+
+    /// Whether the trial calls were healthy, once there are enough of them.
+    pub(super) fn on_trial(self, trial: Tally, run: u32) -> Option<(bool, Evidence)> {
+        (trial.calls >= u64::from(self.permits)).then(|| self.by_rates(trial, run))
+    }
+
+    /// Whether the probes were healthy, where no caller tries: once there are as many as a trial
+    /// has, or at the last chance, if there is any.
+    pub(super) fn on_probes(
+        self,
+        probes: Tally,
+        run: u32,
+        last_chance: bool,
+    ) -> Option<(bool, Evidence)> {
+        let needed = if last_chance { 1 } else { u64::from(self.permits) };
+        (probes.calls >= needed).then(|| self.by_rates(probes, run))
+    }
+
+    fn by_rates(self, trial: Tally, run: u32) -> (bool, Evidence) {
+        // The trial is as long as it is: its rates are known whatever `minimum_calls` says.
+        let observed = trial.observed(0);
+        let unhealthy = self.rate_reached(observed);
+        let healthy = unhealthy.is_none();
+        let (cause, threshold) = unhealthy.unwrap_or((Cause::Recovered, None));
+        (healthy, Evidence { cause, observed, threshold, consecutive_failures: run })
+    }
+
+    fn rate_reached(self, observed: Observed) -> Option<(Cause, Option<Rate>)> {
+        if observed.failure_rate? >= self.failure_rate {
+            return Some((Cause::FailureRate, Some(self.failure_rate)));
+        }
+        let slow_rate = self.slow_rate.filter(|limit| Some(*limit) <= observed.slow_rate)?;
+        Some((Cause::SlowRate, Some(slow_rate)))
+    }
 }

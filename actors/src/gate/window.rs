@@ -1,13 +1,8 @@
-//! The sliding window: what leaves it stops counting.
-//!
-//! ```text
-//!   Seconds(n)   buckets of one second; those older than n seconds leave
-//!   Calls(n)     one bucket a call; the n + 1st call pushes the first one out
-//! ```
+//! The window over seconds: buckets of one; those older than its length leave, and stop counting.
 
 use std::collections::VecDeque;
 
-use crate::dependency::{BreakerSettings, Observed, Window};
+use crate::dependency::Observed;
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
@@ -49,7 +44,7 @@ impl Tally {
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct SlidingWindow {
-    shape: Window,
+    seconds: u64,
     buckets: VecDeque<Bucket>,
     total: Tally,
 }
@@ -62,8 +57,8 @@ struct Bucket {
 }
 
 impl SlidingWindow {
-    pub(super) fn new(shape: Window) -> Self {
-        Self { shape, buckets: VecDeque::new(), total: Tally::default() }
+    pub(super) fn new(seconds: u32) -> Self {
+        Self { seconds: u64::from(seconds), buckets: VecDeque::new(), total: Tally::default() }
     }
 
     pub(super) fn clear(&mut self) {
@@ -71,25 +66,18 @@ impl SlidingWindow {
         self.total = Tally::default();
     }
 
-    /// Another length keeps what is in it; another kind cannot and begins anew.
-    pub(super) fn reshape(&mut self, shape: Window) {
-        if std::mem::discriminant(&self.shape) != std::mem::discriminant(&shape) {
-            self.clear();
-        }
-        self.shape = shape;
-        self.trim();
+    /// Another length keeps what is in it.
+    pub(super) fn resize(&mut self, seconds: u32) {
+        self.seconds = u64::from(seconds);
     }
 
     pub(super) fn add(&mut self, tally: Tally, now: Timestamp) {
         self.slide(now);
         self.total.add(tally);
         let second = second_of(now);
-        match (self.shape, self.buckets.back_mut()) {
-            (Window::Seconds(_), Some(last)) if last.second == second => last.tally.add(tally),
-            (Window::Seconds(_) | Window::Calls(_), _) => {
-                self.buckets.push_back(Bucket { second, tally });
-                self.trim();
-            },
+        match self.buckets.back_mut() {
+            Some(last) if last.second == second => last.tally.add(tally),
+            _ => self.buckets.push_back(Bucket { second, tally }),
         }
     }
 
@@ -109,25 +97,8 @@ impl SlidingWindow {
         tally
     }
 
-    pub(super) fn observed(&self, settings: &BreakerSettings, now: Timestamp) -> Observed {
-        self.tally(now).observed(settings.minimum_calls)
-    }
-
-    fn has_left(&self, bucket: &Bucket, now: Timestamp) -> bool {
-        match self.shape {
-            Window::Seconds(seconds) => {
-                bucket.second.saturating_add(u64::from(seconds)) <= second_of(now)
-            },
-            Window::Calls(_) => false,
-        }
-    }
-
-    fn trim(&mut self) {
-        if let Window::Calls(calls) = self.shape {
-            while u32::try_from(self.buckets.len()).is_ok_and(|len| len > calls) {
-                self.drop_oldest();
-            }
-        }
+    const fn has_left(&self, bucket: &Bucket, now: Timestamp) -> bool {
+        bucket.second.saturating_add(self.seconds) <= second_of(now)
     }
 
     fn drop_oldest(&mut self) {

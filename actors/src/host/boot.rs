@@ -22,7 +22,7 @@ use tokio::sync::{oneshot, watch};
 use super::checkpoints::Checkpoints;
 use super::clock::Clock;
 use super::erasure::{Forgetting, SubjectKeys};
-use super::gates::{GateKeeper, Gates};
+use super::gates::{GateKeeper, GatePost, Gates};
 use super::loaded::Loaded;
 use super::message::{Deliver, Failure, Meta};
 use super::outbox::{Outbox, Settler, ToSettler};
@@ -35,6 +35,7 @@ use super::timers::Timers;
 use super::views::{HEALTH, Hosted, Release, Views};
 use super::{Doors, HostOptions, OpenLog, Readiness, StartError};
 use crate::dependency::{Dependency, DependencyCommand, Settings};
+use crate::gate::Board;
 use crate::lock::{Lock, LockCommand};
 use crate::machine::{Machine, Restart};
 use crate::session::Session;
@@ -46,6 +47,7 @@ pub(crate) async fn boot(
     open_log: OpenLog,
     options: HostOptions,
     readiness: &watch::Sender<Readiness>,
+    board: Arc<Board>,
 ) -> Result<Doors, StartError> {
     let limits = options.limits;
     let outbox = Outbox::new(limits.in_flight);
@@ -64,7 +66,7 @@ pub(crate) async fn boot(
     let clock = Clock::start(facts.last_at, options.accept_clock).map_err(|e| e.to_string())?;
 
     let last_boot = facts.systems.get(BOOT).map_or(0, |loaded| loaded.state.boot);
-    let gates = Gates::new(clock, last_boot + 1);
+    let gates = Gates::new(clock, last_boot + 1, board);
     let views = Views::new(gates.clone());
     let keys = views.borrow().keys.clone();
     fill(&mut views.borrow_mut(), &mut facts, orphaned);
@@ -104,7 +106,7 @@ pub(crate) async fn boot(
     actix::spawn(SessionLocks { views: views.clone(), post }.run());
     actix::spawn(watch_health(views.clone(), registry.clone(), clock, options.recover_after_ms));
     let principal = Arc::from("system:gate");
-    let keeper = GateKeeper { gates, registry: registry.clone(), principal };
+    let keeper = GateKeeper { gates, post: GatePost { registry: registry.clone(), principal } };
     Ok(Doors {
         reception: start(Reception(registry.clone()), limits.doors),
         keeper: start(keeper, limits.doors),

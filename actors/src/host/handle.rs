@@ -1,11 +1,15 @@
 //! The handle: the way into a running host, from any thread.
 
+mod callers;
+
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use actix::prelude::SendError;
 use actix::{Arbiter, ArbiterHandle, System};
 use mainstay_journal::{EventLog, StreamId};
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::erasure::FollowErasure;
@@ -13,11 +17,10 @@ use super::follow::{Follow, LeaseEnd};
 use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
-use super::{
-    Doors, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot, gates,
-};
+use super::ticks::Ticks;
+use super::{Doors, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot};
 use crate::dependency::{DependencyReject, DependencyState};
-use crate::gate::{Admission, Report};
+use crate::gate::Board;
 use crate::lock::{LockReject, LockState};
 use crate::subject::SubjectReject;
 use crate::time::Timestamp;
@@ -28,6 +31,11 @@ struct Inside {
     arbiter: OnceLock<ArbiterHandle>,
     closed: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    board: Arc<Board>,
+    runtime: OnceLock<Handle>,
+    ticks: OnceLock<Ticks>,
+    /// There are callers in this process.
+    called: AtomicBool,
 }
 
 /// A handle to a running host; clone it freely, use it from any thread.
@@ -66,8 +74,10 @@ impl Host {
             });
             system.block_on(async move {
                 drop(running.inside.arbiter.set(Arbiter::current()));
+                drop(running.inside.runtime.set(Handle::current()));
                 let _ = up.send(());
                 running.start(open_log, options).await;
+                running.start_ticks();
                 // Ends when every handle is gone, too: this one goes now.
                 drop(running);
                 drop(closed.wait_for(|closed| *closed).await);
@@ -93,19 +103,26 @@ impl Host {
             readiness: watch::Sender::new(Readiness::Opening),
             arbiter: OnceLock::new(),
             closed: watch::Sender::new(false),
+            board: Board::new(),
+            runtime: OnceLock::new(),
+            ticks: OnceLock::new(),
+            called: AtomicBool::new(false),
             thread: Mutex::default(),
         };
         Self { inside: Arc::new(inside) }
     }
 
     async fn start(&self, open_log: OpenLog, options: HostOptions) {
-        let readiness = match boot::boot(open_log, options, &self.inside.readiness).await {
-            Ok(doors) => {
-                drop(self.inside.doors.set(doors));
-                Readiness::Ready
-            },
-            Err(error) => error.told(),
-        };
+        let readiness =
+            match boot::boot(open_log, options, &self.inside.readiness, self.inside.board.clone())
+                .await
+            {
+                Ok(doors) => {
+                    drop(self.inside.doors.set(doors));
+                    Readiness::Ready
+                },
+                Err(error) => error.told(),
+            };
         self.inside.readiness.send_replace(readiness);
     }
 
@@ -129,6 +146,12 @@ impl Host {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.inside.readiness.borrow().clone()
+    }
+
+    /// Recovery is over, and every configured dependency has its gate.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.inside.doors.get().is_some()
     }
 
     /// Follows how far the host is.
@@ -172,42 +195,6 @@ impl Host {
             SendError::Closed(_) => Failure::NotReady("the host has ended".to_owned()),
         })?;
         reply.await.unwrap_or(Err(Failure::Crashed))
-    }
-
-    /// Asks a dependency's gate whether a call may be made.
-    ///
-    /// # Errors
-    /// The dependency is unknown, or see [`Failure`].
-    pub async fn admit(&self, name: &str) -> Result<Admission, Failure<DependencyReject>> {
-        let (reply_to, reply) = oneshot::channel();
-        let admit = gates::Admit { name: name.to_owned(), reply_to };
-        self.doors()?.keeper.try_send(admit).map_err(|_| GATE_BUSY)?;
-        reply.await.unwrap_or(Err(Failure::Crashed))
-    }
-
-    /// Tells a dependency's gate how calls went. Nothing durable is claimed.
-    ///
-    /// # Errors
-    /// The dependency is unknown, or see [`Failure`].
-    pub async fn record(
-        &self,
-        name: &str,
-        reports: Vec<Report>,
-    ) -> Result<(), Failure<DependencyReject>> {
-        let (reply_to, reply) = oneshot::channel();
-        let name = name.to_owned();
-        let record = gates::Record { name, reports, reply_to: Some(reply_to) };
-        self.doors()?.keeper.try_send(record).map_err(|_| GATE_BUSY)?;
-        reply.await.unwrap_or(Err(Failure::Crashed))
-    }
-
-    /// As [`Host::record`], from any thread and without an answer: for probes.
-    pub fn report(&self, name: &str, reports: Vec<Report>) {
-        let Ok(doors) = self.doors::<DependencyReject>() else { return };
-        let record = gates::Record { name: name.to_owned(), reports, reply_to: None };
-        if doors.keeper.try_send(record).is_err() {
-            tracing::warn!(name, "the gate's mailbox is full; a probe's outcome is not counted");
-        }
     }
 
     /// The global health.
@@ -332,6 +319,7 @@ impl Host {
     /// Drains, closes the journal and ends the host's thread; the data directory is free then.
     pub async fn close(self) {
         self.drain();
+        self.inside.board.end();
         if let Some(log) = self.log() {
             beside(move || log.close()).await;
         }
@@ -362,5 +350,3 @@ async fn beside(work: impl FnOnce() + Send + 'static) {
 
 /// Threads that read the journal for the arbiter, at most.
 const BLOCKING_THREADS: usize = 4;
-/// The gates do not take more; nothing happened.
-const GATE_BUSY: Failure<DependencyReject> = Failure::Busy("the gate's mailbox");

@@ -69,6 +69,9 @@ pub struct DependencyView {
     pub slow_rate: Option<Rate>,
     /// Calls in the sliding window at the last observation.
     pub calls: u64,
+    /// The breaker has moved on in this process, and the journal takes nothing: what is shown here
+    /// is the last state that is durable.
+    pub unjournaled: bool,
 }
 
 impl DependencyView {
@@ -87,6 +90,7 @@ impl DependencyView {
             failure_rate: observed.failure_rate,
             slow_rate: observed.slow_rate,
             calls: observed.calls,
+            unjournaled: false,
         })
     }
 }
@@ -230,7 +234,10 @@ impl Handler<AskHealth> for Supervisor {
             dependencies: views
                 .dependencies
                 .iter()
-                .filter_map(|(name, state)| DependencyView::of(name, state))
+                .filter_map(|(name, state)| {
+                    let unjournaled = views.gates.borrow().is_unjournaled(name);
+                    Some(DependencyView { unjournaled, ..DependencyView::of(name, state)? })
+                })
                 .collect(),
             quarantined: self.registry.borrow().quarantined().map(ToString::to_string).collect(),
         })

@@ -9,6 +9,7 @@ mod crashes;
 mod crowds;
 mod erasures;
 mod failures;
+mod gaps;
 mod healing;
 mod requests;
 mod restarts;

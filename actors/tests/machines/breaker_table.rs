@@ -2,12 +2,13 @@
 
 use mainstay_actors::codec::Payload;
 use mainstay_actors::dependency::{
-    BreakerClosed, BreakerForced, BreakerHalfOpened, BreakerOpened, BreakerSettings, Cause,
-    Dependency, DependencyCommand, DependencyConfigured, DependencyEvent, DependencyReject,
-    DependencyReply, DependencyRetired, Evidence, Mode, ObservationWindow, Observed,
-    ThresholdCrossed, WindowObserved,
+    Adoption, Breaker, BreakerAdopted, BreakerClosed, BreakerForced, BreakerHalfOpened,
+    BreakerOpened, BreakerSettings, Cause, Dependency, DependencyCommand, DependencyConfigured,
+    DependencyEvent, DependencyReject, DependencyReply, DependencyRetired, Evidence, Mode,
+    ObservationWindow, Observed, ThresholdCrossed, WindowObserved,
 };
 use mainstay_actors::machine::Machine;
+use mainstay_actors::time::Timestamp;
 
 use crate::breaker_world::{configure, force, settings};
 use crate::support::{Entity, START, at};
@@ -24,6 +25,23 @@ pub(crate) fn observation() -> ObservationWindow {
         injected: 0,
         latencies: mainstay_actors::dependency::Latencies::default(),
         observed: Observed::default(),
+    }
+}
+
+/// Of three moves that the journal did not have.
+pub(crate) fn adopted() -> BreakerAdopted {
+    let (from, until) = (Timestamp::from_micros(1_000_000), Timestamp::from_micros(2_000_000));
+    BreakerAdopted {
+        generation: 5,
+        at: until,
+        from,
+        mode: Mode::Open,
+        since: from,
+        attempt: 2,
+        until: Some(until),
+        transitions: 3,
+        evidence: Some(evidence(Cause::FailureRate)),
+        configuration: 1,
     }
 }
 
@@ -68,9 +86,23 @@ fn commands(generation: u64) -> Vec<DependencyCommand> {
         conclude(generation + 1, true),
         DependencyCommand::Observe(Box::new(observation())),
         DependencyCommand::Due,
+        adopt(generation, Mode::Closed),
+        adopt(generation + 1, Mode::Open),
+        adopt(generation, Mode::Disabled),
     ];
     commands.extend(Mode::ALL.map(force));
     commands
+}
+
+fn adopt(departed: u64, mode: Mode) -> DependencyCommand {
+    let attempt = u32::from(mode != Mode::Closed);
+    DependencyCommand::Adopt(Box::new(Adoption {
+        breaker: Breaker { mode, generation: departed + 2, attempt, ..Breaker::default() },
+        departed,
+        since: at(0),
+        transitions: 2,
+        evidence: None,
+    }))
 }
 
 fn ruling(it: &Entity<Dependency>, command: DependencyCommand) -> &'static str {
@@ -86,6 +118,7 @@ fn ruling(it: &Entity<Dependency>, command: DependencyCommand) -> &'static str {
             "BreakerForced" => "force",
             "ThresholdCrossed" => "cross",
             "WindowObserved" => "seen",
+            "BreakerAdopted" => "adopt",
             other => panic!("{other}"),
         },
         other => panic!("{other:?}"),
@@ -104,21 +137,21 @@ fn every_mode_and_command_has_one_ruling() {
             table.push_str(&format!("{mode} {due}: {}\n", cells.collect::<Vec<_>>().join(" ")));
         }
     }
-    // Trip, stale Trip, TryHalfOpen, Conclude healthy, unhealthy, stale, Observe, Due; then Force
-    // to closed, open, half_open, forced_open, disabled, metrics_only.
+    // Trip, stale Trip, TryHalfOpen, Conclude healthy, unhealthy, stale, Observe, Due; Adopt, after
+    // a move of the journal's, of a mode by hand; then Force to closed, open, half_open, forced_open, disabled, metrics_only.
     let expected = "\
-closed not due: open - - - - - seen - - open no force force force
-closed due: open - - - - - seen - - open no force force force
-open not due: - - - - - - seen - close - half force force force
-open due: - - half - - - seen half close - half force force force
-half_open not due: - - - close open - seen - close open - force force force
-half_open due: - - - close open - seen open close open - force force force
-forced_open not due: - - - - - - seen - close open half - force force
-forced_open due: - - - - - - seen close close open half - force force
-disabled not due: - - - - - - seen - close open half force - force
-disabled due: - - - - - - seen close close open half force - force
-metrics_only not due: cross - - - - - seen - close no no force force -
-metrics_only due: cross - - - - - seen close close no no force force -
+closed not due: open - - - - - seen - adopt adopt adopt - open no force force force
+closed due: open - - - - - seen - adopt adopt adopt - open no force force force
+open not due: - - - - - - seen - adopt adopt adopt close - half force force force
+open due: - - half - - - seen half adopt adopt adopt close - half force force force
+half_open not due: - - - close open - seen - adopt adopt adopt close open - force force force
+half_open due: - - - close open - seen open adopt adopt adopt close open - force force force
+forced_open not due: - - - - - - seen - adopt adopt adopt close open half - force force
+forced_open due: - - - - - - seen close adopt adopt adopt close open half - force force
+disabled not due: - - - - - - seen - adopt adopt adopt close open half force - force
+disabled due: - - - - - - seen close adopt adopt adopt close open half force - force
+metrics_only not due: cross - - - - - seen - adopt adopt adopt close no no force force -
+metrics_only due: cross - - - - - seen close adopt adopt adopt close no no force force -
 ";
     assert_eq!(table, expected, "\n{table}");
 }
@@ -155,6 +188,23 @@ fn events(generation: u64, attempt: u32) -> Vec<DependencyEvent> {
         }
         .into(),
     ];
+    let adopted = |generation, mode, attempt| BreakerAdopted {
+        generation,
+        at: at(9),
+        from: at_,
+        mode,
+        since: at_,
+        attempt,
+        until: None,
+        transitions: 3,
+        evidence: None,
+        configuration: 1,
+    };
+    events.push(adopted(generation + 3, Mode::Closed, 0).into());
+    events.push(adopted(generation, Mode::HalfOpen, 2).into());
+    events.push(adopted(generation - 1, Mode::Open, 1).into());
+    events.push(adopted(generation, Mode::Closed, 1).into());
+    events.push(adopted(generation, Mode::Disabled, 1).into());
     events.extend(Mode::ALL.map(|mode| forced(mode).into()));
     events
 }
@@ -171,14 +221,14 @@ fn every_mode_and_event_has_one_ruling() {
         table.push_str(&format!("{mode}: {}\n", cells.collect::<Vec<_>>().join(" ")));
     }
     // Opened, of a later generation, HalfOpened by timer, by hand, Closed, ThresholdCrossed,
-    // WindowObserved; then Forced to closed, open, half_open, forced_open, disabled, metrics_only.
+    // WindowObserved; Adopted twice, of no later generation, closed after openings, disabled; then Forced to closed, open, half_open, forced_open, disabled, metrics_only.
     let expected = "\
-closed: yes - - - - - yes - - - yes yes yes
-open: - - yes yes yes - yes - - - yes yes yes
-half_open: yes - - - yes - yes - - - yes yes yes
-forced_open: yes - - yes yes - yes - - - - yes yes
-disabled: yes - - yes yes - yes - - - yes - yes
-metrics_only: - - - - yes yes yes - - - yes yes -
+closed: yes - - - - - yes yes yes - - yes - - - yes yes yes
+open: - - yes yes yes - yes yes yes - - yes - - - yes yes yes
+half_open: yes - - - yes - yes yes yes - - yes - - - yes yes yes
+forced_open: yes - - yes yes - yes yes yes - - yes - - - - yes yes
+disabled: yes - - yes yes - yes yes yes - - yes - - - yes - yes
+metrics_only: - - - - yes yes yes yes yes - - yes - - - yes yes -
 ";
     assert_eq!(table, expected, "\n{table}");
 }

@@ -26,7 +26,7 @@ pub(crate) const fn report(permit: Option<Permit>, outcome: Outcome) -> Report {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Guarded {
     pub(crate) entity: Entity<Dependency>,
     pub(crate) gate: Gate,

@@ -26,6 +26,7 @@ use mainstay_actors::time::Timestamp;
 use mainstay_actors::world::AnyEvent;
 use proptest::prelude::*;
 
+use crate::breaker_table::adopted;
 use crate::breaker_world::settings;
 use crate::support::recoded;
 
@@ -145,6 +146,7 @@ fn dependency() -> Vec<DependencyEvent> {
         .into(),
         ThresholdCrossed { generation: 4, at: T, evidence: evidence(Cause::SlowRate) }.into(),
         WindowObserved { generation: 4, at: T, configuration: 1, window }.into(),
+        adopted().into(),
     ]
 }
 

@@ -1,0 +1,222 @@
+//! How calls went: counted, and looked at where they may decide.
+
+use std::sync::PoisonError;
+
+use super::{Face, Found, Lane, RUN, Settled, Ticket, sum};
+use crate::dependency::Mode;
+use crate::gate::Outcome;
+use crate::gate::stripe::Stripe;
+use crate::gate::sync::{AtomicU32, Ordering, fence};
+use crate::gate::trial::Trial;
+use crate::gate::verdict::Thresholds;
+use crate::gate::window::Tally;
+use crate::gate::word::Word;
+
+impl Face {
+    /// Tells how a call went.
+    #[inline]
+    pub(in crate::gate) fn settle<'s, I: Iterator<Item = &'s Stripe>>(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        slow: bool,
+        lane: Lane<'_>,
+        stripes: impl FnOnce() -> I,
+    ) -> Settled {
+        let word = self.word();
+        let plain = word.is_plain() && word.is_of(ticket.word) && !lane.is_shared;
+        if plain && outcome == Outcome::Success && !slow {
+            lane.stripe.call(word.generation(), false);
+            self.end_run(word.generation());
+            return Settled::COUNTED;
+        }
+        self.settle_otherwise((word, ticket), outcome, slow, lane, stripes)
+    }
+
+    fn settle_otherwise<'s, I: Iterator<Item = &'s Stripe>>(
+        &self,
+        (word, ticket): (Word, Ticket),
+        outcome: Outcome,
+        slow: bool,
+        lane: Lane<'_>,
+        stripes: impl FnOnce() -> I,
+    ) -> Settled {
+        let Some(mode) = word.mode() else { return Settled::NOWHERE };
+        let (failed, ignored) = (outcome == Outcome::Failure, outcome == Outcome::Ignored);
+        let generation = word.generation();
+        if mode == Mode::Disabled {
+            return Settled::NOWHERE;
+        }
+        if !word.is_of(ticket.word) {
+            self.count_late(failed, slow, ignored);
+            return Settled::NOWHERE;
+        }
+        let trial = mode == Mode::HalfOpen;
+        if ignored {
+            if !lane.other(generation, false, true) {
+                self.count_late(false, false, true);
+            }
+            if trial {
+                self.swap_trial(generation, Trial::give_back);
+            }
+            return Settled::NOWHERE;
+        }
+        if !lane.call(generation, failed) {
+            self.count_late(failed, slow, false);
+            return Settled::NOWHERE;
+        }
+        if slow {
+            // Of a later generation now: then this is none of its slow calls.
+            let _ = lane.other(generation, true, false);
+        }
+        self.count_run(generation, failed);
+        let by_calls = word.has(Word::BY_CALLS);
+        let counted = if by_calls { self.count_by_calls(generation, failed, slow) } else { None };
+        if trial {
+            return Settled { counted: true, found: self.settle_trial(generation, failed, slow) };
+        }
+        let looks = failed || slow || by_calls || word.has(Word::WATCH);
+        let may_trip = match mode {
+            Mode::Closed => !word.has(Word::PENDING),
+            Mode::MetricsOnly => !word.has(Word::PENDING | Word::CROSSED),
+            Mode::Open | Mode::HalfOpen | Mode::ForcedOpen | Mode::Disabled => false,
+        };
+        let found = looks && may_trip && self.look(word, counted, stripes);
+        Settled { counted: true, found }
+    }
+
+    /// Whether the window has reached a threshold, and we are the first to see it.
+    fn look<'s, I: Iterator<Item = &'s Stripe>>(
+        &self,
+        word: Word,
+        counted: Option<Tally>,
+        stripes: impl FnOnce() -> I,
+    ) -> bool {
+        // Of two threads that count at the same time, at least one sees the other's count.
+        fence(Ordering::SeqCst);
+        let generation = word.generation();
+        let told = self.figures.read();
+        if told.generation != generation {
+            return false;
+        }
+        let window = counted.unwrap_or_else(|| told.with(sum(stripes(), generation)));
+        let minimum = u64::from(told.thresholds.minimum_calls);
+        if let Some(evidence) = told.thresholds.reached(window, self.run(generation)) {
+            return self.find(Found { generation, healthy: None, evidence });
+        }
+        let watch = window.calls < minimum && window.failures + window.slow > 0;
+        if watch != word.has(Word::WATCH) {
+            self.change(generation, |word| {
+                if watch { word.with(Word::WATCH) } else { word.without(Word::WATCH) }
+            });
+        }
+        false
+    }
+
+    fn settle_trial(&self, generation: u64, failed: bool, slow: bool) -> bool {
+        let Some(trial) = self.swap_trial(generation, |trial| trial.count(failed, slow)) else {
+            return false;
+        };
+        let Thresholds { permits, .. } = self.figures.read().thresholds;
+        if trial.tally().calls < u64::from(permits) {
+            return false;
+        }
+        self.conclude(generation, trial)
+    }
+
+    /// The verdict over a trial, if there are outcomes enough and nobody has found it.
+    pub(in crate::gate) fn conclude(&self, generation: u64, trial: Trial) -> bool {
+        let told = self.figures.read();
+        let run = self.run(generation);
+        let Some((healthy, evidence)) = told.thresholds.on_trial(trial.tally(), run) else {
+            return false;
+        };
+        told.generation == generation
+            && self.find(Found { generation, healthy: Some(healthy), evidence })
+    }
+
+    /// Swaps `pending` in; true if nobody had.
+    pub(in crate::gate) fn pend(&self, generation: u64) -> bool {
+        let pending = self.change(generation, |word| word.with(Word::PENDING));
+        pending.is_some_and(|before| !before.has(Word::PENDING))
+    }
+
+    fn find(&self, found: Found) -> bool {
+        let is_first = self.pend(found.generation);
+        if is_first {
+            let mut held = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            // A thread that comes late leaves what was found after it.
+            if held.as_ref().is_none_or(|other| other.generation < found.generation) {
+                *held = Some(found);
+            }
+        }
+        is_first
+    }
+
+    /// A verdict that nobody has is none: it may be found again.
+    pub(in crate::gate) fn forget_pending(&self, generation: u64) {
+        self.change(generation, |word| word.without(Word::PENDING));
+    }
+
+    /// What a caller has found and the keeper has not yet heard.
+    pub(in crate::gate) fn take_found(&self) -> Option<Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    #[inline]
+    fn end_run(&self, generation: u64) {
+        // Read first: the line stays with everybody while nothing fails.
+        if self.run.load(Ordering::Relaxed) & RUN != 0 {
+            self.count_run(generation, false);
+        }
+    }
+
+    /// Counts a failure in a row, or ends the row; nothing for another generation's.
+    pub(in crate::gate) fn count_run(&self, generation: u64, failed: bool) {
+        let mut now = self.run.load(Ordering::Relaxed);
+        loop {
+            let run = now & RUN;
+            if now >> 32 != generation & RUN || (run == 0 && !failed) {
+                return;
+            }
+            let run = if failed { (run + 1).min(RUN) } else { 0 };
+            let next = (now & !RUN) | run;
+            match self.run.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    let run = u32::try_from(run).unwrap_or(u32::MAX);
+                    self.longest_run.fetch_max(run, Ordering::Relaxed);
+                    return;
+                },
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    fn count_late(&self, failed: bool, slow: bool, ignored: bool) {
+        let one = |count: &AtomicU32, is: bool| {
+            if is {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        one(&self.late.calls, !ignored);
+        one(&self.late.failures, failed);
+        one(&self.late.slow, slow && !ignored);
+        one(&self.late.ignored, ignored);
+    }
+
+    pub(in crate::gate) fn count_injected(&self) {
+        self.late.injected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts in the window over calls, unless it began with a later generation; what is in it then.
+    pub(in crate::gate) fn count_by_calls(
+        &self,
+        generation: u64,
+        failed: bool,
+        slow: bool,
+    ) -> Option<Tally> {
+        let window = self.by_calls.load();
+        let window = window.as_ref().filter(|window| window.began() <= generation)?;
+        Some(window.add(failed, slow))
+    }
+}
