@@ -39,7 +39,6 @@ mod restore;
 mod retain;
 mod schedule;
 mod seal;
-mod secret;
 mod ship;
 mod take;
 mod target;
@@ -58,7 +57,6 @@ pub use retain::{Keep, Pruning, plan, prune};
 pub use schedule::Schedule;
 pub use seal::{Identities, Recipients, UnsealError, lock, unlock};
 #[cfg(feature = "cli")]
-pub(crate) use secret::read as read_secret;
 pub use ship::Progress;
 pub use take::{Taken, take, would_ship};
 pub use target::{Entry, Target, TargetError};

@@ -13,17 +13,19 @@ mod error;
 mod limits;
 mod list;
 pub mod origin;
+mod probe_target;
 #[cfg(feature = "cli")]
 mod schema;
 mod server;
 
 pub use access::{AccessConfig, KeysNeeded};
 pub use backup::{BackupConfig, DrillConfig, KeepConfig};
-pub use dependency::{BreakerConfig, DependencyConfig, ProbeTarget, check_name};
+pub use dependency::{BreakerConfig, DependencyConfig, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
 pub use limits::{Count, LimitsConfig};
 pub use list::List;
+pub use probe_target::{PostgresTarget, ProbeTarget, RedisTarget};
 #[cfg(feature = "cli")]
 pub use schema::schema;
 pub use server::{DEFAULT_PORT, ServerConfig, TlsConfig, is_host, parts};

@@ -1,25 +1,32 @@
 //! Active probes: a thread per probed dependency asks its endpoint and tells the gate.
 //!
 //! ```text
-//!   every ──► connect | GET, at most `timeout` ──► success | failure ──► Host::report
+//!   every ──► connect | GET | PING | query, at most `timeout` ──► success | failure ──► Host::report
 //! ```
 //!
 //! A probe has a thread of its own, so that an endpoint that hangs never blocks a caller, an
-//! entity or another probe. All addresses of a name share one `timeout`; looking a name up for a
-//! TCP probe counts, but only the operating system ends it.
+//! entity or another probe. All steps of a probe share one `timeout`; looking a name up for a TCP
+//! or Redis probe counts, but only the operating system ends it.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::Path;
-use std::sync::Arc;
+mod budget;
+mod credential;
+mod http;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod prober;
+mod redis;
+mod tcp;
+mod tls;
+
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use mainstay_actors::gate::{Outcome, Report};
 use mainstay_actors::host::Host;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::config::{DependencyConfig, ProbeTarget};
+use self::prober::Prober;
+use crate::config::DependencyConfig;
 
 /// Running probes; they end with this value, which waits for those under way.
 #[derive(Debug)]
@@ -40,6 +47,22 @@ pub enum ProbeError {
         path: String,
         /// What is wrong.
         reason: String,
+    },
+    /// The file with the password cannot be used.
+    #[error("dependency {name:?}: {reason}")]
+    Secret {
+        /// Whose.
+        name: String,
+        /// Which file, and what is wrong.
+        reason: String,
+    },
+    /// This build has no probe of PostgreSQL.
+    #[error(
+        "dependency {name:?}: this build has no PostgreSQL: build it with the feature `postgres`"
+    )]
+    NotBuilt {
+        /// Whose.
+        name: String,
     },
     /// A thread cannot be started.
     #[error("start probe: {0}")]
@@ -78,9 +101,11 @@ impl Drop for Probes {
 }
 
 fn probe_until(stopped: &Receiver<()>, every: Duration, prober: &Prober, host: &Host, name: &str) {
+    let mut failing = false;
     loop {
-        let (worked, took) = prober.probe();
-        let outcome = if worked { Outcome::Success } else { Outcome::Failure };
+        let (answer, took) = prober.probe();
+        failing = tell(name, failing, &answer);
+        let outcome = if answer.is_ok() { Outcome::Success } else { Outcome::Failure };
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         host.report(name, vec![Report { permit: None, outcome, duration_us, probe: true }]);
         if stopped.recv_timeout(every.saturating_sub(took)) != Err(RecvTimeoutError::Timeout) {
@@ -89,99 +114,12 @@ fn probe_until(stopped: &Receiver<()>, every: Duration, prober: &Prober, host: &
     }
 }
 
-/// How one endpoint is asked.
-enum Prober {
-    Tcp { address: String, timeout: Duration },
-    Http { url: String, agent: ureq::Agent },
-}
-
-impl Prober {
-    fn new(dependency: &DependencyConfig, target: &ProbeTarget) -> Result<Self, ProbeError> {
-        let timeout = dependency.timeout.as_duration();
-        Ok(match target {
-            ProbeTarget::Tcp(address) => Self::Tcp { address: address.clone(), timeout },
-            ProbeTarget::Http(url) => {
-                let mut tls = TlsConfig::builder();
-                if let Some(path) = &dependency.probe_ca {
-                    let roots = read_ca(path).map_err(|reason| ProbeError::Ca {
-                        name: dependency.name.clone(),
-                        path: path.display().to_string(),
-                        reason,
-                    })?;
-                    tls = tls.root_certs(RootCerts::Specific(Arc::new(roots)));
-                }
-                let config = ureq::Agent::config_builder()
-                    .timeout_global(Some(timeout))
-                    .max_redirects(0)
-                    .http_status_as_error(false)
-                    // Each probe asks whether a connection can be made, too.
-                    .max_idle_connections(0)
-                    .tls_config(tls.build())
-                    .build();
-                Self::Http { url: url.clone(), agent: config.into() }
-            },
-        })
+/// Logs a change, not every probe; says whether it fails now.
+fn tell(name: &str, failing: bool, answer: &Result<(), String>) -> bool {
+    match answer {
+        Err(reason) if !failing => tracing::warn!(dependency = name, %reason, "the probe fails"),
+        Ok(()) if failing => tracing::info!(dependency = name, "the probe works again"),
+        _ => {},
     }
-
-    /// Whether it worked, and how long it took.
-    fn probe(&self) -> (bool, Duration) {
-        #[expect(clippy::disallowed_methods, reason = "measures a call, decides nothing by it")]
-        let started = Instant::now();
-        let worked = match self {
-            Self::Tcp { address, timeout } => address.to_socket_addrs().is_ok_and(|found| {
-                let left = || timeout.saturating_sub(started.elapsed());
-                any_in_time(found, left, |it, left| TcpStream::connect_timeout(it, left).is_ok())
-            }),
-            Self::Http { url, agent } => {
-                agent.get(url).call().is_ok_and(|response| response.status().as_u16() < 400)
-            },
-        };
-        (worked, started.elapsed())
-    }
-}
-
-/// Whether any of the name's addresses takes a connection in the time that is left for all.
-fn any_in_time(
-    mut addresses: impl Iterator<Item = SocketAddr>,
-    left: impl Fn() -> Duration,
-    connects: impl Fn(&SocketAddr, Duration) -> bool,
-) -> bool {
-    addresses.any(|it| Some(left()).filter(|it| !it.is_zero()).is_some_and(|t| connects(&it, t)))
-}
-
-fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
-    let roots: Result<Vec<_>, _> = ureq::tls::parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(Ok(certificate)),
-            Ok(_) => None,
-            Err(error) => Some(Err(error.to_string())),
-        })
-        .collect();
-    match roots {
-        Ok(roots) if roots.is_empty() => Err("holds no certificate in PEM".to_owned()),
-        roots => roots,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    #[test]
-    fn all_addresses_of_a_name_share_one_timeout() {
-        // Each address had the whole timeout: a name with five took five times as long.
-        let addresses = (1..=5).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let spent = Cell::new(Duration::ZERO);
-        let left = || Duration::from_secs(2).saturating_sub(spent.get());
-        let hangs_at_first = |it: &SocketAddr, left: Duration| {
-            assert!(!left.is_zero(), "the operating system refuses to wait for nothing");
-            spent.set(spent.get() + left.min(Duration::from_millis(1_500)));
-            it.port() == 3
-        };
-        assert!(!any_in_time(addresses, left, hangs_at_first));
-        assert_eq!(spent.get(), Duration::from_secs(2));
-    }
+    answer.is_err()
 }

@@ -205,7 +205,7 @@ impl Bucket {
 /// A file that nobody else may read.
 #[cfg(feature = "s3")]
 fn secret(file: &Path) -> Result<zeroize::Zeroizing<String>, String> {
-    super::secret::read(file)
+    crate::secret::read(file)
 }
 
 #[cfg(test)]

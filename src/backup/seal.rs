@@ -17,7 +17,7 @@ use age::secrecy::{ExposeSecret as _, SecretString};
 use age::{DecryptError, Decryptor, Encryptor, scrypt, x25519};
 use zeroize::Zeroizing;
 
-use super::secret;
+use crate::secret;
 
 /// More than any object holds unpacked: what unpacks to more was not written here.
 const MOST_BYTES: u64 = 1 << 30;

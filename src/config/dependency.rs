@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use mainstay_actors::dependency::{BreakerSettings, Settings, Window};
 use mainstay_actors::health::Level;
 use mainstay_actors::rate::Rate;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{ProbeTarget, Span};
 
 /// `[[dependency]]`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -25,7 +25,8 @@ pub struct DependencyConfig {
     /// See `critical`; LIMITED when absent.
     #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Cap>"))]
     pub cap: Option<Level>,
-    /// An endpoint that is probed: `tcp://host:port`, `http://…` or `https://…`.
+    /// An endpoint that is probed: `tcp://`, `http://`, `https://`, `redis://`, `rediss://` or
+    /// `postgres://`.
     #[cfg_attr(feature = "cli", schemars(with = "Option<super::schema::Probe>"))]
     pub probe: Option<ProbeTarget>,
     /// How often.
@@ -36,6 +37,12 @@ pub struct DependencyConfig {
     pub timeout: Span,
     /// A PEM file of the certificate authority that the probe trusts, instead of the public ones.
     pub probe_ca: Option<PathBuf>,
+    /// Who asks Redis or PostgreSQL.
+    pub probe_user: Option<String>,
+    /// The file with the password of `probe_user`, in its first line; for its owner only.
+    pub probe_secret_file: Option<PathBuf>,
+    /// What PostgreSQL is asked; `SELECT 1` when absent.
+    pub probe_query: Option<String>,
     /// The circuit breaker.
     #[serde(default)]
     pub breaker: BreakerConfig,
@@ -91,61 +98,6 @@ pub struct BreakerConfig {
     pub auto_half_open: Option<bool>,
 }
 
-/// An endpoint that is probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeTarget {
-    /// A connection is made and closed.
-    Tcp(String),
-    /// A GET answers below 400.
-    Http(String),
-}
-
-impl std::fmt::Display for ProbeTarget {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-            Self::Http(url) => f.write_str(url),
-        }
-    }
-}
-
-impl std::str::FromStr for ProbeTarget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text.split_once("://").ok_or("a probe is a URL: tcp://host:port")?;
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        if authority.contains('@') {
-            return Err("a probe's URL must not carry credentials".to_owned());
-        }
-        match scheme {
-            "tcp" if has_port(authority) && authority == rest => Ok(Self::Tcp(rest.to_owned())),
-            "tcp" => Err("a tcp probe names host and port: tcp://host:port".to_owned()),
-            "http" | "https" if !authority.is_empty() => Ok(Self::Http(text.to_owned())),
-            _ => Err(format!("{scheme}:// cannot be probed; use tcp://, http:// or https://")),
-        }
-    }
-}
-
-fn has_port(authority: &str) -> bool {
-    authority
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|it| it > 0))
-}
-
-impl Serialize for ProbeTarget {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ProbeTarget {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
-
 impl DependencyConfig {
     /// The settings that the file stands for.
     #[must_use]
@@ -166,7 +118,29 @@ impl DependencyConfig {
         if self.every.as_ms() < 100 || self.timeout.as_ms() < 10 {
             return Err("`every` must be at least 100ms and `timeout` at least 10ms".to_owned());
         }
+        self.check_probe()?;
         self.settings().check().map_err(|error| error.to_string())
+    }
+
+    /// What is set must have somebody to go to.
+    fn check_probe(&self) -> Result<(), String> {
+        let redis = matches!(self.probe, Some(ProbeTarget::Redis(_)));
+        let postgres = matches!(self.probe, Some(ProbeTarget::Postgres(_)));
+        let named = self.probe_user.is_some() || self.probe_secret_file.is_some();
+        if named && !redis && !postgres {
+            let rule = "`probe_user` and `probe_secret_file` need a probe of Redis or PostgreSQL";
+            return Err(rule.to_owned());
+        }
+        if redis && self.probe_user.is_some() && self.probe_secret_file.is_none() {
+            return Err("`probe_user` of Redis needs `probe_secret_file`".to_owned());
+        }
+        if postgres && self.probe_user.is_none() {
+            return Err("a probe of PostgreSQL needs `probe_user`".to_owned());
+        }
+        if self.probe_query.is_some() && !postgres {
+            return Err("`probe_query` needs a probe of PostgreSQL".to_owned());
+        }
+        Ok(())
     }
 }
 

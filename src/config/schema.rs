@@ -71,7 +71,7 @@ impl JsonSchema for Probe {
     }
 
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(tcp|https?)://[^@]+$" })
+        json_schema!({ "type": "string", "pattern": "^(tcp|https?|rediss?|postgres)://[^@]+$" })
     }
 }
 
@@ -105,6 +105,8 @@ mod tests {
             ("[server]\nlistn = \"127.0.0.1:1\"\n", false),
             ("[[dependency]]\nweight = 3\n", false),
             ("[[dependency]]\nname = \"db\"\nprobe = \"tcp://db:5432\"\n", true),
+            ("[[dependency]]\nname = \"db\"\nprobe = \"rediss://db\"\n", true),
+            ("[[dependency]]\nname = \"db\"\nprobe = \"redis://u:p@db\"\n", false),
             ("[[dependency]]\nname = \"db\"\nprobe = \"ftp://db\"\n", false),
             ("[[dependency]]\nname = \"db\"\ncritical = true\ncap = \"MINIMAL\"\n", true),
             ("[[dependency]]\nname = \"db\"\ncritical = true\ncap = \"OPTIMAL\"\n", false),

@@ -58,7 +58,10 @@ impl Setting {
         };
         config.drill.scheduled = false;
         // Nobody outside is asked anything by a copy.
-        config.dependency.iter_mut().for_each(|it| (it.probe, it.probe_ca) = (None, None));
+        for it in &mut config.dependency {
+            (it.probe, it.probe_ca, it.probe_query) = (None, None, None);
+            (it.probe_user, it.probe_secret_file) = (None, None);
+        }
         let told = |reason: String| DrillError::Here {
             doing: "write the configuration of the drill's server".to_owned(),
             reason,

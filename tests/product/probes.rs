@@ -1,5 +1,8 @@
 //! Active probes, over TCP, HTTP and HTTPS, drive a dependency down, and its callers bring it back.
 
+mod databases;
+mod ground;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -67,7 +67,7 @@ const LOCKED: &str = "identity.age";
 
 fn passphrase(file: &Path) -> Result<Zeroizing<String>, Failed> {
     let say = |reason: &str| Failed::usage(format!("{}: {reason}", file.display()));
-    let text = backup::read_secret(file).map_err(|reason| say(&reason))?;
+    let text = crate::secret::read(file).map_err(|reason| say(&reason))?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(say("its first line is the passphrase, and it is empty"));

@@ -144,12 +144,14 @@ pub(super) const ITEMS: &[Item] = &[
     machine(
         "security.probes-encrypted",
         Minor,
-        "No probe leaves this machine as plain HTTP",
-        "set `probe` to an https URL",
+        "No probe of HTTP, Redis or PostgreSQL leaves this machine in the plain",
+        "set `probe` to https, rediss, or postgres with sslmode=verify-full",
         |facts| {
             of_config(facts, |it| {
                 let plain = |target: &ProbeTarget| match target {
                     ProbeTarget::Http(url) => url.starts_with("http://") && !is_here(url),
+                    ProbeTarget::Redis(it) => !it.tls && !is_here_host(&it.host),
+                    ProbeTarget::Postgres(it) => !it.tls && !is_here_host(&it.host),
                     ProbeTarget::Tcp(_) => false,
                 };
                 let probed = it.config.dependency.iter().filter_map(|it| it.probe.as_ref());
@@ -196,7 +198,10 @@ fn is_here(url: &str) -> bool {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = authority.split(['/', '?']).next().unwrap_or_default();
     let (host, _) = parts(authority);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    is_here_host(host.trim_start_matches('[').trim_end_matches(']'))
+}
+
+fn is_here_host(host: &str) -> bool {
     let is_loopback = |ip: std::net::IpAddr| ip.is_loopback();
     host == "localhost" || host.parse().is_ok_and(is_loopback)
 }
