@@ -5,7 +5,7 @@
 //!                                           ├─ session(id)       ──► get, touch, patch, end
 //!                                           ├─ sessions()        ──► create, of_subject
 //!                                           ├─ subject(id)       ──► consents, hold, erase
-//!                                           ├─ dependency(name)  ──► Permit
+//!                                           ├─ dependency(name)  ──► Guard, Permit
 //!                                           └─ health()
 //! ```
 //!
@@ -71,8 +71,8 @@ impl Client {
 
     /// A dependency by name.
     #[must_use]
-    pub fn dependency(&self, name: impl Into<String>) -> Dependency {
-        Dependency::new(self.clone(), name.into())
+    pub fn dependency(&self, name: &str) -> Dependency {
+        Dependency::new(self.clone(), name)
     }
 
     /// The global health, from durable facts.
@@ -137,7 +137,7 @@ impl Mainstay {
 
     /// [`Client::dependency`] of the principal [`PRINCIPAL`].
     #[must_use]
-    pub fn dependency(&self, name: impl Into<String>) -> Dependency {
+    pub fn dependency(&self, name: &str) -> Dependency {
         self.client(PRINCIPAL).dependency(name)
     }
 

@@ -40,6 +40,7 @@ pub mod dependency;
 #[cfg(feature = "server")]
 pub mod drill;
 pub mod event;
+pub mod guard;
 pub mod lock;
 #[cfg(feature = "server")]
 pub mod preflight;
@@ -47,6 +48,8 @@ pub mod preflight;
 pub mod probe;
 #[cfg(feature = "server")]
 pub mod proofs;
+#[cfg(any(feature = "backup", feature = "probes"))]
+mod secret;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;

@@ -1,0 +1,132 @@
+//! A guarded call that blocks its thread.
+
+use std::time::Duration;
+
+use mainstay_actors::gate::Entry;
+
+use super::pass::{self, Asked, Given, Pass};
+use super::{Classify, FallbackNow, Guard, GuardError, Refused, Tried, block};
+use crate::dependency::Outcome;
+
+impl<C, F> Guard<C, F> {
+    /// As [`call`](Self::call), for a call that blocks. Nothing can cut it off: one that takes
+    /// longer than the timeout counts as a failure, and its result is returned all the same.
+    ///
+    /// # Errors
+    /// See [`call`](Self::call).
+    #[inline]
+    pub fn call_blocking<T, E>(
+        &self,
+        call: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, GuardError<E>>
+    where
+        C: Classify<T, E>,
+        F: FallbackNow<T, E>,
+    {
+        if !self.is_bare() {
+            return self.call_blocking_in_layers(call);
+        }
+        // Only the breaker stands here: nothing is made that is not needed.
+        let front = &self.dependency.front;
+        match front.enter() {
+            Entry::Admitted(ticket) => {
+                let lane = front.lane();
+                let began = front.wants_exact(ticket, lane).then(pass::now);
+                let mut pass = Pass::new(&self.dependency, Given::Here(ticket, began));
+                let result = pass.watch(call);
+                let outcome = pass.watch(|| self.classify.classify(&result));
+                // It is settled here, where its counters are at hand.
+                std::mem::forget(pass);
+                front.settle(ticket, outcome, began.map(pass::micros_since), lane);
+                match result {
+                    Err(error) if outcome == Outcome::Failure => {
+                        self.fallback.answer_now(GuardError::Failed(error))
+                    },
+                    result => result.map_err(GuardError::Failed),
+                }
+            },
+            Entry::Rejected { retry_after_ms, mode } => {
+                let retry_after = retry_after_ms.map(Duration::from_millis);
+                self.fallback.answer_now(Refused::Open { mode, retry_after }.into())
+            },
+            _ => self.call_blocking_in_layers(call),
+        }
+    }
+
+    #[inline(never)]
+    fn call_blocking_in_layers<T, E>(
+        &self,
+        mut call: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, GuardError<E>>
+    where
+        C: Classify<T, E>,
+        F: FallbackNow<T, E>,
+    {
+        let mut tries = self.tries();
+        loop {
+            let tried = self.block_once(&mut call);
+            if let Some(wait) = tries.next(self, &tried) {
+                std::thread::sleep(wait);
+                continue;
+            }
+            return match tried {
+                Tried::Done(Err(error), Outcome::Failure) => {
+                    self.fallback.answer_now(GuardError::Failed(error))
+                },
+                Tried::Done(result, _) => result.map_err(GuardError::Failed),
+                Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
+                Tried::Refused(refused) => self.fallback.answer_now(refused.into()),
+            };
+        }
+    }
+
+    #[inline]
+    fn block_once<T, E>(&self, call: &mut impl FnMut() -> Result<T, E>) -> Tried<T, E>
+    where
+        C: Classify<T, E>,
+    {
+        match self.admit_blocking() {
+            Ok(mut pass) => match self.enter_bulkhead_blocking() {
+                Ok(inside) => {
+                    let began = self.layers.timeout.map(|after| (pass::now(), after));
+                    let result = pass.watch(call);
+                    inside.finish();
+                    let late = began.is_some_and(|(began, after)| began.elapsed() > after);
+                    self.classified_in_time(pass, result, late)
+                },
+                Err(refused) => Tried::Refused(refused),
+            },
+            Err(refused) => Tried::Refused(refused),
+        }
+    }
+
+    #[inline]
+    fn admit_blocking(&self) -> Result<Pass<'_>, Refused> {
+        self.check()?;
+        let given = match self.dependency.ask()? {
+            Asked::Given(given) => given,
+            Asked::AskKeeper => block::block_on(self.dependency.ask_keeper())?,
+        };
+        // From here on a refusal gives the permit back.
+        let pass = Pass::new(&self.dependency, given);
+        self.pass_rate_limit()?;
+        Ok(pass)
+    }
+
+    /// A success that came too late is a failure.
+    fn classified_in_time<T, E>(
+        &self,
+        mut pass: Pass<'_>,
+        result: Result<T, E>,
+        late: bool,
+    ) -> Tried<T, E>
+    where
+        C: Classify<T, E>,
+    {
+        let outcome = pass.watch(|| self.classify.classify(&result));
+        let counts_as =
+            if late && outcome == Outcome::Success { Outcome::Failure } else { outcome };
+        pass.finish(counts_as);
+        Tried::Done(result, outcome)
+    }
+}

@@ -1,0 +1,137 @@
+//! A guarded call on an executor.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::pass::{Asked, Given, Pass};
+use super::{Classify, Fallback, Guard, GuardError, Refused, Tried};
+use crate::dependency::Outcome;
+
+impl<C, F> Guard<C, F> {
+    /// Makes the call. It may be made several times, if the guard retries. Dropping the future
+    /// gives the permit back and counts as nothing; a panic counts as a failure and goes on.
+    ///
+    /// # Errors
+    /// The call's own, or why it was not made: see [`GuardError`]. With a fallback only what the
+    /// call's classification says is no failure.
+    pub async fn call<T, E, Fut>(&self, mut call: impl FnMut() -> Fut) -> Result<T, GuardError<E>>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+        F: Fallback<T, E>,
+    {
+        if self.is_bare()
+            && let Ok(Asked::Given(given)) = self.dependency.ask()
+        {
+            let mut pass = Pass::new(&self.dependency, given);
+            let mut future = pin!(pass.watch(&mut call));
+            let result = poll_fn(|context| pass.watch(|| future.as_mut().poll(context))).await;
+            let outcome = pass.watch(|| self.classify.classify(&result));
+            pass.finish(outcome);
+            return match result {
+                Err(error) if outcome == Outcome::Failure => {
+                    self.fallback.answer(GuardError::Failed(error)).await
+                },
+                result => result.map_err(GuardError::Failed),
+            };
+        }
+        let mut tries = self.tries();
+        loop {
+            let tried = self.call_once(&mut call).await;
+            if let Some(wait) = tries.next(self, &tried) {
+                self.timer.sleep(wait).await;
+                continue;
+            }
+            return match tried {
+                Tried::Done(Err(error), Outcome::Failure) => {
+                    self.fallback.answer(GuardError::Failed(error)).await
+                },
+                Tried::Done(result, _) => result.map_err(GuardError::Failed),
+                Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
+                Tried::Refused(refused) => self.fallback.answer(refused.into()).await,
+            };
+        }
+    }
+
+    async fn call_once<T, E, Fut>(&self, call: &mut impl FnMut() -> Fut) -> Tried<T, E>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        match self.admit().await {
+            Ok(pass) => self.inside(pass, call).await,
+            Err(refused) => Tried::Refused(refused),
+        }
+    }
+
+    /// A permit of the breaker, for a call through this guard.
+    pub(super) async fn admit(&self) -> Result<Pass<'_>, Refused> {
+        self.check()?;
+        let given: Given = match self.dependency.ask()? {
+            Asked::Given(given) => given,
+            Asked::AskKeeper => self.dependency.ask_keeper().await?,
+        };
+        // From here on a refusal gives the permit back.
+        let pass = Pass::new(&self.dependency, given);
+        self.pass_rate_limit()?;
+        Ok(pass)
+    }
+
+    /// Inside of the breaker and the rate limit.
+    pub(super) async fn inside<T, E, Fut>(
+        &self,
+        mut pass: Pass<'_>,
+        call: impl FnOnce() -> Fut,
+    ) -> Tried<T, E>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        let is_in = AtomicBool::new(false);
+        let Some(after) = self.layers.timeout else {
+            return match self.in_bulkhead(&mut pass, call, &is_in).await {
+                Ok(result) => self.classified(pass, result),
+                Err(refused) => Tried::Refused(refused),
+            };
+        };
+        let in_time = self.timer.at_most(after, self.in_bulkhead(&mut pass, call, &is_in)).await;
+        match in_time {
+            Ok(Ok(result)) => self.classified(pass, result),
+            Ok(Err(refused)) => Tried::Refused(refused),
+            // The call was never made: its permit goes back.
+            Err(_) if !is_in.load(Ordering::Relaxed) => Tried::Refused(self.full()),
+            Err(_) => {
+                pass.finish(Outcome::Failure);
+                Tried::Refused(Refused::TimedOut { after })
+            },
+        }
+    }
+
+    async fn in_bulkhead<T, Fut>(
+        &self,
+        pass: &mut Pass<'_>,
+        call: impl FnOnce() -> Fut,
+        is_in: &AtomicBool,
+    ) -> Result<T, Refused>
+    where
+        Fut: Future<Output = T>,
+    {
+        let inside = self.enter_bulkhead().await?;
+        is_in.store(true, Ordering::Relaxed);
+        let mut future = pin!(pass.watch(call));
+        // Only what happens inside of the call's own poll is its panic.
+        let result = poll_fn(|context| pass.watch(|| future.as_mut().poll(context))).await;
+        inside.finish();
+        Ok(result)
+    }
+
+    pub(super) fn classified<T, E>(&self, mut pass: Pass<'_>, result: Result<T, E>) -> Tried<T, E>
+    where
+        C: Classify<T, E>,
+    {
+        let outcome = pass.watch(|| self.classify.classify(&result));
+        pass.finish(outcome);
+        Tried::Done(result, outcome)
+    }
+}

@@ -1,0 +1,14 @@
+//! Guarded calls in a real process: any executor, many threads, a journal that may be away.
+
+#![expect(clippy::disallowed_methods, reason = "the tests wait, and measure how long")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod calls;
+#[cfg(feature = "actix-web")]
+mod inbound;
+mod layers;
+mod panics;
+mod support;
+mod threads;
+#[cfg(feature = "tower")]
+mod tower;
