@@ -26,7 +26,8 @@
 //! | `Ok`, classified as failure | failure | yes | no: the value is returned |
 //! | success | success | no | no |
 //! | ignored | nothing | no | no: the result is returned |
-//! | timeout | failure | yes | yes |
+//! | timeout, while it is made | failure | yes | yes |
+//! | timeout, in the bulkhead's line | nothing | no | yes |
 //! | panic, also of the classifier | failure; it goes on | no | no |
 //! | the future is dropped | nothing | no | no |
 //! | the breaker, the rate limit or the bulkhead refuses | nothing | not before its `retry_after` | yes |

@@ -132,6 +132,24 @@ fn a_module_lies_in_a_file_of_its_own_name() {
 }
 
 #[test]
+fn every_case_of_a_breaker_is_a_test() {
+    let page = fs::read_to_string(root().join("docs/breaker-cases.md")).unwrap();
+    let mut cases = 0;
+    for line in page.lines().filter(|line| line.contains(".rs` `")) {
+        let mut named = line.rsplit('`').skip(1).step_by(2);
+        let (test, file) = (named.next().unwrap(), named.next().unwrap());
+        let code = fs::read_to_string(root().join(file)).unwrap_or_default();
+        let is_test = code.split("#[").any(|part| {
+            let (attribute, rest) = part.split_once(']').unwrap_or_default();
+            attribute.ends_with("test") && rest.contains(&format!("fn {test}()"))
+        });
+        assert!(is_test, "no such test: {line}");
+        cases += 1;
+    }
+    assert!(cases >= 60, "only {cases} cases");
+}
+
+#[test]
 fn no_file_is_over_four_hundred_lines() {
     let mut long = Vec::new();
     for path in SOURCES.iter().flat_map(|folder| files(folder, "rs")) {

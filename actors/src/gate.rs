@@ -18,7 +18,7 @@
 //! | `metrics_only` | all | statistics, window | `Trip`, once |
 //!
 //! Statistics are the observation windows. An outcome of an older boot or generation goes there
-//! only, whatever the mode.
+//! only; while disabled nothing is counted.
 
 mod board;
 mod call_window;

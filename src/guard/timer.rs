@@ -1,7 +1,6 @@
 //! Sleeps on any executor: on the caller's own tokio runtime, or else on the mainstay's.
 
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -28,36 +27,40 @@ impl Timer {
     /// Waits. A tokio runtime that has its time disabled panics, as with tokio's own sleep. Where
     /// there is no runtime at all, or the mainstay's ends meanwhile, the wait is over.
     pub async fn sleep(&self, duration: Duration) {
+        self.slept(duration).await;
+    }
+
+    /// False if there is no runtime to wait on.
+    async fn slept(&self, duration: Duration) -> bool {
         if Handle::try_current().is_ok() {
             tokio::time::sleep(duration).await;
-        } else if let Some(own) = &self.own {
-            // A task of that runtime: it ends with it, where a sleep of ours would panic.
-            let mut sleeping =
-                Elsewhere(own.spawn(async move { tokio::time::sleep(duration).await }));
-            drop((&mut sleeping.0).await);
+            return true;
         }
+        let Some(own) = &self.own else { return false };
+        // A task of that runtime: it ends with it, where a sleep of ours would panic.
+        let mut sleeping = Elsewhere(own.spawn(async move { tokio::time::sleep(duration).await }));
+        drop((&mut sleeping.0).await);
+        true
     }
 
     /// A future's value, if it comes in time. The future is asked first: one that is ready at once
-    /// costs no timer.
+    /// costs no timer. Where there is no runtime at all it may take as long as it does.
     ///
     /// # Errors
-    /// [`Elapsed`]; the future is dropped then.
+    /// [`Elapsed`], also when the mainstay's runtime ends meanwhile; the future is dropped then.
     pub async fn at_most<T>(
         &self,
         duration: Duration,
         future: impl Future<Output = T>,
     ) -> Result<T, Elapsed> {
         let mut future = pin!(future);
-        let first = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context)));
-        if let Poll::Ready(value) = first.await {
-            return Ok(value);
-        }
-        tokio::select! {
+        // In this order: the timer is made when it is asked itself.
+        let slept = tokio::select! {
             biased;
-            value = future => Ok(value),
-            () = self.sleep(duration) => Err(Elapsed),
-        }
+            value = &mut future => return Ok(value),
+            slept = self.slept(duration) => slept,
+        };
+        if slept { Err(Elapsed) } else { Ok(future.await) }
     }
 }
 

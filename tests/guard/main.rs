@@ -1,4 +1,4 @@
-//! Guarded calls in a real process: any executor, many threads, a journal that may be away.
+//! Guarded calls in a real process: any executor, many threads.
 
 #![expect(clippy::disallowed_methods, reason = "the tests wait, and measure how long")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]

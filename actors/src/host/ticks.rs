@@ -1,7 +1,7 @@
 //! The tick of the clock for callers: a thread that sets the board's time every millisecond.
 //!
 //! Reading a clock costs more than a whole guarded call; reading what this thread has set costs
-//! nothing measurable. It sleeps while there are no callers.
+//! nothing measurable. It sleeps until there is a first caller.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
