@@ -18,12 +18,12 @@ pub(super) fn free_port() -> u16 {
 }
 
 /// A running server, ended at once when dropped.
-pub(super) struct Running(Child);
+pub(super) struct Running(Child, Signal);
 
 impl Running {
-    fn start(command: &mut Command, port: u16) -> Self {
+    fn start(command: &mut Command, port: u16, end: Signal) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let running = Self(child.spawn().unwrap());
+        let running = Self(child.spawn().unwrap(), end);
         until(30, "a listening server", || TcpStream::connect(("127.0.0.1", port)).ok().map(drop));
         running
     }
@@ -31,8 +31,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // To PostgreSQL: end without a checkpoint, with all children.
-        kill_process(Pid::from_child(&self.0), Signal::QUIT).unwrap();
+        kill_process(Pid::from_child(&self.0), self.1).unwrap();
         self.0.wait().unwrap();
     }
 }
@@ -80,7 +79,8 @@ pub(super) fn start_redis(directory: &Path, port: u16, tls: bool) -> Running {
     } else {
         command.args(["--port", &port_text]);
     }
-    Running::start(&mut command, port)
+    // Any other signal is ignored where the tests run in the background of a shell.
+    Running::start(&mut command, port, Signal::KILL)
 }
 
 /// The directory of PostgreSQL's programs: that of Debian, or on PATH.
@@ -138,5 +138,6 @@ pub(super) fn start_postgres(directory: &Path, port: u16, settings: &[&str]) -> 
     for setting in settings {
         command.args(["-c", setting]);
     }
-    Running::start(&mut command, port)
+    // To PostgreSQL: end without a checkpoint, with all children.
+    Running::start(&mut command, port, Signal::QUIT)
 }
