@@ -25,6 +25,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
 
+# What callers of a gate may do at the same time, over the interleavings that loom finds
+models:
+    RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 CARGO_TARGET_DIR=target/loom cargo test -p mainstay-actors --no-default-features --release --lib models
+
 # The core compiles without actix, tokio and the journal; the library without the server
 pure:
     cargo check -p mainstay-actors --no-default-features

@@ -229,13 +229,6 @@ impl Front {
         self.board.clock.tick_us.load(Ordering::Relaxed) / 1_000
     }
 
-    /// Faults are injected into its calls.
-    #[inline]
-    #[must_use]
-    pub const fn is_faulted(ticket: Ticket) -> bool {
-        ticket.word.has(Word::FAULTED)
-    }
-
     /// Tells how a call went; `exact_us` is how long it took, in microseconds, if that was taken.
     #[inline]
     pub fn settle(&self, ticket: Ticket, outcome: Outcome, exact_us: Option<u64>, lane: Lane<'_>) {
@@ -253,16 +246,6 @@ impl Front {
         if settled.found {
             self.board.notice(&self.name);
         }
-    }
-
-    /// Counts a call under an injected fault.
-    pub fn count_injected(&self) {
-        self.spot.face().count_injected();
-    }
-
-    /// From now on calls are admitted with [`is_faulted`](Self::is_faulted), or no longer.
-    pub fn set_faulted(&self, faulted: bool) {
-        self.spot.face().mark(Word::FAULTED, faulted);
     }
 
     /// The journal does not take events: the breaker goes on, and its state is not recorded yet.

@@ -55,14 +55,13 @@ pub(super) struct Face {
     found: Mutex<Option<Found>>,
 }
 
-/// Outcomes of earlier generations, and calls under an injected fault.
+/// Outcomes of earlier generations.
 #[derive(Debug)]
 struct Late {
     calls: AtomicU32,
     failures: AtomicU32,
     slow: AtomicU32,
     ignored: AtomicU32,
-    injected: AtomicU32,
 }
 
 /// What is taken from [`Face`] beside the stripes, since the last time.
@@ -70,7 +69,6 @@ struct Late {
 pub(super) struct Taken {
     /// Calls, failures, slow and ignored ones of earlier generations.
     pub(super) late: [u32; 4],
-    pub(super) injected: u32,
     pub(super) run: u32,
     pub(super) longest_run: u32,
 }
@@ -168,13 +166,7 @@ impl Face {
             open_for_ms: AtomicU64::new(0),
             trial: AtomicU64::new(0),
             figures: Figures::new(),
-            late: Late {
-                calls: zero(),
-                failures: zero(),
-                slow: zero(),
-                ignored: zero(),
-                injected: zero(),
-            },
+            late: Late { calls: zero(), failures: zero(), slow: zero(), ignored: zero() },
             by_calls: ArcSwapOption::empty(),
             found: Mutex::new(None),
         }

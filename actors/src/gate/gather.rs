@@ -54,7 +54,6 @@ impl Gathered {
         for (count, more) in news.batch.counts.iter_mut().zip(taken.late) {
             *count = count.saturating_add(more);
         }
-        news.batch.injected = taken.injected;
         news.batch.run = taken.run;
         news.batch.longest_run = taken.longest_run;
         news
@@ -103,6 +102,6 @@ fn spread(kept: &[u64], calls: u32, traffic: &mut Traffic) {
 impl News {
     /// Nothing has come.
     pub(super) fn is_empty(&self) -> bool {
-        self.batch.counts == [0; 4] && self.batch.injected == 0
+        self.batch.counts == [0; 4]
     }
 }

@@ -92,10 +92,9 @@ impl Face {
     /// What has come beside the stripes.
     pub(in crate::gate) fn take(&self, generation: u64) -> Taken {
         let take = |count: &AtomicU32| count.swap(0, Ordering::Relaxed);
-        let Late { calls, failures, slow, ignored, injected } = &self.late;
+        let Late { calls, failures, slow, ignored } = &self.late;
         Taken {
             late: [take(calls), take(failures), take(slow), take(ignored)],
-            injected: take(injected),
             run: self.run(generation),
             longest_run: take(&self.longest_run),
         }

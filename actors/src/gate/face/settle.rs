@@ -8,7 +8,6 @@ use crate::gate::Outcome;
 use crate::gate::stripe::Stripe;
 use crate::gate::sync::{AtomicU32, Ordering, fence};
 use crate::gate::trial::Trial;
-use crate::gate::verdict::Thresholds;
 use crate::gate::window::Tally;
 use crate::gate::word::Word;
 
@@ -113,26 +112,16 @@ impl Face {
         false
     }
 
+    /// Counts a trial's outcome; true if it was the last one, and nobody had found the verdict.
     fn settle_trial(&self, generation: u64, failed: bool, slow: bool) -> bool {
         let Some(trial) = self.swap_trial(generation, |trial| trial.count(failed, slow)) else {
             return false;
         };
-        let Thresholds { permits, .. } = self.figures.read().thresholds;
-        if trial.tally().calls < u64::from(permits) {
-            return false;
-        }
-        self.conclude(generation, trial)
-    }
-
-    /// The verdict over a trial, if there are outcomes enough and nobody has found it.
-    pub(in crate::gate) fn conclude(&self, generation: u64, trial: Trial) -> bool {
         let told = self.figures.read();
-        let run = self.run(generation);
-        let Some((healthy, evidence)) = told.thresholds.on_trial(trial.tally(), run) else {
-            return false;
-        };
-        told.generation == generation
-            && self.find(Found { generation, healthy: Some(healthy), evidence })
+        let verdict = told.thresholds.on_trial(trial.tally(), self.run(generation));
+        verdict.filter(|_| told.generation == generation).is_some_and(|(healthy, evidence)| {
+            self.find(Found { generation, healthy: Some(healthy), evidence })
+        })
     }
 
     /// Swaps `pending` in; true if nobody had.
@@ -202,10 +191,6 @@ impl Face {
         one(&self.late.failures, failed);
         one(&self.late.slow, slow && !ignored);
         one(&self.late.ignored, ignored);
-    }
-
-    pub(in crate::gate) fn count_injected(&self) {
-        self.late.injected.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts in the window over calls, unless it began with a later generation; what is in it then.
