@@ -19,6 +19,7 @@
 //! | `handle` | the way in, from any thread |
 //! | `registry`, `residents`, `permits`, `seeds` | stream → actor: who is there, who goes, who may come |
 //! | `keys` | who may come in, for every thread |
+//! | `faults` | the faults that run, for every thread |
 //! | `limits` | every bound |
 //! | `outbox` | appends in order, and what waits for each |
 //! | `ticks` | the time, for callers of gates |
@@ -43,6 +44,7 @@ mod clock;
 mod due;
 mod entity;
 mod erasure;
+mod faults;
 mod follow;
 mod gates;
 mod handle;
@@ -71,6 +73,7 @@ pub use batch::Batch;
 pub use begun::{Begun, sessions_begun, sessions_ever};
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use erasure::{NoKeys, SubjectKeys};
+pub use faults::{Faults, Running};
 pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use keys::Keys;
@@ -249,4 +252,5 @@ pub(crate) struct Doors {
     limits: Limits,
     unreadable: u64,
     keys: Keys,
+    faults: Faults,
 }

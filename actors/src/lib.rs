@@ -3,6 +3,7 @@
 //! Without the feature there is no clock, no chance, no I/O and no hash-map order in here: time,
 //! ids and randomness are arguments, and every transition is a table.
 
+pub mod chaos;
 pub mod codec;
 pub mod dependency;
 mod fast;

@@ -6,6 +6,7 @@ pub use entities::Entities;
 
 use serde::Serialize;
 
+use crate::chaos::{Chaos, ChaosEvent, ChaosState};
 use crate::codec::{CodecError, Payload};
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
 use crate::key::{Key, KeyEvent, KeyState};
@@ -30,6 +31,8 @@ pub struct World {
     pub keys: Entities<KeyState>,
     /// By `{tenant}/{subject}`.
     pub subjects: Entities<SubjectState>,
+    /// By name.
+    pub experiments: Entities<ChaosState>,
     /// What a restore has ended, until its own event says so.
     #[serde(skip)]
     pub fenced: Fenced,
@@ -60,6 +63,8 @@ pub enum AnyEvent {
     Key(KeyEvent),
     /// See [`SubjectEvent`].
     Subject(SubjectEvent),
+    /// See [`ChaosEvent`].
+    Chaos(ChaosEvent),
 }
 
 /// Why a record cannot be folded.
@@ -96,6 +101,7 @@ impl AnyEvent {
             Lock::KIND => Self::Lock(LockEvent::decode(type_id, schema, payload)?),
             Key::KIND => Self::Key(KeyEvent::decode(type_id, schema, payload)?),
             Subject::KIND => Self::Subject(SubjectEvent::decode(type_id, schema, payload)?),
+            Chaos::KIND => Self::Chaos(ChaosEvent::decode(type_id, schema, payload)?),
             other => return Err(Meaningless::Kind(other.to_owned())),
         })
     }
@@ -110,6 +116,7 @@ impl AnyEvent {
             Self::Lock(event) => event.name(),
             Self::Key(event) => event.name(),
             Self::Subject(event) => event.name(),
+            Self::Chaos(event) => event.name(),
         }
     }
 
@@ -123,6 +130,7 @@ impl AnyEvent {
             LockEvent::catalogue(),
             KeyEvent::catalogue(),
             SubjectEvent::catalogue(),
+            ChaosEvent::catalogue(),
         ]
         .concat()
     }
@@ -150,6 +158,7 @@ impl World {
             AnyEvent::Lock(event) => fold::<Lock>(&mut self.locks, id, event),
             AnyEvent::Key(event) => fold::<Key>(&mut self.keys, id, event),
             AnyEvent::Subject(event) => fold::<Subject>(&mut self.subjects, id, event),
+            AnyEvent::Chaos(event) => fold::<Chaos>(&mut self.experiments, id, event),
         }
     }
 

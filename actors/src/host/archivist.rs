@@ -14,6 +14,7 @@ use mainstay_journal::{Head, RecordRef, Snapshot, StreamId};
 
 use super::begun::{Row, row_of};
 use super::loaded::{Loaded, frozen, thaw};
+use crate::chaos::Chaos;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
 use crate::key::Key;
@@ -37,6 +38,7 @@ enum Kept {
     Lock(Box<Loaded<Lock>>),
     Subject(Loaded<Subject>),
     Key(Loaded<Key>),
+    Chaos(Loaded<Chaos>),
     /// `None`: the session that the row finds has ended.
     Row(Option<Row>),
 }
@@ -50,6 +52,7 @@ impl Kept {
             Lock::KIND => Self::Lock(Box::new(begin(epoch, old)?)),
             Subject::KIND => Self::Subject(begin(epoch, old)?),
             Key::KIND => Self::Key(begin(epoch, old)?),
+            Chaos::KIND => Self::Chaos(begin(epoch, old)?),
             other => return Err(format!("streams of kind {other:?} are unknown here")),
         })
     }
@@ -62,6 +65,7 @@ impl Kept {
             Self::Lock(it) => it.take(record),
             Self::Subject(it) => it.take(record),
             Self::Key(it) => it.take(record),
+            Self::Chaos(it) => it.take(record),
             Self::Row(_) => Ok(()),
         }
     }
@@ -74,6 +78,7 @@ impl Kept {
             Self::Lock(it) => bytes(it),
             Self::Subject(it) => bytes(it),
             Self::Key(it) => bytes(it),
+            Self::Chaos(it) => bytes(it),
             Self::Row(row) => (Head::default(), Some(row.map(Row::bytes).unwrap_or_default())),
         };
         let bytes = bytes.ok_or_else(|| format!("the state of {stream} cannot be encoded"))?;

@@ -11,6 +11,7 @@ use super::due::Due;
 use super::loaded::{Loaded, thaw};
 use super::recovery::Facts;
 use super::restore::Fence;
+use crate::chaos::Chaos;
 use crate::dependency::Dependency;
 use crate::key::Key;
 use crate::lock::Lock;
@@ -78,6 +79,7 @@ pub fn begin_stream(world: &mut World, state: &Snapshot) -> Option<u32> {
         Lock::KIND => put::<Lock>(&mut world.locks, state),
         Subject::KIND => put::<Subject>(&mut world.subjects, state),
         Key::KIND => put::<Key>(&mut world.keys, state),
+        Chaos::KIND => put::<Chaos>(&mut world.experiments, state),
         _ => None,
     }
 }
@@ -126,6 +128,7 @@ fn take(
         System::KIND => drop(facts.systems.insert(id.to_owned(), unkept(state)?)),
         Dependency::KIND => drop(facts.dependencies.insert(id.to_owned(), unkept(state)?)),
         Key::KIND => drop(facts.keys.insert(id.to_owned(), unkept(state)?)),
+        Chaos::KIND => drop(facts.experiments.insert(id.to_owned(), unkept(state)?)),
         Lock::KIND => {
             let Loaded { state, .. } = thaw::<Lock>(state)?;
             if state.is_in_use() && fence.is_some() {

@@ -34,6 +34,7 @@ use super::supervisor::{Supervisor, watch_health};
 use super::timers::Timers;
 use super::views::{HEALTH, Hosted, Release, Views};
 use super::{Doors, HostOptions, OpenLog, Readiness, StartError};
+use crate::chaos::Chaos;
 use crate::dependency::{Dependency, DependencyCommand, Settings};
 use crate::gate::Board;
 use crate::lock::{Lock, LockCommand};
@@ -66,9 +67,12 @@ pub(crate) async fn boot(
     let clock = Clock::start(facts.last_at, options.accept_clock).map_err(|e| e.to_string())?;
 
     let last_boot = facts.systems.get(BOOT).map_or(0, |loaded| loaded.state.boot);
+    let fronts = board.clone();
     let gates = Gates::new(clock, last_boot + 1, board);
     let views = Views::new(gates.clone());
     let keys = views.borrow().keys.clone();
+    let faults = views.borrow().faults.clone();
+    faults.on_change(move |name, faulted| fronts.front(name).set_faulted(faulted));
     fill(&mut views.borrow_mut(), &mut facts, orphaned);
     outbox.open(log.clone(), views.clone(), Checkpoints::new(limits.checkpoint_events, kept));
 
@@ -120,6 +124,7 @@ pub(crate) async fn boot(
         limits,
         unreadable,
         keys,
+        faults,
     })
 }
 
@@ -177,6 +182,9 @@ fn fill(views: &mut Views, facts: &mut Facts, orphaned: BTreeSet<SmolStr>) {
     for (name, loaded) in &facts.keys {
         views.keys.put(name, &loaded.state);
     }
+    for (name, loaded) in &facts.experiments {
+        views.faults.put(name, &loaded.state);
+    }
     for (name, state) in &facts.locks {
         if let Some(stream) = StreamId::new(Lock::KIND, name) {
             views.recover_lock(&stream, state.clone());
@@ -213,9 +221,12 @@ fn hand_over(shared: &Shared, facts: Facts, configured: &BTreeMap<String, Settin
     shared.timers.fill::<Lock>(fenced);
     let states = facts.dependencies.iter().map(|(name, loaded)| (name, &loaded.state));
     shared.timers.fill::<Dependency>(Facts::deadlines::<Dependency>(states));
+    let states = facts.experiments.iter().map(|(name, loaded)| (name, &loaded.state));
+    shared.timers.fill::<Chaos>(Facts::deadlines::<Chaos>(states));
     seed(shared, facts.systems);
     seed(shared, facts.dependencies);
     seed(shared, facts.keys);
+    seed(shared, facts.experiments);
     Work { leases, vanished }
 }
 

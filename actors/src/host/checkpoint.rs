@@ -1,7 +1,7 @@
 //! What a start needs, kept beside the journal, so that it folds only what came after.
 //!
 //! ```text
-//!   head of it ‖ starts, levels, dependencies, keys ‖ held and fenced locks ‖ erased subjects
+//!   head of it ‖ starts, levels, dependencies, keys, experiments ‖ held and fenced locks ‖ erased subjects
 //!              ‖ live sessions by id … ‖ end
 //! ```
 //!
@@ -20,6 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::due::{Due, LiveSession};
 use super::loaded::{Loaded, freeze, thaw};
 use super::recovery::{Facts, begin, follow};
+use crate::chaos::Chaos;
 use crate::dependency::Dependency;
 use crate::key::Key;
 use crate::lock::{Lock, LockState};
@@ -60,6 +61,8 @@ enum Entry {
     Revived(String),
     /// A lock whose leases a restore has ended, and that has not said so yet.
     Fenced(String),
+    /// An experiment.
+    Chaos(Whole),
 }
 
 /// An entity with its requests.
@@ -127,6 +130,10 @@ fn open(kept: Box<dyn Read + Send>, log: &dyn EventLog) -> io::Result<Kept> {
             Entry::Key(whole) => {
                 let loaded = thawed::<Key>(&whole)?;
                 facts.keys.insert(whole.id, loaded);
+            },
+            Entry::Chaos(whole) => {
+                let loaded = thawed::<Chaos>(&whole)?;
+                facts.experiments.insert(whole.id, loaded);
             },
             Entry::Lock(name, state) => drop(facts.locks.insert(name, *state)),
             Entry::Erased(id, finished) => drop(facts.erased.subjects.insert(id, finished)),
@@ -290,6 +297,9 @@ impl<W: Write> Writing<'_, W> {
         }
         for (id, loaded) in &facts.keys {
             self.put(&Entry::Key(frozen::<Key>(id, loaded)?))?;
+        }
+        for (id, loaded) in &facts.experiments {
+            self.put(&Entry::Chaos(frozen::<Chaos>(id, loaded)?))?;
         }
         for (name, state) in &facts.locks {
             self.put(&Entry::Lock(name.clone(), Box::new(state.clone())))?;

@@ -18,7 +18,7 @@ use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
 use super::ticks::Ticks;
-use super::{Doors, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot};
+use super::{Doors, Faults, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot};
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::Board;
 use crate::lock::{LockReject, LockState};
@@ -297,6 +297,12 @@ impl Host {
     #[must_use]
     pub fn keys(&self) -> Option<&Keys> {
         self.inside.doors.get().map(|doors| &doors.keys)
+    }
+
+    /// Every experiment, and the faults that run; `None` before it is ready.
+    #[must_use]
+    pub fn faults(&self) -> Option<&Faults> {
+        self.inside.doors.get().map(|doors| &doors.faults)
     }
 
     /// Events that recovery could not fold.

@@ -2,7 +2,7 @@
 //!
 //! | of | a start needs | and folds |
 //! |---|---|---|
-//! | starts, levels, dependencies, keys | all: they are asked at once | their whole state |
+//! | starts, levels, dependencies, keys, experiments | all: they are asked at once | their whole state |
 //! | locks | those with a lease or a waiter, for lists and deadlines | these |
 //! | sessions | when each live one ends | two moments each |
 //! | subjects | who was erased, and whether that is finished | these |
@@ -22,6 +22,7 @@ use super::due::{Changes, LiveSession};
 use super::erasure::ErasedFacts;
 use super::loaded::Loaded;
 use super::restore::Fence;
+use crate::chaos::Chaos;
 use crate::codec::Payload;
 use crate::dependency::Dependency;
 use crate::key::Key;
@@ -51,6 +52,7 @@ pub(crate) struct Facts {
     pub(crate) systems: BTreeMap<String, Loaded<System>>,
     pub(crate) dependencies: BTreeMap<String, Loaded<Dependency>>,
     pub(crate) keys: BTreeMap<String, Loaded<Key>>,
+    pub(crate) experiments: BTreeMap<String, Loaded<Chaos>>,
     /// Locks with a lease or a waiter.
     pub(crate) locks: BTreeMap<String, LockState>,
     /// Locks that had one when the journal was restored, and have not said yet that it is over.
@@ -95,6 +97,7 @@ impl Facts {
             },
             Dependency::KIND => take(&mut self.dependencies, id, record),
             Key::KIND => take(&mut self.keys, id, record),
+            Chaos::KIND => take(&mut self.experiments, id, record),
             Lock::KIND => {
                 let event = LockEvent::decode(record.type_id, record.schema, record.payload)
                     .map_err(|error| error.to_string())?;

@@ -18,9 +18,11 @@ use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use super::erasure::Erasures;
+use super::faults::Faults;
 use super::follow::Followers;
 use super::gates::Gates;
 use super::keys::Keys;
+use crate::chaos::{Chaos, ChaosEvent, ChaosState};
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
 use crate::key::{Key, KeyEvent, KeyState};
 use crate::lock::{Lock, LockEvent, LockState};
@@ -80,6 +82,8 @@ pub struct Views {
     pub(crate) followers: Followers,
     /// Every access key.
     pub(crate) keys: Keys,
+    /// Every experiment, and the faults that run.
+    pub(crate) faults: Faults,
     /// The gates, which follow the breakers.
     pub(crate) gates: Rc<RefCell<Gates>>,
     /// The newest durable position that was published.
@@ -103,6 +107,7 @@ impl Views {
             erasures: Erasures::default(),
             followers: Followers::default(),
             keys: Keys::default(),
+            faults: Faults::default(),
             gates,
             position: Cursor::default(),
             dependency_at: Cursor::default(),
@@ -294,6 +299,25 @@ impl Hosted for Key {
             views.keys.get(stream.id()).map_or_else(KeyState::default, |it| (*it).clone());
         fold::<Self>(&mut state, stream, events);
         views.keys.put(stream.id(), &state);
+    }
+}
+
+impl Hosted for Chaos {
+    fn publish(views: &mut Views, stream: &StreamId, at: Cursor, events: &[ChaosEvent]) {
+        views.position = at;
+        let mut state = ChaosState { last: views.faults.get(stream.id()) };
+        fold::<Self>(&mut state, stream, events);
+        for event in events {
+            match event {
+                ChaosEvent::FaultStarted(it) => {
+                    let (fault, share) = (it.plan.fault.name(), it.plan.share.as_f64());
+                    let (name, dependency) = (stream.id(), &it.plan.dependency);
+                    tracing::warn!(name, dependency, fault, share, until = %it.until, "fault started");
+                },
+                ChaosEvent::FaultEnded(_) => tracing::info!(name = stream.id(), "fault ended"),
+            }
+        }
+        views.faults.put(stream.id(), &state);
     }
 }
 
