@@ -13,6 +13,7 @@ mod archive;
 mod attest;
 mod audit;
 mod backup;
+mod chaos;
 mod checkpoint;
 mod config;
 mod diff;
@@ -80,6 +81,7 @@ enum Verb {
     Preflight(preflight::Preflight),
     Gate(gate::Gate),
     Attest(attest::Attest),
+    Chaos(chaos::Chaos),
     Config(config::Config),
     Completions(pages::Completions),
     Man(pages::Man),
@@ -149,6 +151,7 @@ pub fn run() -> ExitCode {
         Verb::Preflight(verb) => verb.run(),
         Verb::Gate(verb) => verb.run(),
         Verb::Attest(verb) => verb.run(),
+        Verb::Chaos(verb) => verb.run(),
         Verb::Config(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(),

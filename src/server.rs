@@ -10,6 +10,7 @@ mod attestations;
 mod backups;
 mod batch;
 mod body;
+mod chaos;
 mod dependencies;
 mod docs;
 mod drills;

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use mainstay_actors::chaos::Chaos;
 use mainstay_actors::dependency::Dependency;
 use mainstay_actors::key::Key;
 use mainstay_actors::lock::Lock;
@@ -150,6 +151,7 @@ fn same_state(one: &World, other: &World, stream: &str) -> bool {
         System::KIND => one.system.get(id) == other.system.get(id),
         Dependency::KIND => one.dependencies.get(id) == other.dependencies.get(id),
         Key::KIND => one.keys.get(id) == other.keys.get(id),
+        Chaos::KIND => one.experiments.get(id) == other.experiments.get(id),
         Subject::KIND => one.subjects.get(id) == other.subjects.get(id),
         Session::KIND => {
             one.sessions.get(id) == other.sessions.get(id)

@@ -13,7 +13,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use mainstay_actors::dependency::Mode;
 use mainstay_actors::health::Level;
-use mainstay_actors::host::{HealthView, Host, Keys, Occupancy};
+use mainstay_actors::host::{Faults, HealthView, Host, Keys, Occupancy};
 use mainstay_actors::time::Timestamp;
 use mainstay_journal::LogStatus;
 use prometheus_client::encoding::text::encode;
@@ -63,6 +63,8 @@ pub(super) async fn text(host: &Host, app: &App) -> Result<String, Problem> {
     of_journal(&mut registry, &log.status());
     of_residents(&mut registry, &host.occupancy().await?);
     of_keys(&mut registry, keys, now);
+    let active = host.faults().map_or(0, Faults::active);
+    whole(&mut registry, "faults_active", "Experiments that disturb calls", active);
     of_backups(&mut registry, &app.backups);
     drills::register(&mut registry, host, app, now).await?;
     app.refusals.register(&mut registry);

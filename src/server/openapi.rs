@@ -20,8 +20,8 @@ use utoipa::OpenApi;
 use super::access::{Door, Need};
 use super::problem::{Kind, ProblemBody, kind};
 use super::{
-    attestations, backups, batch, dependencies, docs, drills, events, keys, launch, live, locks,
-    metrics, problem, proofs, readiness, routes, sessions, subjects, travel,
+    attestations, backups, batch, chaos, dependencies, docs, drills, events, keys, launch, live,
+    locks, metrics, problem, proofs, readiness, routes, sessions, subjects, travel,
 };
 use crate::preflight;
 
@@ -45,6 +45,7 @@ use crate::preflight;
         (name = "drills", description = "Disasters that were practised, and what came of it"),
         (name = "keys", description = "Who may come in"),
         (name = "backups", description = "Copies elsewhere: which there are, and how they stand"),
+        (name = "chaos", description = "Faults on purpose: calls that are disturbed for a while"),
         (name = "launch", description = "May it be launched: what people vouch for, and the gate"),
         (name = "documents", description = "This document, as JSON and as a page; the problems"),
     ),
@@ -64,6 +65,7 @@ use crate::preflight;
         keys::list, keys::create, keys::show, keys::rotate, keys::revoke,
         attestations::list, attestations::attest, launch::show,
         backups::list, backups::make,
+        chaos::list, chaos::start, chaos::stop_all, chaos::stop,
         show, docs::redirect, docs::asset, problem::show,
     ),
     components(schemas(ProblemBody))

@@ -22,6 +22,7 @@ pub(crate) use kinds::{__path_show, Kind, kind, show};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use mainstay_actors::chaos::ChaosReject;
 use mainstay_actors::dependency::DependencyReject;
 use mainstay_actors::host::Failure;
 use mainstay_actors::key::KeyReject;
@@ -276,6 +277,21 @@ impl From<KeyReject> for Problem {
             KeyReject::Revoked | KeyReject::Expired => conflict("key-over"),
             KeyReject::TooManySecrets => conflict("key-secrets"),
             KeyReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
+        }
+    }
+}
+
+impl From<ChaosReject> for Problem {
+    fn from(reject: ChaosReject) -> Self {
+        let detail = reject.to_string();
+        let conflict = |kind| Self::new(StatusCode::CONFLICT, kind, detail.clone());
+        match reject {
+            ChaosReject::NotFound | ChaosReject::Unknown { .. } => Self::not_found(detail),
+            ChaosReject::Running => conflict("fault-running"),
+            ChaosReject::BelowFloor { level, floor } => conflict("fault-below-floor")
+                .with("level", level.name())
+                .with("floor", floor.name()),
+            ChaosReject::OutOfRange { field, .. } => Self::bad(detail).with("field", field),
         }
     }
 }

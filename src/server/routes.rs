@@ -8,8 +8,8 @@ use mainstay_actors::key::Role::{Admin, Operator, Supervisor, Viewer};
 
 use super::access::{Door, Need, door};
 use super::{
-    attestations, backups, batch, dependencies, docs, drills, events, keys, launch, live, locks,
-    metrics, openapi, problem, proofs, readiness, sessions, subjects, travel,
+    attestations, backups, batch, chaos, dependencies, docs, drills, events, keys, launch, live,
+    locks, metrics, openapi, problem, proofs, readiness, sessions, subjects, travel,
 };
 
 /// Takes larger bodies than others do.
@@ -29,6 +29,7 @@ pub(super) fn all() -> Vec<At> {
         of_the_journal(),
         of_drills(),
         of_keys(),
+        of_chaos(),
         of_launches(),
         of_operations(),
     ];
@@ -146,6 +147,22 @@ fn of_keys() -> Vec<At> {
         ("/api/v1/keys/{name}", vec![get(admin, keys::show)]),
         ("/api/v1/keys/{name}/rotate", vec![post(admin, keys::rotate)]),
         ("/api/v1/keys/{name}/revoke", vec![post(admin, keys::revoke)]),
+    ]
+}
+
+fn of_chaos() -> Vec<At> {
+    // It strikes everybody's calls.
+    let (reads, commands) = (Need::role(Viewer), Need::role(Operator));
+    vec![
+        (
+            "/api/v1/chaos",
+            vec![
+                get(reads, chaos::list),
+                post(commands, chaos::start),
+                delete(commands, chaos::stop_all),
+            ],
+        ),
+        ("/api/v1/chaos/{name}", vec![delete(commands, chaos::stop)]),
     ]
 }
 

@@ -229,12 +229,14 @@ pub fn stream_at(
 
 /// The one state of a world that was folded from one stream, without what is over.
 fn only_state(world: World, now: Timestamp, fence: Option<Fence>) -> Value {
-    let World { system, dependencies, sessions, locks, subjects, keys, fenced: _ } = world;
+    let World { system, dependencies, sessions, locks, subjects, keys, experiments, fenced: _ } =
+        world;
     let states = system.into_values().map(|state| json!(state));
     let states = states.chain(dependencies.into_values().map(|state| json!(state)));
     let states = states.chain(sessions.into_values().map(|state| json!(judged(state, now, fence))));
     let states = states.chain(subjects.into_values().map(|state| json!(state)));
     let states = states.chain(keys.into_values().map(|state| json!(state)));
+    let states = states.chain(experiments.into_values().map(|state| json!(state)));
     // A restore has ended all of a lock's leases and waiters.
     let now = if fence.is_some() { Timestamp::from_micros(u64::MAX) } else { now };
     let mut states = states.chain(locks.into_values().map(|state| json!(without_over(state, now))));

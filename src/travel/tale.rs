@@ -1,5 +1,6 @@
 //! Events as sentences, as one person would tell another.
 
+use mainstay_actors::chaos::{ChaosEvent, EndCause};
 use mainstay_actors::dependency::{
     BreakerAdopted, BreakerForced, Cause, DependencyEvent, Evidence, Mode, ObservationWindow,
 };
@@ -23,6 +24,7 @@ pub fn tell(id: &str, event: &AnyEvent, at: Timestamp, owner: Option<&str>) -> S
         AnyEvent::Lock(event) => lock(id, event, at, owner),
         AnyEvent::Key(event) => key(id, event, at),
         AnyEvent::Subject(event) => subject(id, event),
+        AnyEvent::Chaos(event) => chaos(id, event, at),
     }
 }
 
@@ -331,6 +333,26 @@ fn lock(id: &str, event: &LockEvent, at: Timestamp, owner: Option<&str>) -> Stri
                 RefusedFor::Token => format!("token {} is no live lease", event.token),
             };
             format!("{by} was refused to {what} {id}: {why}")
+        },
+    }
+}
+
+fn chaos(name: &str, event: &ChaosEvent, at: Timestamp) -> String {
+    match event {
+        ChaosEvent::FaultStarted(event) => {
+            let (plan, until) = (&event.plan, clock(event.until, at));
+            let (fault, dependency, reason) = (plan.fault.name(), &plan.dependency, &plan.reason);
+            let share = percent(plan.share);
+            format!(
+                "{name}: {fault} for {share} of the calls of {dependency} until {until}: {reason}"
+            )
+        },
+        ChaosEvent::FaultEnded(event) => match &event.cause {
+            EndCause::Timer => format!("{name}: its time was over"),
+            EndCause::Stopped { reason } => format!("{name} was stopped: {reason}"),
+            EndCause::StoppedAll { reason } => {
+                format!("{name} was stopped with all others: {reason}")
+            },
         },
     }
 }

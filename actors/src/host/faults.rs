@@ -7,7 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::chaos::{ChaosState, Experiment, Fault, Strike};
+use mainstay_journal::StreamId;
+
+use super::handle::Host;
+use super::message::{Answered, Failure, Meta};
+use crate::chaos::{
+    Chaos, ChaosCommand, ChaosReject, ChaosState, EndCause, Experiment, Fault, Plan, Seen, Strike,
+};
+use crate::health::Level;
+use crate::machine::Machine as _;
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
@@ -148,5 +156,50 @@ fn running(name: &str, experiment: &Experiment) -> Running {
         seed: plan.seed,
         started: experiment.started_at,
         until: experiment.until,
+    }
+}
+
+impl Host {
+    /// Starts an experiment for `for_ms`, if the level is at least `floor`. Nothing is recorded of
+    /// one that is refused.
+    ///
+    /// # Errors
+    /// The [`ChaosReject`], or see [`Failure`].
+    pub async fn start_fault(
+        &self,
+        stream: StreamId,
+        plan: Plan,
+        for_ms: u64,
+        floor: Level,
+        meta: Meta,
+    ) -> Answered<Chaos> {
+        let health = self.ask_health::<ChaosReject>().await?;
+        let configured = health.dependencies.iter().any(|it| it.name == plan.dependency);
+        let seen = Seen { configured, level: health.level, floor };
+        let start = ChaosCommand::Start { plan: Box::new(plan), for_ms, seen };
+        self.ask::<Chaos>(stream, start, meta).await
+    }
+
+    /// Stops every experiment that runs; returns their names. What ended meanwhile is left out.
+    ///
+    /// # Errors
+    /// The reason is out of range, or see [`Failure`]; those before it are stopped.
+    pub async fn stop_faults(
+        &self,
+        reason: &str,
+        meta: Meta,
+    ) -> Result<Vec<String>, Failure<ChaosReject>> {
+        let known = self.doors::<ChaosReject>()?.faults.all();
+        let mut stopped = Vec::new();
+        for (name, _) in known.into_iter().filter(|(_, it)| it.ended.is_none()) {
+            let Some(stream) = StreamId::new(Chaos::KIND, &name) else { continue };
+            let stop = ChaosCommand::Stop { reason: reason.to_owned(), all: true };
+            let reply = self.ask::<Chaos>(stream, stop, meta.clone()).await?.reply;
+            let cause = reply.0.and_then(|it| it.ended).map(|end| end.cause);
+            if matches!(cause, Some(EndCause::StoppedAll { .. })) {
+                stopped.push(name);
+            }
+        }
+        Ok(stopped)
     }
 }

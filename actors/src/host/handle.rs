@@ -202,6 +202,10 @@ impl Host {
     /// # Errors
     /// The host is not ready.
     pub async fn health(&self) -> Result<HealthView, Failure<DependencyReject>> {
+        self.ask_health().await
+    }
+
+    pub(super) async fn ask_health<R: std::error::Error>(&self) -> Result<HealthView, Failure<R>> {
         let asked = self.doors()?.supervisor.send(supervisor::AskHealth).await;
         asked.map_err(|_| Failure::Busy("the supervisor's mailbox"))
     }

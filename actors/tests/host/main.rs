@@ -10,6 +10,7 @@ mod crowds;
 mod erasures;
 mod failures;
 mod gaps;
+mod faults;
 mod healing;
 mod requests;
 mod restarts;

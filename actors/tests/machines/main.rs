@@ -16,6 +16,8 @@ mod breaker_moves;
 mod breaker_settings;
 mod breaker_table;
 mod breaker_world;
+mod chaos_rules;
+mod chaos_strikes;
 mod fences;
 mod gate_admission;
 mod gate_observations;

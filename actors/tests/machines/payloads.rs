@@ -1,5 +1,6 @@
 //! The payload layouts are frozen: one event of each type as bytes, and what any bytes may do.
 
+use mainstay_actors::chaos::{ChaosEvent, EndCause, Fault, FaultEnded, FaultStarted, Plan};
 use mainstay_actors::codec::{CodecError, Payload};
 use mainstay_actors::dependency::*;
 use mainstay_actors::health::Level;
@@ -227,6 +228,18 @@ fn key() -> Vec<KeyEvent> {
     ]
 }
 
+fn chaos() -> Vec<ChaosEvent> {
+    let plan = Plan {
+        dependency: text("db"),
+        fault: Fault::Flapping { up_ms: 400, down_ms: 5 },
+        share: Rate::from_ten_thousandths(2_500),
+        seed: 7,
+        reason: text("day"),
+    };
+    let cause = EndCause::Stopped { reason: text("ok") };
+    vec![FaultStarted { plan, at: T, until: U }.into(), FaultEnded { at: U, cause }.into()]
+}
+
 /// One event of each type.
 pub(crate) fn all() -> Vec<AnyEvent> {
     let boxed = |event| AnyEvent::Dependency(Box::new(event));
@@ -236,6 +249,7 @@ pub(crate) fn all() -> Vec<AnyEvent> {
     all.extend(lock().into_iter().map(AnyEvent::Lock));
     all.extend(crate::subject_table::events().into_iter().map(AnyEvent::Subject));
     all.extend(key().into_iter().map(AnyEvent::Key));
+    all.extend(chaos().into_iter().map(AnyEvent::Chaos));
     all
 }
 
@@ -264,6 +278,7 @@ fn the_layout_of_each_event_is_frozen() {
         lines(&lock()),
         subject,
         lines(&key()),
+        lines(&chaos()),
     ]
     .concat();
     assert_eq!(bytes, include_str!("payloads.txt"), "\n{bytes}");

@@ -15,7 +15,7 @@ use crate::payloads;
 const PAGE: &str = include_str!("../../../docs/privacy.md");
 
 /// One thing, whatever lies below: maps whose names are a caller's, a choice, a histogram.
-const WHOLE: [&str; 4] = ["attributes", "changes", "cause", "latencies"];
+const WHOLE: [&str; 5] = ["attributes", "changes", "cause", "latencies", "fault"];
 
 /// The fields of a value, with dots between outer and inner ones.
 fn fields(prefix: &str, value: &Value, found: &mut BTreeSet<String>) {

@@ -66,6 +66,7 @@ impl Walk {
             AnyEvent::Dependency(_) => self.dependencies.see(world, id, record, event),
             // Counted; the audit trail has them.
             AnyEvent::Key(_)
+            | AnyEvent::Chaos(_)
             | AnyEvent::System(
                 SystemEvent::MonthsDropped(_)
                 | SystemEvent::Attested(_)

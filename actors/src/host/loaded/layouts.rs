@@ -1,24 +1,27 @@
 //! The layout of every state in a snapshot, pinned: one that changes needs another number.
 
 use super::freeze;
+use crate::chaos::{Chaos, EndCause, Fault, FaultEnded, FaultStarted, Latency, Plan};
 use crate::dependency::{BreakerSettings, Dependency, DependencyConfigured, Settings};
 use crate::host::ledger::Ledger;
 use crate::key::{Key, KeyCreated, KeyHash, Role};
 use crate::lock::{Claim, LeaseGranted, Lock, Mode, WaiterQueued};
 use crate::machine::Machine;
+use crate::rate::Rate;
 use crate::session::{Sealed, Session, SessionCreated};
 use crate::subject::{ConsentRecorded, HoldPlaced, Subject};
 use crate::system::{Attested, Booted, System};
 use crate::time::Timestamp;
 
 /// Kind, length and hash of a state of each.
-const PINNED: [(&str, usize, u64); 6] = [
+const PINNED: [(&str, usize, u64); 7] = [
     ("subject", 90, 0x7c37_9d35_d7d0_610a),
     ("lock", 151, 0x47ee_42be_0f66_4829),
     ("session", 109, 0x3da8_4ced_f064_ed3f),
     ("dependency", 93, 0xbe5a_a17f_9d17_cd0b),
     ("system", 158, 0x7a1f_dbcc_7f98_043e),
     ("key", 126, 0x1961_8b36_db1c_82ba),
+    ("chaos", 117, 0x0ce9_5a82_4e0f_92bd),
 ];
 
 const AT: Timestamp = Timestamp::from_micros(1_000_000);
@@ -88,6 +91,18 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
     };
     let held = HoldPlaced { reason: "case 7".to_owned(), at: AT };
     let subject = bytes::<Subject>([recorded.into(), held.into()]);
+    let plan = Plan {
+        dependency: "db".to_owned(),
+        fault: Fault::Latency(Latency::Normal { mean_ms: 200, deviation_ms: 50 }),
+        share: Rate::from_ten_thousandths(2_500),
+        seed: 7,
+        reason: "a game day".to_owned(),
+    };
+    let cause = EndCause::Stopped { reason: "enough".to_owned() };
+    let chaos = bytes::<Chaos>([
+        FaultStarted { plan, at: AT, until: AT.plus_ms(60_000) }.into(),
+        FaultEnded { at: AT, cause }.into(),
+    ]);
     let found = [
         ("subject", subject),
         ("lock", lock),
@@ -95,6 +110,7 @@ fn a_state_whose_layout_changed_has_another_layout_number() {
         ("dependency", dependency),
         ("system", system),
         ("key", key),
+        ("chaos", chaos),
     ]
     .map(|(kind, bytes)| (kind, bytes.len(), xxhash_rust::xxh3::xxh3_64(&bytes)));
     assert_eq!(found, PINNED, "raise the LAYOUT of what changed, then pin what is found here");
