@@ -59,7 +59,7 @@ pub(super) struct Start {
 #[into_params(parameter_in = Query)]
 pub(super) struct Why {
     /// It is journaled.
-    #[param(min_length = 1, max_length = 200, example = "enough was seen")]
+    #[param(min_length = 1, max_length = 200, example = "enough")]
     reason: String,
 }
 

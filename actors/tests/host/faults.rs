@@ -113,7 +113,11 @@ fn nothing_starts_below_the_floor_or_against_what_is_not_configured() {
         let unknown = ChaosReject::Unknown { dependency: "cache".to_owned() };
         assert_eq!(refused(start(&host, "a", "cache", 1_000).await), unknown);
         let db = StreamId::new(Dependency::KIND, "db").unwrap();
-        let force = DependencyCommand::Force { mode: Mode::ForcedOpen, reason: "down".to_owned() };
+        let force = DependencyCommand::Force {
+            to: Mode::ForcedOpen,
+            for_ms: None,
+            reason: "down".to_owned(),
+        };
         host.ask::<Dependency>(db, force, meta()).await.unwrap();
         sleep(Duration::from_secs(1)).await;
         let level = host.health().await.unwrap().level;
