@@ -28,6 +28,7 @@
 //! | ignored | nothing | no | no: the result is returned |
 //! | timeout, while it is made | failure | yes | yes |
 //! | timeout, in the bulkhead's line | nothing | no | yes |
+//! | an injected fault | as what it stands for; counted apart in the journal | yes | yes |
 //! | panic, also of the classifier | failure; it goes on | no | no |
 //! | the future is dropped | nothing | no | no |
 //! | the breaker, the rate limit or the bulkhead refuses | nothing | not before its `retry_after` | yes |
@@ -48,6 +49,7 @@ mod limit;
 pub(crate) mod pass;
 mod rate_limit;
 mod retry;
+mod strike;
 mod timer;
 #[cfg(feature = "tower")]
 mod tower;

@@ -194,9 +194,9 @@ pub struct ObservationWindow {
     pub from: Timestamp,
     /// One per second, from `from`; seconds without calls are in it as zeros.
     pub seconds: Vec<Second>,
-    /// Most failures in a row inside it.
+    /// Most failures in a row inside it, injected ones among them.
     pub longest_failure_run: u32,
-    /// Calls whose fault was injected; always 0 until faults can be injected.
+    /// Calls under an injected fault: neither the seconds nor the latencies count them.
     pub injected: u64,
     /// Latencies in microseconds: an `HdrHistogram` in its V2 serialisation; empty without one.
     pub latencies: Latencies,

@@ -73,7 +73,7 @@ pub use batch::Batch;
 pub use begun::{Begun, sessions_begun, sessions_ever};
 pub use clock::{Clock, ClockBehind, MAX_AHEAD_MS};
 pub use erasure::{NoKeys, SubjectKeys};
-pub use faults::{Faults, Running};
+pub use faults::{Faults, Running, Struck};
 pub use follow::LeaseEnd;
 pub use handle::Host;
 pub use keys::Keys;

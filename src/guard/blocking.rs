@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_actors::gate::Entry;
+use mainstay_actors::gate::{Entry, Front};
 
 use super::pass::{self, Asked, Given, Pass};
 use super::{Classify, FallbackNow, Guard, GuardError, Refused, Tried, block};
@@ -24,7 +24,7 @@ impl<C, F> Guard<C, F> {
         F: FallbackNow<T, E>,
     {
         if !self.is_bare() {
-            return self.call_blocking_in_layers(call);
+            return self.call_blocking_in_layers(call, None);
         }
         // Only the breaker stands here: nothing is made that is not needed.
         let front = &self.dependency.front;
@@ -33,6 +33,9 @@ impl<C, F> Guard<C, F> {
                 let lane = front.lane();
                 let began = front.wants_exact(ticket, lane).then(pass::now);
                 let mut pass = Pass::new(&self.dependency, Given::Here(ticket, began));
+                if Front::is_faulted(ticket) {
+                    return self.call_blocking_in_layers(call, Some(pass));
+                }
                 let result = pass.watch(call);
                 let outcome = pass.watch(|| self.classify.classify(&result));
                 // It is settled here, where its counters are at hand.
@@ -49,14 +52,16 @@ impl<C, F> Guard<C, F> {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
                 self.fallback.answer_now(Refused::Open { mode, retry_after }.into())
             },
-            _ => self.call_blocking_in_layers(call),
+            _ => self.call_blocking_in_layers(call, None),
         }
     }
 
+    /// `admitted`: what the first try has already.
     #[inline(never)]
     fn call_blocking_in_layers<T, E>(
         &self,
         mut call: impl FnMut() -> Result<T, E>,
+        mut admitted: Option<Pass<'_>>,
     ) -> Result<T, GuardError<E>>
     where
         C: Classify<T, E>,
@@ -64,7 +69,13 @@ impl<C, F> Guard<C, F> {
     {
         let mut tries = self.tries();
         loop {
-            let tried = self.block_once(&mut call);
+            let tried = match admitted.take() {
+                Some(pass) => self.block_inside(pass, &mut call),
+                None => match self.admit_blocking() {
+                    Ok(pass) => self.block_inside(pass, &mut call),
+                    Err(refused) => Tried::Refused(refused),
+                },
+            };
             if let Some(wait) = tries.next(self, &tried) {
                 std::thread::sleep(wait);
                 continue;
@@ -81,23 +92,28 @@ impl<C, F> Guard<C, F> {
     }
 
     #[inline]
-    fn block_once<T, E>(&self, call: &mut impl FnMut() -> Result<T, E>) -> Tried<T, E>
+    fn block_inside<T, E>(
+        &self,
+        mut pass: Pass<'_>,
+        call: &mut impl FnMut() -> Result<T, E>,
+    ) -> Tried<T, E>
     where
         C: Classify<T, E>,
     {
-        match self.admit_blocking() {
-            Ok(mut pass) => match self.enter_bulkhead_blocking() {
-                Ok(inside) => {
-                    let began = self.layers.timeout.map(|after| (pass::now(), after));
-                    let result = pass.watch(call);
-                    inside.finish();
-                    let late = began.is_some_and(|(began, after)| began.elapsed() > after);
-                    self.classified_in_time(pass, result, late)
-                },
-                Err(refused) => Tried::Refused(refused),
-            },
-            Err(refused) => Tried::Refused(refused),
+        let inside = match self.enter_bulkhead_blocking() {
+            Ok(inside) => inside,
+            Err(refused) => return Tried::Refused(refused),
+        };
+        let began = self.layers.timeout.map(|after| (pass::now(), after));
+        if let Some(struck) = pass.strike()
+            && let Err(refused) = self.suffer_blocking(struck)
+        {
+            return Self::refused(pass, refused);
         }
+        let result = pass.watch(call);
+        inside.finish();
+        let late = began.is_some_and(|(began, after)| began.elapsed() > after);
+        self.classified_in_time(pass, result, late)
     }
 
     #[inline]

@@ -25,6 +25,12 @@ impl<C, F> Guard<C, F> {
             && let Ok(Asked::Given(given)) = self.dependency.ask()
         {
             let mut pass = Pass::new(&self.dependency, given);
+            if let Some(struck) = pass.strike()
+                && let Err(refused) = Box::pin(self.suffer(struck)).await
+            {
+                pass.finish(Outcome::Failure);
+                return self.fallback.answer(refused.into()).await;
+            }
             let mut future = pin!(pass.watch(&mut call));
             let result = poll_fn(|context| pass.watch(|| future.as_mut().poll(context))).await;
             let outcome = pass.watch(|| self.classify.classify(&result));
@@ -92,13 +98,13 @@ impl<C, F> Guard<C, F> {
         let Some(after) = self.layers.timeout else {
             return match self.in_bulkhead(&mut pass, call, &is_in).await {
                 Ok(result) => self.classified(pass, result),
-                Err(refused) => Tried::Refused(refused),
+                Err(refused) => Self::refused(pass, refused),
             };
         };
         let in_time = self.timer.at_most(after, self.in_bulkhead(&mut pass, call, &is_in)).await;
         match in_time {
             Ok(Ok(result)) => self.classified(pass, result),
-            Ok(Err(refused)) => Tried::Refused(refused),
+            Ok(Err(refused)) => Self::refused(pass, refused),
             // The call was never made: its permit goes back.
             Err(_) if !is_in.load(Ordering::Relaxed) => Tried::Refused(self.full()),
             Err(_) => {
@@ -119,11 +125,22 @@ impl<C, F> Guard<C, F> {
     {
         let inside = self.enter_bulkhead().await?;
         is_in.store(true, Ordering::Relaxed);
+        if let Some(struck) = pass.strike() {
+            Box::pin(self.suffer(struck)).await?;
+        }
         let mut future = pin!(pass.watch(call));
         // Only what happens inside of the call's own poll is its panic.
         let result = poll_fn(|context| pass.watch(|| future.as_mut().poll(context))).await;
         inside.finish();
         Ok(result)
+    }
+
+    /// A call that was admitted and not made: an injected fault is a failure of it.
+    pub(super) fn refused<T, E>(pass: Pass<'_>, refused: Refused) -> Tried<T, E> {
+        if matches!(refused, Refused::Injected { .. } | Refused::TimedOut { .. }) {
+            pass.finish(Outcome::Failure);
+        }
+        Tried::Refused(refused)
     }
 
     pub(super) fn classified<T, E>(&self, mut pass: Pass<'_>, result: Result<T, E>) -> Tried<T, E>

@@ -49,6 +49,14 @@ pub enum Refused {
         /// What it was allowed.
         after: Duration,
     },
+    /// A fault that was injected on purpose. It counts as a failure.
+    #[error("experiment {experiment:?}: injected {fault}")]
+    Injected {
+        /// The experiment's name.
+        experiment: String,
+        /// Its fault, as it is told: `errors`, `hang`.
+        fault: &'static str,
+    },
     /// No dependency of this name is configured, or it was retired.
     #[error("no dependency {name:?}; configure it first")]
     Unknown {
@@ -86,6 +94,7 @@ impl Refused {
             Self::Open { retry_after, .. } => *retry_after,
             Self::RateLimited { retry_after } | Self::Full { retry_after } => Some(*retry_after),
             Self::TimedOut { .. }
+            | Self::Injected { .. }
             | Self::Unknown { .. }
             | Self::Setting(_)
             | Self::Unavailable(_) => None,

@@ -109,9 +109,8 @@ impl Tries {
         let retry = guard.layers.retry.as_ref()?;
         self.made = self.made.saturating_add(1);
         let what = match tried {
-            Tried::Done(_, Outcome::Failure) | Tried::Refused(Refused::TimedOut { .. }) => {
-                Again::Failed
-            },
+            Tried::Done(_, Outcome::Failure)
+            | Tried::Refused(Refused::TimedOut { .. } | Refused::Injected { .. }) => Again::Failed,
             Tried::Done(_, _) => return None,
             Tried::Refused(refused) => Again::Rejected { retry_after: refused.retry_after() },
         };

@@ -9,7 +9,8 @@
 use std::time::{Duration, Instant};
 
 use mainstay_actors::dependency::{DependencyReject, Mode};
-use mainstay_actors::gate::{self, Admission, Entry, Outcome, Report, Ticket};
+use mainstay_actors::gate::{self, Admission, Entry, Front, Outcome, Report, Ticket};
+use mainstay_actors::host::Struck;
 
 use super::Refused;
 use crate::client::{Unavailable, told};
@@ -20,6 +21,8 @@ use crate::dependency::Dependency;
 pub(crate) struct Pass<'d> {
     dependency: &'d Dependency,
     given: Option<Given>,
+    /// A fault was injected into it.
+    struck: bool,
 }
 
 /// Who gave the permit.
@@ -100,6 +103,17 @@ impl Dependency {
         }
     }
 
+    /// As [`settle`](Self::settle), for a call under an injected fault.
+    pub(crate) fn settle_injected(&self, given: Given, outcome: Outcome) {
+        match given {
+            Given::Here(ticket, _) => self.front.settle_injected(ticket, outcome),
+            Given::ByKeeper(_, began) => {
+                self.front.count_injected(outcome, micros_since(began));
+                self.settle(given, outcome);
+            },
+        }
+    }
+
     /// Tells how an admitted call went.
     #[inline]
     pub(crate) fn settle(&self, given: Given, outcome: Outcome) {
@@ -119,7 +133,23 @@ impl Dependency {
 
 impl<'d> Pass<'d> {
     pub(crate) const fn new(dependency: &'d Dependency, given: Given) -> Self {
-        Self { dependency, given: Some(given) }
+        Self { dependency, given: Some(given), struck: false }
+    }
+
+    /// What an injected fault does to this call, if there is one.
+    #[inline]
+    pub(super) fn strike(&mut self) -> Option<Struck> {
+        let faulted = match &self.given {
+            Some(Given::Here(ticket, _)) => Front::is_faulted(*ticket),
+            Some(Given::ByKeeper(..)) => self.dependency.front.has_faults(),
+            None => false,
+        };
+        if !faulted {
+            return None;
+        }
+        let struck = self.dependency.struck();
+        self.struck = struck.is_some();
+        struck
     }
 
     #[inline]
@@ -128,8 +158,10 @@ impl<'d> Pass<'d> {
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        if let Some(given) = self.given.take() {
-            self.dependency.settle(given, outcome);
+        match self.given.take() {
+            Some(given) if self.struck => self.dependency.settle_injected(given, outcome),
+            Some(given) => self.dependency.settle(given, outcome),
+            None => {},
         }
     }
 

@@ -55,7 +55,7 @@ pub enum Latency {
         #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 600_000))]
         max_ms: u32,
     },
-    /// A bell around the mean, cut at 0: the sum of twelve uniform draws, so never more than six
+    /// A bell around the mean, cut at 0 and at ten minutes: the sum of twelve uniform draws, so never more than six
     /// deviations away.
     Normal {
         /// The mean, in milliseconds.
@@ -172,7 +172,7 @@ impl Latency {
                 let sum: i128 = (1..=12).map(|n| i128::from(draws.draw(n) >> 32)).sum();
                 let off = (sum - (6 << 32)) * i128::from(deviation_ms) * 1_000;
                 let us = i128::from(mean_ms) * 1_000 + off / (1 << 32);
-                u64::try_from(us).unwrap_or(0)
+                u64::try_from(us).unwrap_or(0).min(u64::from(MAX_LATENCY_MS) * 1_000)
             },
         }
     }

@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::Outcome;
-use super::face::{Entry, Face, Lane, Ticket};
+use super::face::{Entry, Face, Lane, Settled, Ticket};
 use super::slot::{self, SHARED, SLOTS};
 use super::stripe::{LONG_US, Stripe};
 use super::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
@@ -229,23 +229,68 @@ impl Front {
         self.board.clock.tick_us.load(Ordering::Relaxed) / 1_000
     }
 
+    /// Faults are injected into its calls.
+    #[inline]
+    #[must_use]
+    pub const fn is_faulted(ticket: Ticket) -> bool {
+        ticket.word.has(Word::FAULTED)
+    }
+
     /// Tells how a call went; `exact_us` is how long it took, in microseconds, if that was taken.
     #[inline]
     pub fn settle(&self, ticket: Ticket, outcome: Outcome, exact_us: Option<u64>, lane: Lane<'_>) {
         let now_us = self.board.clock.tick_us.load(Ordering::Relaxed);
         let by_tick_us = now_us.saturating_sub(ticket.began_us);
         let us = exact_us.unwrap_or(by_tick_us);
-        let counts = outcome != Outcome::Ignored;
-        let face = self.spot.face();
-        let slow = us > 0 && us > face.slow_us() && counts;
-        let stripes = || self.spot.stripes().map(|(_, stripe)| stripe);
-        let settled = face.settle(ticket, outcome, slow, lane, stripes);
+        let (_, settled) = self.count(ticket, outcome, us, lane);
         if settled.counted && (exact_us.is_some() || us >= LONG_US) {
             lane.stripe.keep_latency(self.round(), us);
         }
         if settled.found {
             self.board.notice(&self.name);
         }
+    }
+
+    /// Whether it was slow, and what became of it.
+    #[inline]
+    fn count(&self, ticket: Ticket, outcome: Outcome, us: u64, lane: Lane<'_>) -> (bool, Settled) {
+        let face = self.spot.face();
+        let slow = us > 0 && us > face.slow_us() && outcome != Outcome::Ignored;
+        let stripes = || self.spot.stripes().map(|(_, stripe)| stripe);
+        (slow, face.settle(ticket, outcome, slow, lane, stripes))
+    }
+
+    /// As [`settle`](Self::settle), for a call under an injected fault: it decides as any call does,
+    /// and the journal's statistics count it apart.
+    pub fn settle_injected(&self, ticket: Ticket, outcome: Outcome) {
+        let now_us = self.board.clock.tick_us.load(Ordering::Relaxed);
+        let us = now_us.saturating_sub(ticket.began_us);
+        let (slow, settled) = self.count(ticket, outcome, us, self.lane());
+        if settled.counted {
+            self.spot.face().count_injected(outcome == Outcome::Failure, slow);
+        }
+        if settled.found {
+            self.board.notice(&self.name);
+        }
+    }
+
+    /// A call under an injected fault whose outcome goes through the keeper.
+    pub fn count_injected(&self, outcome: Outcome, us: u64) {
+        if outcome != Outcome::Ignored {
+            let face = self.spot.face();
+            face.count_injected(outcome == Outcome::Failure, us > face.slow_us());
+        }
+    }
+
+    /// Faults are injected into calls that begin now.
+    #[must_use]
+    pub fn has_faults(&self) -> bool {
+        self.spot.face().word().has(Word::FAULTED)
+    }
+
+    /// From now on calls are admitted with [`is_faulted`](Self::is_faulted), or no longer.
+    pub fn set_faulted(&self, faulted: bool) {
+        self.spot.face().mark(Word::FAULTED, faulted);
     }
 
     /// The journal does not take events: the breaker goes on, and its state is not recorded yet.

@@ -55,13 +55,14 @@ pub(super) struct Face {
     found: Mutex<Option<Found>>,
 }
 
-/// Outcomes of earlier generations.
+/// Outcomes of earlier generations, and calls under an injected fault.
 #[derive(Debug)]
 struct Late {
     calls: AtomicU32,
     failures: AtomicU32,
     slow: AtomicU32,
     ignored: AtomicU32,
+    injected: [AtomicU32; 3],
 }
 
 /// What is taken from [`Face`] beside the stripes, since the last time.
@@ -69,6 +70,8 @@ struct Late {
 pub(super) struct Taken {
     /// Calls, failures, slow and ignored ones of earlier generations.
     pub(super) late: [u32; 4],
+    /// Calls under an injected fault, and failures and slow ones among them.
+    pub(super) injected: [u32; 3],
     pub(super) run: u32,
     pub(super) longest_run: u32,
 }
@@ -166,7 +169,13 @@ impl Face {
             open_for_ms: AtomicU64::new(0),
             trial: AtomicU64::new(0),
             figures: Figures::new(),
-            late: Late { calls: zero(), failures: zero(), slow: zero(), ignored: zero() },
+            late: Late {
+                calls: zero(),
+                failures: zero(),
+                slow: zero(),
+                ignored: zero(),
+                injected: [zero(), zero(), zero()],
+            },
             by_calls: ArcSwapOption::empty(),
             found: Mutex::new(None),
         }

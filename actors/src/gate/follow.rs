@@ -19,7 +19,7 @@ impl Gate {
         let Some(settings) = state.settings.as_ref().filter(|_| !state.retired) else {
             self.journaled = None;
             self.begin(&breaker);
-            self.spot.face().follow(Word::NONE, None, u64::MAX);
+            self.spot.face().follow(Word::NONE, None, !Word::FAULTED);
             return;
         };
         let settings = settings.breaker.clone();

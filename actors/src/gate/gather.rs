@@ -16,6 +16,9 @@ pub(super) struct Gathered {
     readings: Vec<Reading>,
     /// Calls whose latencies were not looked at: short and long ones.
     unsampled: Vec<[u32; 2]>,
+    /// Calls under an injected fault, failures and slow ones among them, that are still to be taken
+    /// out of the statistics.
+    injected: [u32; 3],
 }
 
 /// What has come since the last time.
@@ -54,9 +57,30 @@ impl Gathered {
         for (count, more) in news.batch.counts.iter_mut().zip(taken.late) {
             *count = count.saturating_add(more);
         }
+        self.take_out(taken.injected, &mut news.batch);
         news.batch.run = taken.run;
         news.batch.longest_run = taken.longest_run;
         news
+    }
+
+    /// Takes calls under injected faults out of the statistics, as soon as they are in them.
+    fn take_out(&mut self, more: [u32; 3], batch: &mut Batch) {
+        let mut taken = [0; 3];
+        let kinds = self.injected.iter_mut().zip(more).zip(&mut batch.counts).zip(&mut taken);
+        for (((owed, more), count), taken) in kinds {
+            *owed = owed.saturating_add(more);
+            *taken = (*owed).min(*count);
+            *owed -= *taken;
+            *count -= *taken;
+        }
+        let [mut calls, ..] = taken;
+        batch.injected = calls;
+        // Their latencies were not kept: they count as short ones that nobody looked at.
+        for [short, _] in &mut self.unsampled {
+            let taken = calls.min(*short);
+            *short -= taken;
+            calls -= taken;
+        }
     }
 
     /// Latencies of what was read so far are not looked at any more.
@@ -102,6 +126,6 @@ fn spread(kept: &[u64], calls: u32, traffic: &mut Traffic) {
 impl News {
     /// Nothing has come.
     pub(super) fn is_empty(&self) -> bool {
-        self.batch.counts == [0; 4]
+        self.batch.counts == [0; 4] && self.batch.injected == 0
     }
 }

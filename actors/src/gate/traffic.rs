@@ -32,6 +32,7 @@ pub(super) struct Traffic {
     calls: bool,
     run: u32,
     longest_run: u32,
+    injected: u64,
     latencies: Option<Histogram<u32>>,
     /// Closed, but not handed out yet.
     ready: VecDeque<ObservationWindow>,
@@ -48,6 +49,8 @@ pub(super) struct Traffic {
 pub(super) struct Batch {
     /// Calls, failures, slow and ignored ones.
     pub(super) counts: [u32; 4],
+    /// Calls under an injected fault: counted apart.
+    pub(super) injected: u32,
     /// Failures in a row now, and the most of them.
     pub(super) run: u32,
     pub(super) longest_run: u32,
@@ -61,6 +64,7 @@ impl Traffic {
             calls: false,
             run: 0,
             longest_run: 0,
+            injected: 0,
             latencies: None,
             ready: VecDeque::new(),
             closed_at: Timestamp::default(),
@@ -114,7 +118,8 @@ impl Traffic {
             second.slow = second.slow.saturating_add(slow);
             second.ignored = second.ignored.saturating_add(ignored);
         }
-        self.calls |= calls > 0;
+        self.calls |= calls > 0 || batch.injected > 0;
+        self.injected = self.injected.saturating_add(u64::from(batch.injected));
         self.run = batch.run;
         self.longest_run = self.longest_run.max(batch.longest_run);
     }
@@ -163,7 +168,7 @@ impl Traffic {
             from: self.from.unwrap_or_else(|| start_of_second(now)),
             seconds: std::mem::take(&mut self.seconds),
             longest_failure_run: self.longest_run,
-            injected: 0,
+            injected: std::mem::take(&mut self.injected),
             latencies,
             observed,
         });

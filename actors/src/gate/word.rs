@@ -23,6 +23,8 @@ impl Word {
     pub(super) const PENDING: u64 = 1 << 3;
     /// Failures were counted below `minimum_calls`: a success may make the rate known.
     pub(super) const WATCH: u64 = 1 << 4;
+    /// Faults are injected.
+    pub(super) const FAULTED: u64 = 1 << 5;
     /// Slow calls are told apart by less than the tick of the clock can.
     pub(super) const EXACT: u64 = 1 << 6;
     /// The window is over calls.
@@ -36,7 +38,7 @@ impl Word {
     /// What the journal does not say: kept when it is followed within a generation.
     pub(super) const OURS: u64 = Self::PENDING | Self::WATCH | Self::KEPT;
     /// Kept over generations, too.
-    pub(super) const KEPT: u64 = Self::UNJOURNALED;
+    pub(super) const KEPT: u64 = Self::FAULTED | Self::UNJOURNALED;
 
     /// Of a dependency that is not configured, or was retired.
     pub(super) const NONE: Self = Self(0);
@@ -97,9 +99,9 @@ impl Word {
         Self(self.0 & !flag)
     }
 
-    /// The common case, in one comparison: closed, no verdict on its way.
+    /// The common case, in one comparison: closed, no verdict on its way, no faults.
     pub(super) const fn is_plainly_closed(self) -> bool {
-        self.0 & (MODE | Self::PENDING) == 1
+        self.0 & (MODE | Self::PENDING | Self::FAULTED) == 1
     }
 
     /// A success needs no second look: closed, over seconds, no failures that make it one.

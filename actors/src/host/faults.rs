@@ -2,10 +2,15 @@
 //!
 //! ```text
 //!   settled event ──put──► by dependency: [Running, …] ──► on_change(name, faulted)
+//!   a call of it  ──strike──► Struck, by its number since the start
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use mainstay_journal::StreamId;
 
@@ -20,7 +25,7 @@ use crate::rate::Rate;
 use crate::time::Timestamp;
 
 /// A fault that runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Running {
     /// The experiment's name.
     pub name: String,
@@ -34,16 +39,65 @@ pub struct Running {
     pub started: Timestamp,
     /// When it ends by itself: no call is struck from then on, whether its end is journaled or not.
     pub until: Timestamp,
+    /// Calls since the start, in this process.
+    calls: Arc<AtomicU64>,
+}
+
+/// What happens to one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Struck {
+    /// What it is.
+    pub strike: Strike,
+    /// By which experiment: of several, the one that comes first by refusal, hang, error and the
+    /// longest delay.
+    pub experiment: String,
+    /// Its fault, as it is told: `latency`, `errors`.
+    pub fault: &'static str,
+    started: Timestamp,
+    until: Timestamp,
 }
 
 impl Running {
-    /// What happens to the call of this number at `now`, if anything does.
-    #[must_use]
-    pub fn strikes(&self, call: u64, now: Timestamp) -> Option<Strike> {
+    /// What happens to the next call, if anything does.
+    fn strike(&self, now: Timestamp) -> Option<Struck> {
         if now >= self.until {
             return None;
         }
-        self.fault.strikes(self.share, self.seed, call, now, self.started)
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let strike = self.fault.strikes(self.share, self.seed, call, now, self.started)?;
+        let (started, until) = (self.started, self.until);
+        Some(Struck {
+            strike,
+            experiment: self.name.clone(),
+            fault: self.fault.name(),
+            started,
+            until,
+        })
+    }
+}
+
+impl Struck {
+    /// Of two that strike the same call; delays add up.
+    fn and(self, other: Self) -> Self {
+        let rank = |it: &Self| match it.strike {
+            Strike::Refuse => (3, 0),
+            Strike::Hang => (2, 0),
+            Strike::Fail => (1, 0),
+            Strike::Delay { us } => (0, us),
+        };
+        let (first, second) = if rank(&other) > rank(&self) { (other, self) } else { (self, other) };
+        match (first.strike, second.strike) {
+            (Strike::Delay { us }, Strike::Delay { us: more }) => {
+                Self { strike: Strike::Delay { us: us.saturating_add(more) }, ..first }
+            },
+            _ => first,
+        }
+    }
+
+    /// How long its experiment goes on, in milliseconds.
+    #[must_use]
+    pub const fn left_ms(&self, now: Timestamp) -> u64 {
+        self.until.ms_since(now)
     }
 }
 
@@ -59,6 +113,7 @@ type Hook = Box<dyn Fn(&str, bool) + Send + Sync>;
 struct Inside {
     known: RwLock<Known>,
     hook: OnceLock<Hook>,
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -78,6 +133,25 @@ impl Faults {
     #[must_use]
     pub fn for_dependency(&self, name: &str) -> Option<Arc<[Running]>> {
         self.read(|known| known.running.get(name).cloned())
+    }
+
+    /// What happens to the next call of a dependency at `now`, if anything does.
+    #[must_use]
+    pub fn strike(&self, dependency: &str, now: Timestamp) -> Option<Struck> {
+        let running = self.for_dependency(dependency)?;
+        running.iter().filter_map(|it| it.strike(now)).reduce(Struck::and)
+    }
+
+    /// Whether the experiment of a strike goes on.
+    #[must_use]
+    pub fn goes_on(&self, struck: &Struck) -> bool {
+        self.get(&struck.experiment)
+            .is_some_and(|it| it.ended.is_none() && it.started_at == struck.started)
+    }
+
+    /// Waits for a change; one after this call is not missed.
+    pub fn changed(&self) -> Notified<'_> {
+        self.inside.changed.notified()
     }
 
     /// The newest experiment of each name, over or not.
@@ -117,6 +191,7 @@ impl Faults {
                 changed.extend(known.renew(dependency));
             }
         }
+        self.inside.changed.notify_waiters();
         if let Some(hook) = self.inside.hook.get() {
             for (dependency, faulted) in changed {
                 hook(&dependency, faulted);
@@ -136,7 +211,14 @@ impl Known {
             .by_name
             .iter()
             .filter(|(_, it)| it.plan.dependency == dependency && it.ended.is_none());
-        let running: Arc<[Running]> = of_it.map(|(name, it)| running(name, it)).collect();
+        let before = self.running.get(&dependency);
+        let calls = |name: &str, it: &Experiment| {
+            let same = |old: &&Running| old.name == name && old.started == it.started_at;
+            before.and_then(|all| all.iter().find(same)).map(|it| it.calls.clone())
+        };
+        let running: Arc<[Running]> = of_it
+            .map(|(name, it)| running(name, it, calls(name, it).unwrap_or_default()))
+            .collect();
         let faulted = !running.is_empty();
         let was_faulted = if faulted {
             self.running.insert(dependency.clone(), running).is_some()
@@ -147,7 +229,7 @@ impl Known {
     }
 }
 
-fn running(name: &str, experiment: &Experiment) -> Running {
+fn running(name: &str, experiment: &Experiment, calls: Arc<AtomicU64>) -> Running {
     let plan = &experiment.plan;
     Running {
         name: name.to_owned(),
@@ -156,6 +238,7 @@ fn running(name: &str, experiment: &Experiment) -> Running {
         seed: plan.seed,
         started: experiment.started_at,
         until: experiment.until,
+        calls,
     }
 }
 
@@ -183,23 +266,28 @@ impl Host {
     /// Stops every experiment that runs; returns their names. What ended meanwhile is left out.
     ///
     /// # Errors
-    /// The reason is out of range, or see [`Failure`]; those before it are stopped.
+    /// The first that was not stopped: the reason is out of range, or see [`Failure`]. All others
+    /// are stopped.
     pub async fn stop_faults(
         &self,
         reason: &str,
         meta: Meta,
     ) -> Result<Vec<String>, Failure<ChaosReject>> {
         let known = self.doors::<ChaosReject>()?.faults.all();
-        let mut stopped = Vec::new();
+        let (mut stopped, mut failed) = (Vec::new(), None);
         for (name, _) in known.into_iter().filter(|(_, it)| it.ended.is_none()) {
             let Some(stream) = StreamId::new(Chaos::KIND, &name) else { continue };
             let stop = ChaosCommand::Stop { reason: reason.to_owned(), all: true };
-            let reply = self.ask::<Chaos>(stream, stop, meta.clone()).await?.reply;
-            let cause = reply.0.and_then(|it| it.ended).map(|end| end.cause);
-            if matches!(cause, Some(EndCause::StoppedAll { .. })) {
-                stopped.push(name);
+            match self.ask::<Chaos>(stream, stop, meta.clone()).await {
+                Ok(answer) => {
+                    let cause = answer.reply.0.and_then(|it| it.ended).map(|end| end.cause);
+                    if matches!(cause, Some(EndCause::StoppedAll { .. })) {
+                        stopped.push(name);
+                    }
+                },
+                Err(failure) => failed = failed.or(Some(failure)),
             }
         }
-        Ok(stopped)
+        failed.map_or(Ok(stopped), Err)
     }
 }

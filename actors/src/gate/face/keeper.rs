@@ -92,9 +92,10 @@ impl Face {
     /// What has come beside the stripes.
     pub(in crate::gate) fn take(&self, generation: u64) -> Taken {
         let take = |count: &AtomicU32| count.swap(0, Ordering::Relaxed);
-        let Late { calls, failures, slow, ignored } = &self.late;
+        let Late { calls, failures, slow, ignored, injected } = &self.late;
         Taken {
             late: [take(calls), take(failures), take(slow), take(ignored)],
+            injected: injected.each_ref().map(take),
             run: self.run(generation),
             longest_run: take(&self.longest_run),
         }

@@ -193,6 +193,13 @@ impl Face {
         one(&self.late.ignored, ignored);
     }
 
+    /// Counts a call that its stripe or the keeper has counted as one under an injected fault.
+    pub(in crate::gate) fn count_injected(&self, failed: bool, slow: bool) {
+        for (count, more) in self.late.injected.iter().zip([true, failed, slow]) {
+            count.fetch_add(u32::from(more), Ordering::Relaxed);
+        }
+    }
+
     /// Counts in the window over calls, unless it began with a later generation; what is in it then.
     pub(in crate::gate) fn count_by_calls(
         &self,
