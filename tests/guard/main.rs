@@ -8,6 +8,7 @@ mod calls;
 mod inbound;
 mod layers;
 mod panics;
+mod strikes;
 mod support;
 mod threads;
 #[cfg(feature = "tower")]

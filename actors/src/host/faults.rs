@@ -85,7 +85,8 @@ impl Struck {
             Strike::Fail => (1, 0),
             Strike::Delay { us } => (0, us),
         };
-        let (first, second) = if rank(&other) > rank(&self) { (other, self) } else { (self, other) };
+        let (first, second) =
+            if rank(&other) > rank(&self) { (other, self) } else { (self, other) };
         match (first.strike, second.strike) {
             (Strike::Delay { us }, Strike::Delay { us: more }) => {
                 Self { strike: Strike::Delay { us: us.saturating_add(more) }, ..first }

@@ -18,7 +18,9 @@ use super::message::{self, Answered, Failure, Meta};
 use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
 use super::ticks::Ticks;
-use super::{Doors, Faults, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot};
+use super::{
+    Doors, Faults, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot,
+};
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::Board;
 use crate::lock::{LockReject, LockState};

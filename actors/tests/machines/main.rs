@@ -36,6 +36,7 @@ mod lock_recovery;
 mod lock_sizes;
 mod lock_table;
 mod lock_waiters;
+mod payload_damage;
 mod payloads;
 mod privacy;
 mod score;
