@@ -21,6 +21,7 @@ use tokio::task::spawn_local;
 use uuid::Uuid;
 
 use crate::dependency::Dependency;
+use crate::guard::Guards;
 use crate::lock::Lock;
 use crate::session::{Session, Sessions};
 use crate::stay::Mainstay;
@@ -36,6 +37,7 @@ pub struct Client {
     pub(crate) host: Host,
     pub(crate) vault: Arc<Vault>,
     pub(crate) principal: Arc<str>,
+    pub(crate) guards: Guards,
 }
 
 impl Client {
@@ -43,7 +45,7 @@ impl Client {
     /// principal: 1 to 200 bytes, no personal data.
     #[must_use]
     pub fn new(host: Host, vault: Arc<Vault>, principal: &str) -> Self {
-        Self { host, vault, principal: Arc::from(principal) }
+        Self { host, vault, principal: Arc::from(principal), guards: Guards::default() }
     }
 
     /// A lock by name: 1 to 200 bytes of letters, digits and `. _ : -`.
@@ -115,7 +117,8 @@ impl Mainstay {
     /// What a service does with it, under a name that its events carry as their principal.
     #[must_use]
     pub fn client(&self, principal: &str) -> Client {
-        Client::new(self.host().clone(), self.vault().clone(), principal)
+        let client = Client::new(self.host().clone(), self.vault().clone(), principal);
+        Client { guards: self.guards().clone(), ..client }
     }
 
     /// [`Client::lock`] of the principal [`PRINCIPAL`].

@@ -10,6 +10,7 @@ mod backup;
 mod dependency;
 mod duration;
 mod error;
+mod guard;
 mod limits;
 mod list;
 pub mod origin;
@@ -23,6 +24,7 @@ pub use backup::{BackupConfig, DrillConfig, KeepConfig};
 pub use dependency::{BreakerConfig, DependencyConfig, check_name};
 pub use duration::Span;
 pub use error::ConfigError;
+pub use guard::{BulkheadConfig, GuardConfig, RateLimitConfig, RetryConfig};
 pub use limits::{Count, LimitsConfig};
 pub use list::List;
 pub use probe_target::{PostgresTarget, ProbeTarget, RedisTarget};
@@ -34,6 +36,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::guard::Layers;
 use mainstay_actors::dependency::Settings;
 use mainstay_journal::{Keyring, KeyringError, Reading};
 use serde::{Deserialize, Serialize};
@@ -154,6 +157,12 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> BTreeMap<String, Settings> {
         self.dependency.iter().map(|it| (it.name.clone(), it.settings())).collect()
+    }
+
+    /// What stands around the calls to each dependency, by name.
+    pub(crate) fn layers(&self) -> BTreeMap<String, Layers> {
+        let layers = |it: &DependencyConfig| Some((it.name.clone(), it.guard.layers().ok()?));
+        self.dependency.iter().filter_map(layers).collect()
     }
 
     fn check(&self, name: &str) -> Result<(), ConfigError> {

@@ -12,6 +12,7 @@ pub use mainstay_actors::dependency::{BreakerSettings, Mode, Settings, SettingsE
 pub use mainstay_actors::gate::Outcome;
 pub use mainstay_actors::host::DependencyView;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_actors::dependency::{
@@ -24,13 +25,14 @@ use mainstay_journal::StreamId;
 use crate::client::{Client, Unavailable, told, unavailable};
 use crate::config::check_name;
 use crate::guard::pass::{Asked, Given};
-use crate::guard::{Guard, Refused};
+use crate::guard::{Figures, Guard, Refused, Tally};
 
 /// One dependency, by name. Cheap to clone, used from any thread and executor.
 #[derive(Debug, Clone)]
 pub struct Dependency {
     pub(crate) client: Client,
     pub(crate) front: Front,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Why an outcome is not counted.
@@ -64,7 +66,8 @@ pub enum ChangeError {
 impl Dependency {
     pub(crate) fn new(client: Client, name: &str) -> Self {
         let front = client.host.front(name);
-        Self { client, front }
+        let tally = client.guards.tally(front.name());
+        Self { client, front, tally }
     }
 
     /// Its name.
@@ -73,10 +76,17 @@ impl Dependency {
         self.front.name()
     }
 
-    /// What stands around a call to it; see [`Guard`].
+    /// What stands around a call to it; see [`Guard`]. It begins with the layers that the
+    /// configuration gives it, whose bulkhead, rate limit and budget are the same for all.
     #[must_use]
     pub fn guard(&self) -> Guard {
         Guard::new(self.clone())
+    }
+
+    /// What its guards have counted in this process.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.tally.figures()
     }
 
     /// Asks whether a call may be made now. Only who opens the half of a breaker with

@@ -45,6 +45,7 @@ mod gradient;
 #[cfg(feature = "actix-web")]
 mod inbound;
 mod inside;
+mod known;
 mod limit;
 pub(crate) mod pass;
 mod rate_limit;
@@ -59,6 +60,7 @@ pub use classify::{ByFunction, ByResult, Classify};
 pub use error::{GuardError, LimitError, Refused};
 pub use fallback::{Fallback, FallbackNow, Later, NoFallback, Value};
 pub use gradient::Gradient;
+pub use known::Figures;
 #[cfg(feature = "actix-web")]
 pub use inbound::{ByStatus, Inbound, InboundService, Shed};
 pub use rate_limit::{RateLimit, RetryAfter};
@@ -66,6 +68,8 @@ pub use retry::{Again, Retry, RetryBudget};
 pub use timer::{Elapsed, Timer};
 #[cfg(feature = "tower")]
 pub use tower::{GuardLayer, Guarded};
+
+pub(crate) use known::{Guards, Tally};
 
 use std::time::Duration;
 
@@ -87,11 +91,19 @@ pub struct Guard<C = ByResult, F = NoFallback> {
 
 /// What is optional.
 #[derive(Debug, Clone, Default)]
-struct Layers {
-    retry: Option<Retry>,
-    rate_limit: Option<RateLimit>,
-    timeout: Option<Duration>,
-    bulkhead: Option<Bulkhead>,
+pub(crate) struct Layers {
+    pub(crate) retry: Option<Retry>,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) bulkhead: Option<Bulkhead>,
+}
+
+impl Layers {
+    /// Nothing but the breaker stands around the call.
+    pub(crate) const fn is_empty(&self) -> bool {
+        let Self { retry, rate_limit, timeout, bulkhead } = self;
+        retry.is_none() && rate_limit.is_none() && timeout.is_none() && bulkhead.is_none()
+    }
 }
 
 /// What came of one try.
@@ -103,20 +115,18 @@ enum Tried<T, E> {
 }
 
 /// Longest timeout of a guard.
-const MAX_TIMEOUT: Duration = Duration::from_hours(24);
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 impl Guard {
     pub(crate) fn new(dependency: Dependency) -> Self {
         let timer = Timer::new(dependency.client.host.runtime());
-        Self {
-            dependency,
-            timer,
-            layers: Layers::default(),
-            classify: ByResult,
-            fallback: NoFallback,
-            invalid: None,
-            bare: true,
+        let layers = dependency.client.guards.layers(dependency.name());
+        if let Some(bulkhead) = &layers.bulkhead {
+            dependency.tally.watch(bulkhead);
         }
+        let (classify, fallback) = (ByResult, NoFallback);
+        let bare = layers.is_empty();
+        Self { dependency, timer, layers, classify, fallback, invalid: None, bare }
     }
 }
 
@@ -138,6 +148,7 @@ impl<C, F> Guard<C, F> {
     #[must_use]
     pub fn bulkhead(mut self, bulkhead: Bulkhead) -> Self {
         self.note(bulkhead.check());
+        self.dependency.tally.watch(&bulkhead);
         self.layers.bulkhead = Some(bulkhead);
         self.bare = false;
         self
@@ -200,6 +211,21 @@ impl<C, F> Guard<C, F> {
     fn with_fallback<G>(self, fallback: G) -> Guard<C, G> {
         let Self { dependency, timer, layers, classify, fallback: _, invalid, bare } = self;
         Guard { dependency, timer, layers, classify, fallback, invalid, bare }
+    }
+
+    async fn fall_back<T, E>(&self, error: GuardError<E>) -> Result<T, GuardError<E>>
+    where
+        F: Fallback<T, E>,
+    {
+        let answer = self.fallback.answer(error).await;
+        answer.inspect(|_| self.dependency.tally.fell_back())
+    }
+
+    fn fall_back_now<T, E>(&self, error: GuardError<E>) -> Result<T, GuardError<E>>
+    where
+        F: FallbackNow<T, E>,
+    {
+        self.fallback.answer_now(error).inspect(|_| self.dependency.tally.fell_back())
     }
 
     /// Whether every setting can be. A guard with one that cannot refuses every call with the same

@@ -78,6 +78,7 @@ use self::tls::Tls;
 use self::travel::Folds;
 use crate::backup::Backups;
 use crate::config::{Config, KeysNeeded};
+use crate::guard::Guards;
 use crate::proofs::Notary;
 use crate::vault::Vault;
 
@@ -103,6 +104,7 @@ pub(crate) struct App {
     refusals: Refusals,
     proofs: Proofs,
     gate: Gate,
+    guards: Guards,
     backups: Arc<Backups>,
     drills: DrillClock,
 }
@@ -114,13 +116,15 @@ pub struct Beside {
     pub vault: Arc<Vault>,
     /// Signs checkpoints.
     pub notary: Arc<Notary>,
+    /// Stand around the calls of this process.
+    pub(crate) guards: Guards,
     /// Ships the journal.
     pub backups: Arc<Backups>,
 }
 
 impl App {
     fn of(config: &Config, beside: &Beside, live: &Arc<live::Live>, named: Named) -> Self {
-        let Beside { vault, notary, backups } = beside;
+        let Beside { vault, notary, guards, backups } = beside;
         // Who comes from elsewhere is nobody without a key, and TLS is for who does.
         let open = config.access.keys == KeysNeeded::Optional
             && config.server.tls.is_none()
@@ -134,6 +138,7 @@ impl App {
             refusals: Refusals::new(),
             proofs: Proofs::new(notary.clone()),
             gate: Gate::new(config, named),
+            guards: guards.clone(),
             backups: backups.clone(),
             drills: DrillClock::new(config.drill.every),
         }

@@ -6,6 +6,7 @@ use mainstay_actors::host::{Host, HostOptions, OpenLog, StartError};
 use mainstay_journal::{EventLog, LocalLog, Options, Reading};
 
 use crate::config::Config;
+use crate::guard::Guards;
 #[cfg(feature = "server")]
 use crate::proofs::Notary;
 use crate::vault::Vault;
@@ -15,6 +16,7 @@ use crate::vault::Vault;
 pub struct Mainstay {
     host: Host,
     vault: Arc<Vault>,
+    guards: Guards,
     #[cfg(feature = "server")]
     notary: Arc<Notary>,
     #[cfg(feature = "probes")]
@@ -104,6 +106,7 @@ impl Mainstay {
         Ok(Self {
             host,
             vault,
+            guards: Guards::new(config.layers()),
             #[cfg(feature = "server")]
             notary,
             #[cfg(feature = "probes")]
@@ -133,6 +136,10 @@ impl Mainstay {
         &self.vault
     }
 
+    pub(crate) const fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
     /// Who signs checkpoints of the journal.
     #[cfg(feature = "server")]
     #[must_use]
@@ -145,7 +152,8 @@ impl Mainstay {
     #[must_use]
     pub fn beside(&self) -> crate::server::Beside {
         let (vault, notary) = (self.vault.clone(), self.notary.clone());
-        crate::server::Beside { vault, notary, backups: self.backups.clone() }
+        let (guards, backups) = (self.guards.clone(), self.backups.clone());
+        crate::server::Beside { vault, notary, guards, backups }
     }
 
     /// Its own backups.

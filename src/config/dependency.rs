@@ -7,7 +7,7 @@ use mainstay_actors::health::Level;
 use mainstay_actors::rate::Rate;
 use serde::{Deserialize, Serialize};
 
-use super::{ProbeTarget, Span};
+use super::{GuardConfig, ProbeTarget, Span};
 
 /// `[[dependency]]`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -46,6 +46,9 @@ pub struct DependencyConfig {
     /// The circuit breaker.
     #[serde(default)]
     pub breaker: BreakerConfig,
+    /// What stands around its calls in a service that embeds the mainstay.
+    #[serde(default)]
+    pub guard: GuardConfig,
 }
 
 const fn default_weight() -> u32 {
@@ -119,6 +122,7 @@ impl DependencyConfig {
             return Err("`every` must be at least 100ms and `timeout` at least 10ms".to_owned());
         }
         self.check_probe()?;
+        self.guard.layers().map_err(|error| error.to_string())?;
         self.settings().check().map_err(|error| error.to_string())
     }
 

@@ -43,14 +43,14 @@ impl<C, F> Guard<C, F> {
                 front.settle(ticket, outcome, began.map(pass::micros_since), lane);
                 match result {
                     Err(error) if outcome == Outcome::Failure => {
-                        self.fallback.answer_now(GuardError::Failed(error))
+                        self.fall_back_now(GuardError::Failed(error))
                     },
                     result => result.map_err(GuardError::Failed),
                 }
             },
             Entry::Rejected { retry_after_ms, mode } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
-                self.fallback.answer_now(Refused::Open { mode, retry_after }.into())
+                self.fall_back_now(Refused::Open { mode, retry_after }.into())
             },
             _ => self.call_blocking_in_layers(call, None),
         }
@@ -82,11 +82,11 @@ impl<C, F> Guard<C, F> {
             }
             return match tried {
                 Tried::Done(Err(error), Outcome::Failure) => {
-                    self.fallback.answer_now(GuardError::Failed(error))
+                    self.fall_back_now(GuardError::Failed(error))
                 },
                 Tried::Done(result, _) => result.map_err(GuardError::Failed),
                 Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
-                Tried::Refused(refused) => self.fallback.answer_now(refused.into()),
+                Tried::Refused(refused) => self.fall_back_now(refused.into()),
             };
         }
     }

@@ -13,7 +13,7 @@ mod line;
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use super::block::block_at_most;
@@ -73,6 +73,10 @@ pub struct Counts {
     /// In microseconds.
     pub waited_us: u64,
 }
+
+/// The places of a bulkhead, for who only counts.
+#[derive(Debug, Clone)]
+pub(super) struct Places(Weak<Shared>);
 
 const MAX_PLACES: u32 = 1_000_000;
 const MAX_WAIT: Duration = Duration::from_hours(1);
@@ -234,15 +238,52 @@ impl Bulkhead {
     /// What it has counted. The figures are read one after the other.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let (active, waiting) = self.shared.line.inside_and_waiting();
+        self.shared.counts()
+    }
+
+    pub(super) fn places(&self) -> Places {
+        Places(Arc::downgrade(&self.shared))
+    }
+}
+
+impl Shared {
+    fn counts(&self) -> Counts {
+        let (active, waiting) = self.line.inside_and_waiting();
         Counts {
             active,
-            idle: self.shared.line.limit().saturating_sub(active),
+            idle: self.line.limit().saturating_sub(active),
             waiting,
-            exhausted_total: self.shared.exhausted.load(Ordering::Relaxed),
-            waited_total: self.shared.waited.load(Ordering::Relaxed),
-            waited_us: self.shared.waited_us.load(Ordering::Relaxed),
+            exhausted_total: self.exhausted.load(Ordering::Relaxed),
+            waited_total: self.waited.load(Ordering::Relaxed),
+            waited_us: self.waited_us.load(Ordering::Relaxed),
         }
+    }
+}
+
+impl Counts {
+    /// Of two bulkheads together.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self {
+            active: self.active.saturating_add(other.active),
+            idle: self.idle.saturating_add(other.idle),
+            waiting: self.waiting.saturating_add(other.waiting),
+            exhausted_total: self.exhausted_total.saturating_add(other.exhausted_total),
+            waited_total: self.waited_total.saturating_add(other.waited_total),
+            waited_us: self.waited_us.saturating_add(other.waited_us),
+        }
+    }
+}
+
+impl Places {
+    /// `None` when nobody has the bulkhead any more.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        self.0.upgrade().map(|shared| shared.counts())
+    }
+}
+
+impl PartialEq for Places {
+    fn eq(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.0, &other.0)
     }
 }
 

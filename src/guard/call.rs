@@ -29,7 +29,7 @@ impl<C, F> Guard<C, F> {
                 && let Err(refused) = Box::pin(self.suffer(struck)).await
             {
                 pass.finish(Outcome::Failure);
-                return self.fallback.answer(refused.into()).await;
+                return self.fall_back(refused.into()).await;
             }
             let mut future = pin!(pass.watch(&mut call));
             let result = poll_fn(|context| pass.watch(|| future.as_mut().poll(context))).await;
@@ -37,7 +37,7 @@ impl<C, F> Guard<C, F> {
             pass.finish(outcome);
             return match result {
                 Err(error) if outcome == Outcome::Failure => {
-                    self.fallback.answer(GuardError::Failed(error)).await
+                    self.fall_back(GuardError::Failed(error)).await
                 },
                 result => result.map_err(GuardError::Failed),
             };
@@ -51,11 +51,11 @@ impl<C, F> Guard<C, F> {
             }
             return match tried {
                 Tried::Done(Err(error), Outcome::Failure) => {
-                    self.fallback.answer(GuardError::Failed(error)).await
+                    self.fall_back(GuardError::Failed(error)).await
                 },
                 Tried::Done(result, _) => result.map_err(GuardError::Failed),
                 Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
-                Tried::Refused(refused) => self.fallback.answer(refused.into()).await,
+                Tried::Refused(refused) => self.fall_back(refused.into()).await,
             };
         }
     }

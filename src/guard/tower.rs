@@ -78,11 +78,11 @@ where
             };
             match tried {
                 Tried::Done(Err(error), Outcome::Failure) => {
-                    guard.fallback.answer(GuardError::Failed(error)).await
+                    guard.fall_back(GuardError::Failed(error)).await
                 },
                 Tried::Done(result, _) => result.map_err(GuardError::Failed),
                 Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
-                Tried::Refused(refused) => guard.fallback.answer(refused.into()).await,
+                Tried::Refused(refused) => guard.fall_back(refused.into()).await,
             }
         })
     }

@@ -2,6 +2,7 @@
 //! contract: its names and labels stay.
 
 mod drills;
+mod guards;
 mod refusals;
 
 pub(super) use drills::DrillClock;
@@ -65,6 +66,7 @@ pub(super) async fn text(host: &Host, app: &App) -> Result<String, Problem> {
     of_keys(&mut registry, keys, now);
     let active = host.faults().map_or(0, Faults::active);
     whole(&mut registry, "faults_active", "Experiments that disturb calls", active);
+    guards::register(&mut registry, &app.guards);
     of_backups(&mut registry, &app.backups);
     drills::register(&mut registry, host, app, now).await?;
     app.refusals.register(&mut registry);
@@ -92,7 +94,7 @@ fn of_health(registry: &mut Registry, health: &HealthView) {
         "Entities that crashed twice and are asked no more",
         quarantined,
     );
-    let states = Gauges::<Gauge>::default();
+    let (states, alone) = (Gauges::<Gauge>::default(), Gauges::<Gauge>::default());
     for dependency in &health.dependencies {
         let state = match dependency.state {
             Mode::Closed => 0,
@@ -104,9 +106,12 @@ fn of_health(registry: &mut Registry, health: &HealthView) {
         };
         let labels = vec![("dependency", dependency.name.clone())];
         states.get_or_create(&labels).set(state);
+        alone.get_or_create(&labels).set(i64::from(dependency.unjournaled));
     }
     let help = "0 closed, 1 open, 2 half-open, 3 forced open, 4 disabled, 5 metrics only";
     registry.register("breaker_state", help, states);
+    let help = "1 while the breaker goes on without the journal";
+    registry.register("breaker_unjournaled", help, alone);
 }
 
 fn of_journal(registry: &mut Registry, status: &LogStatus) {

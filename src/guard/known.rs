@@ -1,0 +1,80 @@
+//! The guards of a process: which layers the configuration gives, and what they have counted.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::bulkhead::Places;
+use super::{Bulkhead, Counts, Layers};
+
+/// See the module. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Guards {
+    configured: Arc<BTreeMap<String, Layers>>,
+    tallies: Arc<Mutex<BTreeMap<Arc<str>, Arc<Tally>>>>,
+}
+
+/// What the guards of one dependency have counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    fallbacks: AtomicU64,
+    bulkheads: Mutex<Vec<Places>>,
+}
+
+/// What the guards of one dependency have counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Calls that a fallback answered.
+    pub fallbacks: u64,
+    /// Of all its bulkheads that are in use; `None` if there is none.
+    pub bulkheads: Option<Counts>,
+}
+
+impl Guards {
+    /// With the layers that the configuration gives, by dependency.
+    pub(crate) fn new(configured: BTreeMap<String, Layers>) -> Self {
+        Self { configured: Arc::new(configured), tallies: Arc::default() }
+    }
+
+    /// The layers around calls to a dependency, where its user sets none.
+    pub(super) fn layers(&self, name: &str) -> Layers {
+        self.configured.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Where the guards of a dependency count.
+    pub(crate) fn tally(&self, name: &Arc<str>) -> Arc<Tally> {
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.entry(name.clone()).or_default().clone()
+    }
+
+    /// What they have counted, by dependency; those that nobody guards are left out.
+    pub(crate) fn figures(&self) -> Vec<(Arc<str>, Figures)> {
+        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.iter().map(|(name, tally)| (name.clone(), tally.figures())).collect()
+    }
+}
+
+impl Tally {
+    /// A fallback has answered.
+    pub(super) fn fell_back(&self) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts what a bulkhead counts, as long as somebody has it.
+    pub(super) fn watch(&self, bulkhead: &Bulkhead) {
+        let mut bulkheads = self.bulkheads.lock().unwrap_or_else(PoisonError::into_inner);
+        bulkheads.retain(|known| known.counts().is_some());
+        let places = bulkhead.places();
+        if !bulkheads.contains(&places) {
+            bulkheads.push(places);
+        }
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let bulkheads = self.bulkheads.lock().unwrap_or_else(PoisonError::into_inner);
+        Figures {
+            fallbacks: self.fallbacks.load(Ordering::Relaxed),
+            bulkheads: bulkheads.iter().filter_map(Places::counts).reduce(Counts::and),
+        }
+    }
+}
