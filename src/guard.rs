@@ -60,9 +60,9 @@ pub use classify::{ByFunction, ByResult, Classify};
 pub use error::{GuardError, LimitError, Refused};
 pub use fallback::{Fallback, FallbackNow, Later, NoFallback, Value};
 pub use gradient::Gradient;
-pub use known::Figures;
 #[cfg(feature = "actix-web")]
 pub use inbound::{ByStatus, Inbound, InboundService, Shed};
+pub use known::Figures;
 pub use rate_limit::{RateLimit, RetryAfter};
 pub use retry::{Again, Retry, RetryBudget};
 pub use timer::{Elapsed, Timer};

@@ -2,6 +2,14 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing member of a JSON value reads as null")]
 
+mod calls;
+mod expect;
+mod play;
+mod run;
+mod scenario;
+mod stage;
+mod stand_in;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -25,6 +33,7 @@ enum Verb {
     Start(Start),
     Stop(Stop),
     List(List),
+    Run(run::Run),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +111,7 @@ impl Chaos {
             Verb::Start(verb) => verb.run(),
             Verb::Stop(verb) => verb.run(),
             Verb::List(verb) => verb.run(),
+            Verb::Run(verb) => verb.run(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use mainstay_actors::time::Timestamp;
 use serde_json::Value;
 use ureq::Body;
-use ureq::http::Response;
+use ureq::http::{Request, Response};
 
 use super::exit::Failed;
 
@@ -40,14 +40,13 @@ impl Online {
             let text = "--server takes a URL without credentials: http://127.0.0.1:7070";
             return Err(Failed::usage(text));
         }
-        let agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .build()
-            .into();
         let key = key(&server)?;
-        Ok(Self { server, offline, agent, key })
+        Ok(Self { server, offline, agent: agent(), key })
+    }
+
+    /// Of a server of our own, which asks for no key.
+    pub(super) fn keyless(server: &str) -> Self {
+        Self { server: server.to_owned(), offline: "it has ended", agent: agent(), key: None }
     }
 
     /// The JSON of a GET, whatever its status; a problem other than "not ready" is a failure.
@@ -94,6 +93,27 @@ impl Online {
         read.map_err(|error| {
             Failed::unreachable(format!("{} is no mainstay server: {error}", self.server))
         })
+    }
+
+    /// Status and JSON of a request with any method, whatever the status.
+    pub(super) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), Failed> {
+        let bad =
+            |error: &dyn std::fmt::Display| Failed::usage(format!("{method} {path}: {error}"));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.server));
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let text = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(text).map_err(|error| bad(&error))?;
+        self.read(self.agent.run(request).map_err(|error| self.unreachable(&error))?)
     }
 
     fn good(&self, status: u16, body: Value) -> Result<Value, Failed> {
@@ -155,6 +175,15 @@ impl Online {
         })?;
         Ok((status, body))
     }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .build()
+        .into()
 }
 
 /// The key of the file that the environment names, if it names one.

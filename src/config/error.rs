@@ -25,7 +25,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// From the parser's error: adds the place and, for an unknown key, the nearest known one.
-    pub(super) fn from_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
+    pub(crate) fn from_toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
         let place = match error.span() {
             Some(span) if !text.is_empty() => {
                 let (line, column) = line_and_column(text, span.start);

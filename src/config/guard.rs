@@ -141,10 +141,9 @@ mod tests {
 
     #[test]
     fn layers_are_read_and_what_is_absent_is_not_there() {
-        let config = read(
-            "timeout = \"2s\"\nbulkhead = { calls = 3, queue = 0 }\nretry = { attempts = 2 }",
-        )
-        .unwrap();
+        let config =
+            read("timeout = \"2s\"\nbulkhead = { calls = 3, queue = 0 }\nretry = { attempts = 2 }")
+                .unwrap();
         let layers = config.dependency[0].guard.layers().unwrap();
         assert_eq!(layers.timeout.unwrap().as_millis(), 2_000);
         assert_eq!(layers.bulkhead.unwrap().counts().idle, 3);

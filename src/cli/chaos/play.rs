@@ -1,0 +1,266 @@
+//! Plays the steps of a scenario, one after the other.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use mainstay_actors::health::Level;
+use serde_json::{Value, json};
+
+use super::calls;
+use super::scenario::{Action, Call, Force, Http, Inject, Service, Step, Stop, Wait};
+use super::stage::{Stage, at};
+use crate::cli::exit::Failed;
+use crate::cli::online::path;
+use crate::config::Span;
+
+/// How long a figure, a line or an event may take to show.
+const SOON: Duration = Duration::from_secs(5);
+/// How long the way back may take at the end.
+const LAST: Span = Span::from_ms(30_000);
+/// From one look to the next.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Who reads events a page at a time.
+const PAGE: usize = 1_000;
+
+/// Where the steps have come to.
+pub(super) struct Play<'s> {
+    stage: &'s mut Stage,
+    /// Behind the last line of the log that was found.
+    line: usize,
+    /// The last event that was found.
+    event: u64,
+}
+
+impl<'s> Play<'s> {
+    pub(super) fn new(stage: &'s mut Stage) -> Self {
+        let event = stage.from;
+        Self { stage, line: 0, event }
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step.action()? {
+            Action::Call(call) => self.call(call),
+            Action::Inject(inject) => self.inject(inject),
+            Action::Stop(stop) => self.stop(stop),
+            Action::Force(force) => self.force(force),
+            Action::Service(service) => self.service(service),
+            Action::Http(http) => self.http(http),
+            Action::Wait(wait) => self.wait(wait),
+            Action::Pause(span) => {
+                std::thread::sleep(span.as_duration());
+                Ok(())
+            },
+            Action::Restart => self.stage.restart(),
+            Action::Metrics(expected) => {
+                for (name, expected) in expected {
+                    soon(SOON, || {
+                        let text =
+                            self.stage.online.text("/metrics").map_err(Failed::into_message)?;
+                        let found =
+                            metric(&text, name).ok_or_else(|| format!("no metric {name}"))?;
+                        let holds = expected.holds(found);
+                        if holds {
+                            Ok(())
+                        } else {
+                            Err(format!("{name} is {found} instead of {expected}"))
+                        }
+                    })?;
+                }
+                Ok(())
+            },
+            Action::Log(lines) => lines.iter().try_for_each(|words| self.log(words)),
+            Action::Journal(names) => self.journal(names),
+        }
+    }
+
+    /// No fault runs any more, and the level is this one.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub(super) fn end(&self, level: Level) -> Result<(), String> {
+        let all = self.get(super::ROUTE)?;
+        let running = at(&all, "/experiments").as_array().into_iter().flatten();
+        if let Some(it) = running.into_iter().find(|it| it["running"] == true) {
+            return Err(format!("the experiment {} still runs: stop it", it["name"]));
+        }
+        let wait = Wait { level: Some(level), breaker: BTreeMap::new(), within: LAST };
+        self.wait(&wait)
+    }
+
+    fn call(&self, call: &Call) -> Result<(), String> {
+        let own = self.stage.own.as_ref().ok_or("it needs a mainstay of its own")?;
+        let dependency = own.stay()?.dependency(&call.dependency);
+        let service = own.services.get(&call.dependency);
+        let came = own.runtime.block_on(calls::make(call, dependency, service.map(|it| &**it)));
+        came.check(call)
+    }
+
+    fn inject(&mut self, inject: &Inject) -> Result<(), String> {
+        let name = inject.name.as_ref().unwrap_or(&inject.dependency);
+        let mut body = json!({
+            "dependency": inject.dependency,
+            "name": name,
+            "fault": super::fault(&inject.fault)?,
+            "share": inject.share,
+            "for_ms": inject.r#for.as_ms(),
+            "seed": inject.seed,
+            "reason": "a scenario",
+        });
+        if let (Some(floor), Some(body)) = (&inject.floor, body.as_object_mut()) {
+            body.insert("floor".to_owned(), json!(floor.to_uppercase()));
+        }
+        let (status, answer) = self.ask("POST", super::ROUTE, Some(&body))?;
+        match &inject.refused {
+            None if status < 400 => {
+                self.stage.acknowledged.push((format!("chaos/{name}"), "FaultStarted"));
+                Ok(())
+            },
+            None => Err(format!("{status}: {}", at(&answer, "/detail"))),
+            Some(words) if status >= 400 && answer.to_string().contains(words) => Ok(()),
+            Some(words) => Err(format!("{status} {answer} instead of a refusal with {words:?}")),
+        }
+    }
+
+    fn stop(&mut self, stop: &Stop) -> Result<(), String> {
+        let route = match &stop.name {
+            Some(name) => format!("{}/{}?reason=seen", super::ROUTE, path(name)),
+            None => format!("{}?reason=seen", super::ROUTE),
+        };
+        let (status, answer) = self.ask("DELETE", &route, None)?;
+        if status >= 400 {
+            return Err(format!("{status}: {}", at(&answer, "/detail")));
+        }
+        let names: Vec<_> = match &stop.name {
+            Some(name) => vec![name.clone()],
+            None => {
+                let stopped = at(&answer, "/stopped").as_array().into_iter().flatten();
+                stopped.filter_map(|name| Some(name.as_str()?.to_owned())).collect()
+            },
+        };
+        let ended = names.into_iter().map(|name| (format!("chaos/{name}"), "FaultEnded"));
+        self.stage.acknowledged.extend(ended);
+        Ok(())
+    }
+
+    fn force(&mut self, force: &Force) -> Result<(), String> {
+        let route = format!("/api/v1/dependencies/{}/state", path(&force.dependency));
+        let mut body = json!({ "to": force.to, "reason": force.reason });
+        if let (Some(span), Some(body)) = (force.r#for, body.as_object_mut()) {
+            body.insert("for_ms".to_owned(), json!(span.as_ms()));
+        }
+        let (status, answer) = self.ask("POST", &route, Some(&body))?;
+        if status < 400 { Ok(()) } else { Err(format!("{status}: {}", at(&answer, "/detail"))) }
+    }
+
+    fn service(&self, service: &Service) -> Result<(), String> {
+        let own = self.stage.own.as_ref().ok_or("it needs a mainstay of its own")?;
+        let stand_in = own.services.get(&service.name).ok_or("there is no such service")?;
+        own.runtime.block_on(stand_in.behave(service.is))
+    }
+
+    fn http(&self, http: &Http) -> Result<(), String> {
+        let body = http.body.as_ref().map(serde_json::to_value).transpose();
+        let body = body.map_err(|error| error.to_string())?;
+        let (status, answer) = self.ask(&http.method, &http.path, body.as_ref())?;
+        if status != http.status {
+            return Err(format!("{status} instead of {}: {answer}", http.status));
+        }
+        for (pointer, expected) in &http.has {
+            let expected = serde_json::to_value(expected).map_err(|error| error.to_string())?;
+            let found = at(&answer, pointer);
+            if *found != expected {
+                return Err(format!("{pointer} is {found} instead of {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, wait: &Wait) -> Result<(), String> {
+        soon(wait.within.as_duration(), || {
+            let health = self.get("/api/v1/health")?;
+            if let Some(level) = wait.level {
+                let found = at(&health, "/level");
+                if *found != json!(level) {
+                    return Err(format!("the level is {found} instead of {level}"));
+                }
+            }
+            let all = at(&health, "/dependencies").as_array().cloned().unwrap_or_default();
+            for (name, mode) in &wait.breaker {
+                let found = all.iter().find(|it| it["name"] == **name);
+                let found = found.map_or(&Value::Null, |it| &it["state"]);
+                if *found != json!(mode) {
+                    return Err(format!("the breaker of {name} is {found} instead of {mode}"));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn log(&mut self, words: &str) -> Result<(), String> {
+        let own = self.stage.own.as_ref().ok_or("it needs a mainstay of its own")?;
+        let from = self.line;
+        self.line = soon(SOON, || {
+            own.lines.find(words, from).ok_or_else(|| format!("the log has no line with {words:?}"))
+        })?;
+        Ok(())
+    }
+
+    /// Events in this order, others between them.
+    fn journal(&mut self, names: &[String]) -> Result<(), String> {
+        for name in names {
+            let after = self.event;
+            self.event = soon(SOON, || {
+                let after = after.to_string();
+                let query = [("after", after), ("type", name.clone()), ("limit", PAGE.to_string())];
+                let (status, page) = self
+                    .stage
+                    .online
+                    .ask("/api/v1/events", &query)
+                    .map_err(Failed::into_message)?;
+                if status >= 400 {
+                    return Err(format!("{status}: {}", at(&page, "/detail")));
+                }
+                let first = at(&page, "/events/0/position").as_u64();
+                first.ok_or_else(|| format!("the journal has no {name} here"))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn get(&self, path: &str) -> Result<Value, String> {
+        self.stage.online.get(path, &[]).map_err(Failed::into_message)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), String> {
+        self.stage.online.send(method, path, body).map_err(Failed::into_message)
+    }
+}
+
+/// Looks again and again until it holds; else what was found at last.
+fn soon<T>(within: Duration, mut look: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let began = now();
+    loop {
+        match look() {
+            Ok(found) => return Ok(found),
+            Err(found) if began.elapsed() >= within => {
+                return Err(format!("{found}, after {within:?}"));
+            },
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// The value of a sample in the text format: its name, with its labels as they are written.
+fn metric(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line?.split(' ').next()?.parse().ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long to wait for what must be seen")]
+fn now() -> Instant {
+    Instant::now()
+}
