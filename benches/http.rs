@@ -201,7 +201,7 @@ impl Served {
         let mut config = Config::default();
         config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let (vault, backups) = (Vault::in_memory(), Arc::default());
-        let beside = Beside { vault, notary, backups };
+        let beside = Beside::new(vault, notary, backups);
         let server = runtime.block_on(async {
             host.ready().await.unwrap();
             Server::start(&host, &beside, &config, Named::default()).await.unwrap()

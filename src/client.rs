@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use mainstay_actors::dependency::DependencyReject;
-use mainstay_actors::host::{Failure, HealthView, Host, Meta};
+use mainstay_actors::host::{Failure, HealthView, Host, Meta, Moves};
 use mainstay_journal::Refusal;
 use tokio::task::spawn_local;
 use uuid::Uuid;
@@ -75,6 +75,15 @@ impl Client {
     #[must_use]
     pub fn dependency(&self, name: &str) -> Dependency {
         Dependency::new(self.clone(), name)
+    }
+
+    /// The moves of all breakers, from now on, as the journal has them.
+    ///
+    /// # Errors
+    /// It is not ready, or has ended.
+    pub fn transitions(&self) -> Result<Moves, Unavailable> {
+        let ended = || Unavailable::NotReady(self.host.readiness().to_string());
+        self.host.moves().ok_or_else(ended)
     }
 
     /// The global health, from durable facts.
@@ -142,6 +151,14 @@ impl Mainstay {
     #[must_use]
     pub fn dependency(&self, name: &str) -> Dependency {
         self.client(PRINCIPAL).dependency(name)
+    }
+
+    /// [`Client::transitions`] of the principal [`PRINCIPAL`].
+    ///
+    /// # Errors
+    /// It is not ready, or has ended.
+    pub fn transitions(&self) -> Result<Moves, Unavailable> {
+        self.client(PRINCIPAL).transitions()
     }
 
     /// The global health, from durable facts.

@@ -10,7 +10,7 @@
 
 pub use mainstay_actors::dependency::{BreakerSettings, Mode, Settings, SettingsError, Window};
 pub use mainstay_actors::gate::Outcome;
-pub use mainstay_actors::host::DependencyView;
+pub use mainstay_actors::host::{DependencyView, Heard, Move, Moves};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -122,6 +122,14 @@ pub struct Beside {
     pub backups: Arc<Backups>,
 }
 
+impl Beside {
+    /// Of a process that guards no calls.
+    #[must_use]
+    pub fn new(vault: Arc<Vault>, notary: Arc<Notary>, backups: Arc<Backups>) -> Self {
+        Self { vault, notary, guards: Guards::default(), backups }
+    }
+}
+
 impl App {
     fn of(config: &Config, beside: &Beside, live: &Arc<live::Live>, named: Named) -> Self {
         let Beside { vault, notary, guards, backups } = beside;

@@ -20,6 +20,7 @@
 //! | `registry`, `residents`, `permits`, `seeds` | stream → actor: who is there, who goes, who may come |
 //! | `keys` | who may come in, for every thread |
 //! | `faults` | the faults that run, for every thread |
+//! | `moves` | the moves of breakers, for whoever listens |
 //! | `limits` | every bound |
 //! | `outbox` | appends in order, and what waits for each |
 //! | `ticks` | the time, for callers of gates |
@@ -54,6 +55,7 @@ mod life;
 mod limits;
 mod loaded;
 mod message;
+mod moves;
 mod outbox;
 mod permits;
 mod reactor;
@@ -79,6 +81,7 @@ pub use handle::Host;
 pub use keys::Keys;
 pub use limits::Limits;
 pub use message::{Answered, Failure, Meta, Receipt};
+pub use moves::{Heard, Move, Moves};
 pub use restore::{Fence, Restore, record_restore};
 pub use supervisor::{DependencyView, HealthView, Occupancy};
 pub use views::{Hosted, Views, tags, tenant_of_lock};
@@ -253,4 +256,5 @@ pub(crate) struct Doors {
     unreadable: u64,
     keys: Keys,
     faults: Faults,
+    moves: moves::Listening,
 }

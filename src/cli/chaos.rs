@@ -163,9 +163,9 @@ impl Stop {
             let all = online.delete(ROUTE, &why)?;
             return self.at.say(&all, || {
                 let names = all["stopped"].as_array().into_iter().flatten();
-                let told: String =
+                let told: Vec<_> =
                     names.map(|name| format!("{} was stopped\n", text(name))).collect();
-                if told.is_empty() { "nothing runs\n".to_owned() } else { told }
+                if told.is_empty() { "nothing runs\n".to_owned() } else { told.concat() }
             });
         };
         let it = online.delete(&format!("{ROUTE}/{}", path(&name)), &why)?;

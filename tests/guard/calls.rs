@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use mainstay::dependency::{Mode, Outcome};
+use mainstay::dependency::{Heard, Mode, Outcome};
 use mainstay::guard::{GuardError, LimitError, Refused};
 
 use super::support::{Rig, is_open, ms};
@@ -123,4 +123,25 @@ async fn who_opens_the_half_holds_the_first_permit() {
     first.report(Outcome::Success);
     rig.becomes(Mode::Closed).await;
     rig.stay.close().await;
+}
+
+#[tokio::test]
+async fn who_listens_hears_each_move_and_the_end() {
+    let rig = Rig::new().await;
+    let mut moves = rig.stay.transitions().unwrap();
+    rig.trip().await;
+    rig.becomes(Mode::HalfOpen).await;
+    for _ in 0..2 {
+        rig.db.guard().call(|| async { Ok::<_, Infallible>(()) }).await.unwrap();
+    }
+    rig.becomes(Mode::Closed).await;
+    rig.stay.close().await;
+    let mut heard = Vec::new();
+    while let Some(Heard::Moved(it)) = moves.next().await {
+        assert_eq!(&*it.dependency, "db");
+        heard.push((it.from, it.to));
+    }
+    let expected =
+        [(Mode::Closed, Mode::Open), (Mode::Open, Mode::HalfOpen), (Mode::HalfOpen, Mode::Closed)];
+    assert_eq!(heard, expected);
 }

@@ -191,7 +191,7 @@ async fn observed(rig: &Rig) -> Value {
         log.read_stream(&stream, u64::MAX, &mut |record| {
             let event = Event::of(&record);
             if event.name == "WindowObserved" {
-                found = Some(event.data["window"].clone());
+                found = event.data.get("window").cloned();
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())

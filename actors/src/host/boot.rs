@@ -72,6 +72,7 @@ pub(crate) async fn boot(
     let views = Views::new(gates.clone());
     let keys = views.borrow().keys.clone();
     let faults = views.borrow().faults.clone();
+    let moves = views.borrow().moves.listening();
     faults.on_change(move |name, faulted| fronts.front(name).set_faulted(faulted));
     fill(&mut views.borrow_mut(), &mut facts, orphaned);
     outbox.open(log.clone(), views.clone(), Checkpoints::new(limits.checkpoint_events, kept));
@@ -125,6 +126,7 @@ pub(crate) async fn boot(
         unreadable,
         keys,
         faults,
+        moves,
     })
 }
 

@@ -19,7 +19,7 @@ use super::outbox::Flush;
 use super::supervisor::{self, HealthView, Occupancy};
 use super::ticks::Ticks;
 use super::{
-    Doors, Faults, HostOptions, Hosted, Keys, Limits, OpenLog, Readiness, StartError, boot,
+    Doors, Faults, HostOptions, Hosted, Keys, Limits, Moves, OpenLog, Readiness, StartError, boot,
 };
 use crate::dependency::{DependencyReject, DependencyState};
 use crate::gate::Board;
@@ -309,6 +309,12 @@ impl Host {
     #[must_use]
     pub fn faults(&self) -> Option<&Faults> {
         self.inside.doors.get().map(|doors| &doors.faults)
+    }
+
+    /// Listens to the moves of breakers from now on; `None` before it is ready and after its end.
+    #[must_use]
+    pub fn moves(&self) -> Option<Moves> {
+        self.inside.doors.get()?.moves.listen()
     }
 
     /// Events that recovery could not fold.

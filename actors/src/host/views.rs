@@ -22,6 +22,7 @@ use super::faults::Faults;
 use super::follow::Followers;
 use super::gates::Gates;
 use super::keys::Keys;
+use super::moves::{Move, Teller};
 use crate::chaos::{Chaos, ChaosEvent, ChaosState};
 use crate::dependency::{Dependency, DependencyEvent, DependencyState};
 use crate::key::{Key, KeyEvent, KeyState};
@@ -84,6 +85,8 @@ pub struct Views {
     pub(crate) keys: Keys,
     /// Every experiment, and the faults that run.
     pub(crate) faults: Faults,
+    /// Who listens to breakers.
+    pub(crate) moves: Teller,
     /// The gates, which follow the breakers.
     pub(crate) gates: Rc<RefCell<Gates>>,
     /// The newest durable position that was published.
@@ -108,6 +111,7 @@ impl Views {
             followers: Followers::default(),
             keys: Keys::default(),
             faults: Faults::default(),
+            moves: Teller::new(),
             gates,
             position: Cursor::default(),
             dependency_at: Cursor::default(),
@@ -198,6 +202,8 @@ impl Hosted for Dependency {
         let to = state.breaker.mode;
         if from != to {
             tracing::info!(dependency = stream.id(), %from, %to, "breaker");
+            let (dependency, since) = (stream.id().into(), state.breaker.since);
+            views.moves.tell(Move { dependency, from, to, at: since, cursor: at });
         }
         views.set_dependency(stream.id(), state);
     }

@@ -11,18 +11,18 @@ use crate::support::{Entity, Then, at};
 
 const WELL: Seen = Seen { configured: true, level: Level::Optimal, floor: Level::Degraded };
 
-fn plan(fault: Fault, share: u32) -> Box<Plan> {
-    Box::new(Plan {
+fn plan(fault: Fault, share: u32) -> Plan {
+    Plan {
         dependency: "db".to_owned(),
         fault,
         share: Rate::from_ten_thousandths(share),
         seed: 7,
         reason: "a game day".to_owned(),
-    })
+    }
 }
 
 fn start(seen: Seen) -> ChaosCommand {
-    ChaosCommand::Start { plan: plan(Fault::Errors, 5_000), for_ms: 60_000, seen }
+    ChaosCommand::Start { plan: Box::new(plan(Fault::Errors, 5_000)), for_ms: 60_000, seen }
 }
 
 fn stop(all: bool) -> ChaosCommand {
@@ -133,7 +133,7 @@ fn a_dependency_that_is_not_configured_has_no_faults() {
 #[test]
 fn what_is_out_of_range_is_named() {
     let field = |plan: Box<Plan>, for_ms| {
-        let command = ChaosCommand::Start { plan, for_ms, seen: WELL };
+        let command = ChaosCommand::Start { plan: Box::new(plan), for_ms, seen: WELL };
         match Entity::<Chaos>::given().when(command).reply {
             Some(Err(ChaosReject::OutOfRange { field, .. })) => field,
             Some(Ok(_)) => "none",

@@ -18,7 +18,6 @@ use mainstay_actors::session::{
     Attributes, EndReason, Sealed, SessionCreated, SessionEnded, SessionEvent, SessionFenced,
     SessionImported, SessionPatched, SessionTouched,
 };
-use mainstay_actors::subject::SubjectEvent;
 use mainstay_actors::system::{
     AttestationWithdrawn, Attested, BackupFailed, BackupMade, BackupsResumed, BackupsStalled,
     Booted, DependencyFact, DrillCompleted, LevelChanged, MonthsDropped, Restored, SystemEvent,

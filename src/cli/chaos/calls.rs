@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use super::expect::Expected;
 use super::scenario::{Answers, Call};
 use super::stand_in::{ServiceCaller, StandIn};
+use crate::config::Span;
 use crate::dependency::{Dependency, Outcome};
 use crate::guard::{GuardError, Refused};
 
@@ -66,11 +67,11 @@ pub(super) async fn make(call: &Call, dependency: Dependency, service: Option<&S
             dependency: dependency.clone(),
             service: service.map(StandIn::caller),
             answers,
-            takes: call.takes.map(|it| it.as_duration()),
+            takes: call.takes.map(Span::as_duration),
             fallback: call.fallback,
         };
         let (left, ended, until) = (left.clone(), ended.clone(), call.until);
-        let every = call.every.map(|it| it.as_duration());
+        let every = call.every.map(Span::as_duration);
         callers.push(tokio::spawn(async move {
             let mut caller = caller;
             let mut came = Came::default();

@@ -48,7 +48,7 @@ impl std::str::FromStr for Expected {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { least, most } = self;
-        if least == most {
+        if least.total_cmp(most).is_eq() {
             write!(f, "{least}")
         } else if most.is_infinite() {
             write!(f, "≥ {least}")

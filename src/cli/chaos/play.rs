@@ -134,14 +134,9 @@ impl<'s> Play<'s> {
         if status >= 400 {
             return Err(format!("{status}: {}", at(&answer, "/detail")));
         }
-        let names: Vec<_> = match &stop.name {
-            Some(name) => vec![name.clone()],
-            None => {
-                let stopped = at(&answer, "/stopped").as_array().into_iter().flatten();
-                stopped.filter_map(|name| Some(name.as_str()?.to_owned())).collect()
-            },
-        };
-        let ended = names.into_iter().map(|name| (format!("chaos/{name}"), "FaultEnded"));
+        let stopped = at(&answer, "/stopped").as_array().into_iter().flatten();
+        let names = stop.name.as_deref().into_iter().chain(stopped.filter_map(Value::as_str));
+        let ended = names.map(|name| (format!("chaos/{name}"), "FaultEnded"));
         self.stage.acknowledged.extend(ended);
         Ok(())
     }

@@ -25,6 +25,7 @@ use crate::cli::online::Online;
 /// that stand in for real ones; at the end its journal is verified and every acknowledged event
 /// looked for. With --server it is played against a running one, whose own calls it disturbs.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, clippy::struct_field_names, reason = "each is a flag")]
 pub(super) struct Run {
     /// Scenario files (docs/chaos.md)
     #[arg(value_name = "FILE", required = true)]
