@@ -37,6 +37,8 @@
 mod block;
 mod blocking;
 mod bulkhead;
+#[cfg(feature = "cache")]
+mod cache;
 mod call;
 mod classify;
 mod error;
@@ -56,6 +58,8 @@ mod timer;
 mod tower;
 
 pub use bulkhead::{Bulkhead, Counts, Full, Slot};
+#[cfg(feature = "cache")]
+pub use cache::{Cache, CacheCounts, NoTier, Tier};
 pub use classify::{ByFunction, ByResult, Classify};
 pub use error::{GuardError, LimitError, Refused};
 pub use fallback::{Fallback, FallbackNow, Later, NoFallback, Value};
