@@ -1,5 +1,8 @@
 //! Sleeps on any executor: on the caller's own tokio runtime, or else on the mainstay's.
 
+#[cfg(test)]
+mod tests;
+
 use std::pin::pin;
 use std::time::Duration;
 

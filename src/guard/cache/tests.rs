@@ -33,6 +33,15 @@ fn fail<T: Tier<u8, u32>>(cache: &Cache<u8, u32, T>) -> Result<u32, Arc<Down>> {
     cache.get_blocking(&1, || Err(Down))
 }
 
+/// Time passes until it holds.
+fn at_last(mut holds: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it never holds");
+        std::thread::yield_now();
+    }
+}
+
 async fn told(told: oneshot::Receiver<Result<u32, Down>>) -> Result<u32, Down> {
     told.await.unwrap()
 }
@@ -63,9 +72,7 @@ fn what_is_fresh_is_not_loaded_again() {
 fn what_is_no_longer_fresh_is_loaded_again() {
     let cache = cache(MS);
     load(&cache, 1).unwrap();
-    while load(&cache, 2) == Ok(1) {
-        std::thread::yield_now();
-    }
+    at_last(|| load(&cache, 2) != Ok(1));
     assert_eq!(cache.counts().misses_total, 2);
 }
 
@@ -136,9 +143,10 @@ fn the_value_of_before_answers_for_a_load_that_fails() {
     let cache = cache(MS).stale(HOUR).unwrap();
     assert_eq!(fail(&cache), Err(Arc::new(Down)));
     load(&cache, 1).unwrap();
-    while cache.counts().stale_total == 0 {
+    at_last(|| {
         assert_eq!(fail(&cache), Ok(1));
-    }
+        cache.counts().stale_total > 0
+    });
     assert_eq!((cache.counts().failed_total, cache.counts().misses_total), (1, 1));
 }
 
@@ -147,9 +155,7 @@ fn a_value_that_is_too_old_answers_no_more() {
     for stale in [Duration::ZERO, MS] {
         let cache = cache(MS).stale(stale).unwrap();
         load(&cache, 1).unwrap();
-        while fail(&cache).is_ok() {
-            std::thread::yield_now();
-        }
+        at_last(|| fail(&cache).is_err());
         assert_eq!(cache.counts().failed_total, 1);
     }
 }
@@ -241,7 +247,9 @@ fn threads_never_load_a_key_twice_at_a_time_nor_see_what_was_taken_out() {
     };
     std::thread::scope(|scope| {
         let threads = [scope.spawn(|| work(0)), scope.spawn(|| work(1))];
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
     });
     let counts = cache.counts();
     let all = counts.hits_total + counts.misses_total + counts.failed_total;

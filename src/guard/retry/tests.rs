@@ -80,6 +80,15 @@ fn the_budget_is_a_fifth_of_the_calls_of_ten_seconds() {
 }
 
 #[test]
+fn calls_before_a_silence_no_longer_count() {
+    let budget = RetryBudget::default();
+    for _ in 0..100 {
+        budget.called(0);
+    }
+    assert_eq!((0..100).filter(|_| budget.take(15_000)).count(), 3);
+}
+
+#[test]
 fn clones_share_the_budget() {
     let budget = RetryBudget::default();
     let retries = [Retry::attempts(9).budget(budget.clone()), Retry::attempts(9).budget(budget)];

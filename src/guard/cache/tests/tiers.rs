@@ -27,6 +27,12 @@ impl Tier<u8, u32> for Shared {
     }
 
     async fn put(&self, key: &u8, value: &u32) {
+        let mut asked = false;
+        let later = std::future::poll_fn(|context| {
+            context.waker().wake_by_ref();
+            if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        later.await;
         self.inside().kept.insert(*key, *value);
     }
 
@@ -72,6 +78,8 @@ fn a_load_under_way_puts_nothing_back_into_the_tier() {
     let mut taking_out = pin!(cache.invalidate(&1));
     assert!(poll(first.as_mut()).is_pending() && poll(taking_out.as_mut()).is_pending());
     tell.send(Ok(1)).unwrap();
+    assert!(poll(first.as_mut()).is_pending(), "the tier takes its time");
+    assert!(poll(taking_out.as_mut()).is_pending());
     assert_eq!(poll(first), Poll::Ready(Ok(1)));
     assert_eq!(poll(taking_out), Poll::Ready(Ok(())));
     assert!(tier.inside().kept.is_empty());
