@@ -1,7 +1,7 @@
 //! What stands around a call to a dependency.
 //!
 //! ```text
-//!   fallback( retry( breaker( rate limit( timeout( bulkhead( the call ))))))
+//!   cache( fallback( retry( breaker( rate limit( timeout( bulkhead( the call )))))))
 //! ```
 //!
 //! ```no_run
@@ -18,7 +18,8 @@
 //!
 //! Every layer is optional; a guard is made once and used by many, from any thread and executor.
 //! The breaker is the dependency's own, in the journal and shared by every guard of it. A
-//! bulkhead, a rate limit and a retry budget belong to who makes them: clones share them.
+//! bulkhead, a rate limit, a retry budget and a cache (feature `cache`) belong to who makes them:
+//! clones share them.
 //!
 //! | what happens | it counts for the breaker as | retried | the fallback answers |
 //! |---|---|---|---|
@@ -39,6 +40,8 @@ mod blocking;
 mod bulkhead;
 #[cfg(feature = "cache")]
 mod cache;
+#[cfg(feature = "cache")]
+mod cached;
 mod call;
 mod classify;
 mod error;
@@ -60,6 +63,8 @@ mod tower;
 pub use bulkhead::{Bulkhead, Counts, Full, Slot};
 #[cfg(feature = "cache")]
 pub use cache::{Cache, CacheCounts, NoTier, Tier};
+#[cfg(feature = "cache")]
+pub use cached::Cached;
 pub use classify::{ByFunction, ByResult, Classify};
 pub use error::{GuardError, LimitError, Refused};
 pub use fallback::{Fallback, FallbackNow, Later, NoFallback, Value};
@@ -116,6 +121,21 @@ enum Tried<T, E> {
     Done(Result<T, E>, Outcome),
     /// It was not, or its answer was not waited for.
     Refused(Refused),
+}
+
+impl<T, E> Tried<T, E> {
+    /// The result for who called.
+    ///
+    /// # Errors
+    /// What a fallback may answer for.
+    fn into_result(self) -> Result<Result<T, GuardError<E>>, GuardError<E>> {
+        match self {
+            Self::Done(Err(error), Outcome::Failure) => Err(GuardError::Failed(error)),
+            Self::Done(result, _) => Ok(result.map_err(GuardError::Failed)),
+            Self::Refused(refused) if refused.is_a_mistake() => Ok(Err(refused.into())),
+            Self::Refused(refused) => Err(refused.into()),
+        }
+    }
 }
 
 /// Longest timeout of a guard.
@@ -215,6 +235,24 @@ impl<C, F> Guard<C, F> {
     fn with_fallback<G>(self, fallback: G) -> Guard<C, G> {
         let Self { dependency, timer, layers, classify, fallback: _, invalid, bare } = self;
         Guard { dependency, timer, layers, classify, fallback, invalid, bare }
+    }
+
+    /// The result of what was tried, or the fallback's.
+    async fn answered<T, E>(&self, tried: Tried<T, E>) -> Result<T, GuardError<E>>
+    where
+        F: Fallback<T, E>,
+    {
+        match tried.into_result() {
+            Ok(result) => result,
+            Err(error) => self.fall_back(error).await,
+        }
+    }
+
+    fn answered_now<T, E>(&self, tried: Tried<T, E>) -> Result<T, GuardError<E>>
+    where
+        F: FallbackNow<T, E>,
+    {
+        tried.into_result().unwrap_or_else(|error| self.fall_back_now(error))
     }
 
     async fn fall_back<T, E>(&self, error: GuardError<E>) -> Result<T, GuardError<E>>

@@ -60,12 +60,24 @@ impl<C, F> Guard<C, F> {
     #[inline(never)]
     fn call_blocking_in_layers<T, E>(
         &self,
-        mut call: impl FnMut() -> Result<T, E>,
-        mut admitted: Option<Pass<'_>>,
+        call: impl FnMut() -> Result<T, E>,
+        admitted: Option<Pass<'_>>,
     ) -> Result<T, GuardError<E>>
     where
         C: Classify<T, E>,
         F: FallbackNow<T, E>,
+    {
+        self.answered_now(self.make_blocking(call, admitted))
+    }
+
+    /// All but the fallback.
+    pub(super) fn make_blocking<T, E>(
+        &self,
+        mut call: impl FnMut() -> Result<T, E>,
+        mut admitted: Option<Pass<'_>>,
+    ) -> Tried<T, E>
+    where
+        C: Classify<T, E>,
     {
         let mut tries = self.tries();
         loop {
@@ -76,18 +88,10 @@ impl<C, F> Guard<C, F> {
                     Err(refused) => Tried::Refused(refused),
                 },
             };
-            if let Some(wait) = tries.next(self, &tried) {
-                std::thread::sleep(wait);
-                continue;
+            match tries.next(self, &tried) {
+                Some(wait) => std::thread::sleep(wait),
+                None => return tried,
             }
-            return match tried {
-                Tried::Done(Err(error), Outcome::Failure) => {
-                    self.fall_back_now(GuardError::Failed(error))
-                },
-                Tried::Done(result, _) => result.map_err(GuardError::Failed),
-                Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
-                Tried::Refused(refused) => self.fall_back_now(refused.into()),
-            };
         }
     }
 

@@ -1,8 +1,6 @@
 //! Answers that are kept for a while.
 //!
 //! ```text
-//!   cache( fallback( retry( breaker( … the call ))))
-//!
 //!   get ──► in memory, fresh ──► the value
 //!       └─► its key's turn: one at a time ──► in the second tier ──► the value
 //!                                         └─► load ──► the value, kept in both
@@ -10,18 +8,18 @@
 //!                                                      too old; else the error, for all who wait
 //! ```
 //!
-//! It stands outside of the breaker: a hit asks nobody, and what a breaker refuses is a load that
-//! failed.
+//! [`Guard::cache`](super::Guard::cache) puts it before a guard:
 //!
-//! ```
+//! ```no_run
 //! # async fn ask(_: &str) -> Result<u32, std::io::Error> { Ok(7) }
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(stay: mainstay::Mainstay) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
 //!
 //! use mainstay::guard::Cache;
 //!
-//! let prices = Cache::new(Duration::from_secs(60))?.stale(Duration::from_secs(3600))?;
-//! let price = prices.get(&"room-101", || ask("room-101")).await?;
+//! let prices = Cache::new(Duration::from_mins(1))?.stale(Duration::from_hours(1))?;
+//! let prices = stay.dependency("prices").guard().timeout(Duration::from_secs(2)).cache(prices);
+//! let price = prices.call(&"room-101", || ask("room-101")).await?;
 //! # let _: u32 = price;
 //! # Ok(())
 //! # }
@@ -63,7 +61,7 @@ pub struct CacheCounts {
     pub misses_total: u64,
     /// The load failed: with the value of before.
     pub stale_total: u64,
-    /// The load failed: with its error.
+    /// The load failed, or gave nothing that is kept: with what it gave, or by a fallback.
     pub failed_total: u64,
 }
 
@@ -153,6 +151,20 @@ where
         Fut: Future<Output = Result<V, E>>,
         E: Send + Sync + 'static,
     {
+        self.get_unless(key, load, |_| false).await
+    }
+
+    /// As [`get`](Self::get); an error that is final is not hidden by the value of before.
+    pub(super) async fn get_unless<E, Fut>(
+        &self,
+        key: &K,
+        load: impl FnOnce() -> Fut,
+        is_final: impl Fn(&E) -> bool,
+    ) -> Result<V, Arc<E>>
+    where
+        Fut: Future<Output = Result<V, E>>,
+        E: Send + Sync + 'static,
+    {
         let cell = self.cell(key);
         if let Some(value) = cell.fresh(&self.spans) {
             return Ok(counted(&self.counters.hits, value));
@@ -162,7 +174,7 @@ where
             return Ok(counted(&self.counters.hits, value));
         }
         if let Some(error) = turn.failed_meanwhile() {
-            return self.failed(&cell, error);
+            return self.failed(&cell, error, is_final);
         }
         if let Some(value) = self.tier.get(key).await {
             turn.loaded(value.clone());
@@ -174,7 +186,7 @@ where
                 self.tier.put(key, &value).await;
                 Ok(counted(&self.counters.misses, value))
             },
-            Err(error) => self.failed(&cell, turn.failed(error)),
+            Err(error) => self.failed(&cell, turn.failed(error), is_final),
         }
     }
 
@@ -189,8 +201,14 @@ where
         block_on(self.get(key, || std::future::ready(load())))
     }
 
-    fn failed<E>(&self, cell: &Cell<V>, error: Arc<E>) -> Result<V, Arc<E>> {
-        match cell.stale(&self.spans) {
+    fn failed<E>(
+        &self,
+        cell: &Cell<V>,
+        error: Arc<E>,
+        is_final: impl Fn(&E) -> bool,
+    ) -> Result<V, Arc<E>> {
+        let before = if is_final(&error) { None } else { cell.stale(&self.spans) };
+        match before {
             Some(value) => Ok(counted(&self.counters.stale, value)),
             None => Err(counted(&self.counters.failed, error)),
         }

@@ -42,21 +42,22 @@ impl<C, F> Guard<C, F> {
                 result => result.map_err(GuardError::Failed),
             };
         }
+        self.answered(self.make(call).await).await
+    }
+
+    /// All but the fallback.
+    pub(super) async fn make<T, E, Fut>(&self, mut call: impl FnMut() -> Fut) -> Tried<T, E>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
         let mut tries = self.tries();
         loop {
             let tried = self.call_once(&mut call).await;
-            if let Some(wait) = tries.next(self, &tried) {
-                self.timer.sleep(wait).await;
-                continue;
+            match tries.next(self, &tried) {
+                Some(wait) => self.timer.sleep(wait).await,
+                None => return tried,
             }
-            return match tried {
-                Tried::Done(Err(error), Outcome::Failure) => {
-                    self.fall_back(GuardError::Failed(error)).await
-                },
-                Tried::Done(result, _) => result.map_err(GuardError::Failed),
-                Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
-                Tried::Refused(refused) => self.fall_back(refused.into()).await,
-            };
         }
     }
 

@@ -17,7 +17,6 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{ByResult, Classify, Fallback, Guard, GuardError, NoFallback, Tried};
-use crate::dependency::Outcome;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -76,14 +75,7 @@ where
                 Ok(pass) => guard.inside(pass, move || ready.call(request)).await,
                 Err(refused) => Tried::Refused(refused),
             };
-            match tried {
-                Tried::Done(Err(error), Outcome::Failure) => {
-                    guard.fall_back(GuardError::Failed(error)).await
-                },
-                Tried::Done(result, _) => result.map_err(GuardError::Failed),
-                Tried::Refused(refused) if refused.is_a_mistake() => Err(refused.into()),
-                Tried::Refused(refused) => guard.fall_back(refused.into()).await,
-            }
+            guard.answered(tried).await
         })
     }
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the tests wait, and measure how long")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+#[cfg(feature = "cache")]
+mod cached;
 mod calls;
 #[cfg(feature = "actix-web")]
 mod inbound;
