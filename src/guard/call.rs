@@ -42,7 +42,7 @@ impl<C, F> Guard<C, F> {
                 result => result.map_err(GuardError::Failed),
             };
         }
-        self.answered(self.make(call).await).await
+        self.answered(self.make(&mut call).await).await
     }
 
     /// All but the fallback.

@@ -35,7 +35,7 @@ fn fail<T: Tier<u8, u32>>(cache: &Cache<u8, u32, T>) -> Result<u32, Arc<Down>> {
 
 /// Time passes until it holds.
 fn at_last(mut holds: impl FnMut() -> bool) {
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     while !holds() {
         assert!(began.elapsed() < Duration::from_secs(10), "it never holds");
         std::thread::yield_now();
