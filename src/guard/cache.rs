@@ -246,18 +246,24 @@ where
     /// How calls were answered. The figures are read one after the other.
     #[must_use]
     pub fn counts(&self) -> CacheCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        CacheCounts {
-            hits_total: read(&self.counters.hits),
-            tier_hits_total: read(&self.counters.tier_hits),
-            misses_total: read(&self.counters.misses),
-            stale_total: read(&self.counters.stale),
-            failed_total: read(&self.counters.failed),
-        }
+        self.counters.read()
     }
 
     fn cell(&self, key: &K) -> Arc<Cell<V>> {
         self.cells.get_with_by_ref(key, Arc::default)
+    }
+}
+
+impl Counters {
+    fn read(&self) -> CacheCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheCounts {
+            hits_total: read(&self.hits),
+            tier_hits_total: read(&self.tier_hits),
+            misses_total: read(&self.misses),
+            stale_total: read(&self.stale),
+            failed_total: read(&self.failed),
+        }
     }
 }
 
