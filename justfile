@@ -24,10 +24,19 @@ nextest *ARGS:
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo fmt --manifest-path examples/services/Cargo.toml --check
+    CARGO_TARGET_DIR=target cargo clippy --manifest-path examples/services/Cargo.toml -- -D warnings
 
 # What callers of a gate may do at the same time, over the interleavings that loom finds
 models:
     RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 CARGO_TARGET_DIR=target/loom cargo test -p mainstay-actors --no-default-features --release --lib models
+
+# The examples of services; the last two only where DATABASE_URL and REDIS_URL name a server
+services:
+    cargo run --manifest-path examples/services/Cargo.toml --bin client
+    cargo run --manifest-path examples/services/Cargo.toml --bin server
+    [ -z "${DATABASE_URL:-}" ] || cargo run --manifest-path examples/services/Cargo.toml --bin database
+    [ -z "${REDIS_URL:-}" ] || cargo run --manifest-path examples/services/Cargo.toml --bin tier
 
 # The core compiles without actix, tokio and the journal; the library without the server
 pure:
@@ -41,6 +50,7 @@ docs:
 # Licences, banned crates, sources, advisories
 deny:
     cargo deny --all-features check
+    cargo deny --config deny.toml --manifest-path examples/services/Cargo.toml check
 
 # The benchmarks; benches/README.md says how to read them
 bench *ARGS:
