@@ -66,7 +66,7 @@ pub struct CacheCounts {
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+pub(super) struct Counters {
     hits: AtomicU64,
     tier_hits: AtomicU64,
     misses: AtomicU64,
@@ -254,8 +254,21 @@ where
     }
 }
 
+impl CacheCounts {
+    /// Of two caches together.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self {
+            hits_total: self.hits_total.saturating_add(other.hits_total),
+            tier_hits_total: self.tier_hits_total.saturating_add(other.tier_hits_total),
+            misses_total: self.misses_total.saturating_add(other.misses_total),
+            stale_total: self.stale_total.saturating_add(other.stale_total),
+            failed_total: self.failed_total.saturating_add(other.failed_total),
+        }
+    }
+}
+
 impl Counters {
-    fn read(&self) -> CacheCounts {
+    pub(super) fn read(&self) -> CacheCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheCounts {
             hits_total: read(&self.hits),
@@ -270,6 +283,12 @@ impl Counters {
 fn counted<A>(counter: &AtomicU64, answer: A) -> A {
     counter.fetch_add(1, Ordering::Relaxed);
     answer
+}
+
+impl<K, V, T> Cache<K, V, T> {
+    pub(super) const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
 }
 
 impl<K, V, T> Clone for Cache<K, V, T> {

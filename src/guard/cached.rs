@@ -41,6 +41,7 @@ impl<C, F> Guard<C, F> {
     /// its counts are of that one.
     #[must_use]
     pub fn cache<K, V, T>(self, cache: Cache<K, V, T>) -> Cached<K, V, T, C, F> {
+        self.dependency.tally.watch_cache(cache.counters());
         Cached { cache, guard: self }
     }
 }

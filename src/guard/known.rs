@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bulkhead::Places;
+#[cfg(feature = "cache")]
+use super::cache::{CacheCounts, Counters as CacheCounters};
 use super::{Bulkhead, Counts, Layers};
 
 /// See the module. Clones are the same.
@@ -19,6 +21,16 @@ pub(crate) struct Guards {
 pub(crate) struct Tally {
     fallbacks: AtomicU64,
     bulkheads: Mutex<Vec<Places>>,
+    #[cfg(feature = "cache")]
+    caches: Mutex<Caches>,
+}
+
+#[cfg(feature = "cache")]
+#[derive(Debug, Default)]
+struct Caches {
+    known: Vec<Arc<CacheCounters>>,
+    /// What those have counted that nobody has any more.
+    gone: Option<CacheCounts>,
 }
 
 /// What the guards of one dependency have counted.
@@ -28,6 +40,9 @@ pub struct Figures {
     pub fallbacks: u64,
     /// Of all its bulkheads that are in use; `None` if there is none.
     pub bulkheads: Option<Counts>,
+    /// Of all caches that it ever had; `None` if there was none.
+    #[cfg(feature = "cache")]
+    pub caches: Option<CacheCounts>,
 }
 
 impl Guards {
@@ -70,11 +85,34 @@ impl Tally {
         }
     }
 
+    /// Counts what a cache counts; it goes on when the cache is gone, as a counter never falls.
+    #[cfg(feature = "cache")]
+    pub(super) fn watch_cache(&self, counters: &Arc<CacheCounters>) {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let Caches { known, gone } = &mut *caches;
+        known.retain(|it| {
+            let in_use = Arc::strong_count(it) > 1;
+            if !in_use {
+                *gone = Some(gone.unwrap_or_default().and(it.read()));
+            }
+            in_use
+        });
+        if !known.iter().any(|it| Arc::ptr_eq(it, counters)) {
+            known.push(counters.clone());
+        }
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         let bulkheads = self.bulkheads.lock().unwrap_or_else(PoisonError::into_inner);
         Figures {
             fallbacks: self.fallbacks.load(Ordering::Relaxed),
             bulkheads: bulkheads.iter().filter_map(Places::counts).reduce(Counts::and),
+            #[cfg(feature = "cache")]
+            caches: {
+                let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+                let known = caches.known.iter().map(|counters| counters.read());
+                known.chain(caches.gone).reduce(CacheCounts::and)
+            },
         }
     }
 }

@@ -6,6 +6,7 @@
 #[cfg(feature = "cache")]
 mod cached;
 mod calls;
+mod figures;
 #[cfg(feature = "actix-web")]
 mod inbound;
 mod layers;

@@ -132,7 +132,7 @@ fn a_dependency_that_is_not_configured_has_no_faults() {
 
 #[test]
 fn what_is_out_of_range_is_named() {
-    let field = |plan: Box<Plan>, for_ms| {
+    let field = |plan: Plan, for_ms| {
         let command = ChaosCommand::Start { plan: Box::new(plan), for_ms, seen: WELL };
         match Entity::<Chaos>::given().when(command).reply {
             Some(Err(ChaosReject::OutOfRange { field, .. })) => field,

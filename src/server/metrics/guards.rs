@@ -11,15 +11,29 @@ use prometheus_client::registry::{Registry, Unit};
 use super::{Gauges, Labels, integer, seconds};
 use crate::guard::Guards;
 
+type Counters = Family<Labels, Counter>;
+
 pub(super) fn register(registry: &mut Registry, guards: &Guards) {
     let (active, idle) = (Gauges::<Gauge>::default(), Gauges::<Gauge>::default());
-    let exhausted = Family::<Labels, Counter>::default();
-    let waited = Family::<Labels, Counter>::default();
+    let (exhausted, waited) = (Counters::default(), Counters::default());
     let wait = Family::<Labels, Counter<f64, AtomicU64>>::default();
-    let fallbacks = Family::<Labels, Counter>::default();
+    let (fallbacks, cache) = (Counters::default(), Counters::default());
     for (name, figures) in guards.figures() {
         let labels = vec![("dependency", name.to_string())];
         fallbacks.get_or_create(&labels).inc_by(figures.fallbacks);
+        #[cfg(feature = "cache")]
+        for (result, count) in figures.caches.iter().flat_map(|it| {
+            [
+                ("hit", it.hits_total),
+                ("tier_hit", it.tier_hits_total),
+                ("miss", it.misses_total),
+                ("stale", it.stale_total),
+                ("failed", it.failed_total),
+            ]
+        }) {
+            let labels = vec![("dependency", name.to_string()), ("result", result.to_owned())];
+            cache.get_or_create(&labels).inc_by(count);
+        }
         let Some(counts) = figures.bulkheads else { continue };
         active.get_or_create(&labels).set(integer(counts.active));
         idle.get_or_create(&labels).set(integer(counts.idle));
@@ -27,6 +41,7 @@ pub(super) fn register(registry: &mut Registry, guards: &Guards) {
         waited.get_or_create(&labels).inc_by(counts.waited_total);
         wait.get_or_create(&labels).inc_by(seconds(counts.waited_us));
     }
+    registry.register("cache_requests", "How caches answered calls", cache);
     registry.register("fallbacks", "Calls that a fallback answered", fallbacks);
     let registry = registry.sub_registry_with_prefix("bulkhead");
     registry.register("active", "Calls inside", active);
