@@ -246,7 +246,13 @@ pub enum DependencyCommand {
         evidence: Evidence,
     },
     /// A stretch of traffic, for the record and the score.
-    Observe(Box<ObservationWindow>),
+    Observe {
+        /// The generation that it was counted in. When the breaker has moved since, its sliding
+        /// window is of the past: it is no part of the record.
+        generation: u64,
+        /// What was counted.
+        window: Box<ObservationWindow>,
+    },
     /// What the gate did while the journal took nothing.
     Adopt(Box<Adoption>),
     /// A transition by hand.

@@ -50,7 +50,8 @@ fn before(stage: &mut Stage) {
             Settings { weight, cap: None, breaker: BreakerSettings::default(), from_file: true };
         let configure = DependencyCommand::Configure(Box::new(settings));
         stage.ask::<Dependency>(-89_000, by(SUPERVISOR), name, configure);
-        let observe = DependencyCommand::Observe(Box::new(window(-80_000, 20, 0)));
+        let observe =
+            DependencyCommand::Observe { generation: 0, window: Box::new(window(-80_000, 20, 0)) };
         stage.ask::<Dependency>(-70_000, by(GATE), name, observe);
     }
     begin(stage, -60_000, GUEST_7, "guest-7");
@@ -71,7 +72,8 @@ fn before(stage: &mut Stage) {
 fn outage(stage: &mut Stage) {
     begin(stage, 20_000, GUEST_8, "guest-8");
     stage.ask::<Lock>(40_000, by(TIMER), "room-103", LockCommand::Due);
-    let observe = DependencyCommand::Observe(Box::new(window(34_120, 23, 14)));
+    let observe =
+        DependencyCommand::Observe { generation: 0, window: Box::new(window(34_120, 23, 14)) };
     stage.ask::<Dependency>(44_119, by(GATE), "database", observe);
     let trip = DependencyCommand::Trip {
         generation: 0,

@@ -44,7 +44,7 @@ fn a_session_that_ends_during_the_grant_keeps_no_lease_also_under_a_key() {
             host.ready().await.unwrap();
             let notary = Notary::at(Path::new("never opened"));
             let (vault, backups) = (Vault::in_memory(), Arc::default());
-            let beside = Beside { vault, notary, backups };
+            let beside = Beside::new(vault, notary, backups);
             Server::start(&host, &beside, &config, Named::default()).await
         })
         .unwrap();

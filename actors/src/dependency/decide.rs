@@ -58,12 +58,18 @@ pub(super) fn decide(
                 open(state, settings, evidence, None, context)
             }))
         },
-        (Some(_), C::Observe(window)) => Ok(event(WindowObserved {
-            generation: state.breaker.generation,
-            at: context.now,
-            configuration: state.configuration,
-            window: *window,
-        })),
+        (Some(_), C::Observe { generation, window }) => {
+            let mut window = *window;
+            if !state.is_at(generation) {
+                window.observed = state.observed.unwrap_or_default();
+            }
+            Ok(event(WindowObserved {
+                generation: state.breaker.generation,
+                at: context.now,
+                configuration: state.configuration,
+                window,
+            }))
+        },
         (Some(_), C::Adopt(adoption)) => Ok(adopt(state, *adoption, context.now)),
         (Some(settings), C::Force { to, for_ms, reason }) => {
             force(state, settings, &Order { to, for_ms, reason }, context)
@@ -71,7 +77,7 @@ pub(super) fn decide(
         (Some(settings), C::Due) => Ok(due(state, settings, context)),
         // Late, of another generation, or of a dependency that is gone: nothing to do.
         (_, C::Trip { .. } | C::TryHalfOpen { .. } | C::Conclude { .. })
-        | (None, C::Observe(_) | C::Adopt(_) | C::Due) => Ok(nothing()),
+        | (None, C::Observe { .. } | C::Adopt(_) | C::Due) => Ok(nothing()),
         (None, C::Force { .. } | C::Retire) | (_, C::Show) => Err(DependencyReject::Unknown),
     }
 }

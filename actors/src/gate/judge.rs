@@ -89,9 +89,10 @@ impl Gate {
     }
 
     pub(super) fn observation(&mut self, now: Timestamp) -> Option<DependencyCommand> {
-        let Journaled { observed, .. } = self.journaled.as_ref()?;
+        let Journaled { observed, breaker, .. } = self.journaled.as_ref()?;
+        let generation = breaker.generation;
         let counts = self.counts(now);
-        let window = self.traffic.next(counts, *observed, now)?;
-        Some(DependencyCommand::Observe(Box::new(window)))
+        let window = Box::new(self.traffic.next(counts, *observed, now)?);
+        Some(DependencyCommand::Observe { generation, window })
     }
 }

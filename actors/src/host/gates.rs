@@ -194,7 +194,7 @@ impl GatePost {
         if gates.borrow_mut().decides_alone(&name, &command) {
             return;
         }
-        let observes = matches!(command, DependencyCommand::Observe(_));
+        let observes = matches!(command, DependencyCommand::Observe { .. });
         let Some(reply) = self.send(&name, command.clone()) else { return };
         if observes {
             return;

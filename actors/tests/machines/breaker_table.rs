@@ -84,7 +84,7 @@ fn commands(generation: u64) -> Vec<DependencyCommand> {
         conclude(generation, true),
         conclude(generation, false),
         conclude(generation + 1, true),
-        DependencyCommand::Observe(Box::new(observation())),
+        DependencyCommand::Observe { generation, window: Box::new(observation()) },
         DependencyCommand::Due,
         adopt(generation, Mode::Closed),
         adopt(generation + 1, Mode::Open),

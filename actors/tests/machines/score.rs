@@ -3,7 +3,7 @@
 use mainstay_actors::dependency::{BreakerSettings, Dependency, DependencyCommand, Mode, Observed};
 use mainstay_actors::rate::{Rate, Score};
 
-use crate::breaker_table::{observation, trip};
+use crate::breaker_table::{conclude, observation, trip};
 use crate::breaker_world::{configure, force};
 use crate::support::Entity;
 
@@ -18,7 +18,8 @@ fn observed(failure: Option<u32>, slow: Option<u32>) -> Entity<Dependency> {
         failure_rate: failure.map(Rate::from_ten_thousandths),
         slow_rate: slow.map(Rate::from_ten_thousandths),
     };
-    it.when(DependencyCommand::Observe(Box::new(window)));
+    let generation = it.state.breaker.generation;
+    it.when(DependencyCommand::Observe { generation, window: Box::new(window) });
     it
 }
 
@@ -85,4 +86,22 @@ fn a_closed_breaker_is_not_blamed_for_what_opened_it() {
     assert_eq!(it.state.score(), Some(Score::points(0)));
     it.when(force(Mode::Closed));
     assert_eq!(it.state.score(), Some(Score::FULL));
+}
+
+#[test]
+fn an_observation_of_before_a_move_is_kept_and_says_nothing_of_the_window_since() {
+    let mut it = observed(Some(8_000), None);
+    assert_eq!(it.state.score(), Some(Score::points(20)));
+    it.when(trip(0));
+    it.next_deadline();
+    it.when(conclude(it.state.breaker.generation, true));
+    assert_eq!(it.state.score(), Some(Score::points(100)), "a closed breaker counts anew");
+    let mut window = observation();
+    window.observed.failure_rate = Some(Rate::from_ten_thousandths(8_000));
+    let late = DependencyCommand::Observe { generation: 1, window: Box::new(window.clone()) };
+    assert_eq!(it.when(late).names(), "WindowObserved");
+    assert_eq!(it.state.score(), Some(Score::points(100)));
+    let generation = it.state.breaker.generation;
+    it.when(DependencyCommand::Observe { generation, window: Box::new(window) });
+    assert_eq!(it.state.score(), Some(Score::points(20)));
 }

@@ -93,7 +93,7 @@ proptest! {
                 2 | 3 => conclude(generation, flag),
                 4 => DependencyCommand::TryHalfOpen { generation },
                 5 => DependencyCommand::Force { to, for_ms: timed.then_some(5_000), reason: "test".to_owned() },
-                6 => DependencyCommand::Observe(Box::new(observation())),
+                6 => DependencyCommand::Observe { generation, window: Box::new(observation()) },
                 7 if mode == 0 => DependencyCommand::Retire,
                 _ => DependencyCommand::Due,
             });

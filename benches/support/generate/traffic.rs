@@ -90,7 +90,9 @@ impl Crowd {
             observed,
         };
         let by = By::system("system:gate");
-        self.dependency(number, DependencyCommand::Observe(Box::new(window)), &by);
+        let generation = self.traffic.dependencies[number].state.breaker.generation;
+        let observe = DependencyCommand::Observe { generation, window: Box::new(window) };
+        self.dependency(number, observe, &by);
     }
 
     fn second(&mut self) -> Second {

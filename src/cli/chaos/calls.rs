@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 
 use super::expect::Expected;
-use super::scenario::{Answers, Call};
+use super::scenario::{Answers, Call, Expectation};
 use super::stand_in::{ServiceCaller, StandIn};
 use crate::config::Span;
 use crate::dependency::{Dependency, Outcome};
@@ -54,24 +54,26 @@ enum Oops {
 }
 
 /// Makes the calls.
-pub(super) async fn make(call: &Call, dependency: Dependency, service: Option<&StandIn>) -> Came {
+pub(super) async fn make(
+    call: Call,
+    dependency: Dependency,
+    service: Option<Arc<StandIn>>,
+) -> Came {
     let left = Arc::new(AtomicU32::new(call.times));
     let ended = Arc::new(AtomicBool::new(false));
-    let answers = call.answers.unwrap_or(match service {
-        Some(_) => Answers::Service,
-        None => Answers::Ok,
-    });
+    let usual = if service.is_some() { Answers::Service } else { Answers::Ok };
+    let answers = call.answers.unwrap_or(usual);
     let mut callers = Vec::new();
     for _ in 0..call.callers.min(call.times) {
         let caller = Caller {
             dependency: dependency.clone(),
-            service: service.map(StandIn::caller),
+            service: service.as_ref().map(|it| it.caller()),
             answers,
             takes: call.takes.map(Span::as_duration),
             fallback: call.fallback,
         };
         let (left, ended, until) = (left.clone(), ended.clone(), call.until);
-        let every = call.every.map(Span::as_duration);
+        let (every, service) = (call.every.map(Span::as_duration), service.clone());
         callers.push(tokio::spawn(async move {
             let mut caller = caller;
             let mut came = Came::default();
@@ -91,6 +93,9 @@ pub(super) async fn make(call: &Call, dependency: Dependency, service: Option<&S
                 {
                     ended.store(true, Ordering::Relaxed);
                 }
+            }
+            if let (Some(stand_in), Some(caller)) = (service, caller.service) {
+                stand_in.put_back(caller);
             }
             came
         }));
@@ -200,12 +205,13 @@ impl Came {
     }
 
     /// What it has come to, and not as it was expected.
-    pub(super) fn check(&self, call: &Call) -> Result<(), String> {
+    pub(super) fn check(&self, expectation: &Expectation) -> Result<(), String> {
+        let Expectation { expect, retry_after, p99_ms } = expectation;
         let mut wrong = Vec::new();
         for kind in KINDS {
             let count = self.counts.get(kind).copied().unwrap_or_default();
-            let named = call.expect.get(kind).copied();
-            let expected = match (named, call.expect.is_empty()) {
+            let named = expect.get(kind).copied();
+            let expected = match (named, expect.is_empty()) {
                 (Some(expected), _) => expected,
                 (None, false) => Expected::NONE,
                 (None, true) => continue,
@@ -214,14 +220,14 @@ impl Came {
                 wrong.push(format!("{kind}: {count} instead of {expected}"));
             }
         }
-        if let Some(expected) = call.p99_ms {
+        if let Some(expected) = *p99_ms {
             match self.p99_ms() {
                 Some(p99) if expected.holds(p99) => {},
                 Some(p99) => wrong.push(format!("p99 {p99:.1} ms instead of {expected}")),
                 None => wrong.push("no call went well: there is no p99".to_owned()),
             }
         }
-        if call.retry_after && self.timeless > 0 {
+        if *retry_after && self.timeless > 0 {
             wrong.push(format!("{} refusals do not say when to come back", self.timeless));
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }

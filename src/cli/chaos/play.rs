@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use mainstay_actors::health::Level;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
-use super::calls;
-use super::scenario::{Action, Call, Force, Http, Inject, Service, Step, Stop, Wait};
+use super::calls::{self, Came};
+use super::scenario::{Action, Call, Force, Http, Inject, Join, Service, Step, Stop, Wait};
 use super::stage::{Stage, at};
 use crate::cli::exit::Failed;
 use crate::cli::online::path;
@@ -17,6 +18,9 @@ use crate::config::Span;
 const SOON: Duration = Duration::from_secs(5);
 /// How long the way back may take at the end.
 const LAST: Span = Span::from_ms(30_000);
+/// How long calls beside may go on when they are joined.
+const JOINED: Duration = Duration::from_secs(30);
+const NO_OWN: &str = "it needs a mainstay of its own";
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Who reads events a page at a time.
@@ -29,12 +33,14 @@ pub(super) struct Play<'s> {
     line: usize,
     /// The last event that was found.
     event: u64,
+    /// Calls that go on beside the steps.
+    beside: BTreeMap<String, JoinHandle<Came>>,
 }
 
 impl<'s> Play<'s> {
     pub(super) fn new(stage: &'s mut Stage) -> Self {
         let event = stage.from;
-        Self { stage, line: 0, event }
+        Self { stage, line: 0, event, beside: BTreeMap::new() }
     }
 
     /// Does it.
@@ -44,6 +50,7 @@ impl<'s> Play<'s> {
     pub(super) fn step(&mut self, step: &Step) -> Result<(), String> {
         match step.action()? {
             Action::Call(call) => self.call(call),
+            Action::Join(join) => self.join(join),
             Action::Inject(inject) => self.inject(inject),
             Action::Stop(stop) => self.stop(stop),
             Action::Force(force) => self.force(force),
@@ -91,12 +98,24 @@ impl<'s> Play<'s> {
         self.wait(&wait)
     }
 
-    fn call(&self, call: &Call) -> Result<(), String> {
-        let own = self.stage.own.as_ref().ok_or("it needs a mainstay of its own")?;
+    fn call(&mut self, call: &Call) -> Result<(), String> {
+        let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
         let dependency = own.stay()?.dependency(&call.dependency);
-        let service = own.services.get(&call.dependency);
-        let came = own.runtime.block_on(calls::make(call, dependency, service.map(|it| &**it)));
-        came.check(call)
+        let service = own.services.get(&call.dependency).cloned();
+        let calls = calls::make(call.clone(), dependency, service);
+        if let Some(name) = &call.beside {
+            self.beside.insert(name.clone(), own.runtime.spawn(calls));
+            return Ok(());
+        }
+        own.runtime.block_on(calls).check(&call.expectation())
+    }
+
+    fn join(&mut self, join: &Join) -> Result<(), String> {
+        let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
+        let calls = self.beside.remove(&join.name).ok_or("no such calls go on")?;
+        let ended = own.runtime.block_on(async { tokio::time::timeout(JOINED, calls).await });
+        let came = ended.map_err(|_| format!("they have not ended within {JOINED:?}"))?;
+        came.map_err(|error| error.to_string())?.check(&join.expectation())
     }
 
     fn inject(&mut self, inject: &Inject) -> Result<(), String> {
@@ -152,7 +171,7 @@ impl<'s> Play<'s> {
     }
 
     fn service(&self, service: &Service) -> Result<(), String> {
-        let own = self.stage.own.as_ref().ok_or("it needs a mainstay of its own")?;
+        let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
         let stand_in = own.services.get(&service.name).ok_or("there is no such service")?;
         own.runtime.block_on(stand_in.behave(service.is))
     }
@@ -196,7 +215,7 @@ impl<'s> Play<'s> {
     }
 
     fn log(&mut self, words: &str) -> Result<(), String> {
-        let own = self.stage.own.as_ref().ok_or("it needs a mainstay of its own")?;
+        let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
         let from = self.line;
         self.line = soon(SOON, || {
             own.lines.find(words, from).ok_or_else(|| format!("the log has no line with {words:?}"))

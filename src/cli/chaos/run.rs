@@ -14,7 +14,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::play::Play;
-use super::scenario::{Action, Scenario, Step};
+use super::scenario::{Action, Expectation, Scenario, Step};
 use super::stage::{Found, Lines, Stage};
 use crate::cli::exit::Failed;
 use crate::cli::online::Online;
@@ -234,17 +234,12 @@ impl Action<'_> {
                 if let Some(until) = call.until {
                     let _ = write!(text, " until {until}");
                 }
-                for (at, (kind, expected)) in call.expect.iter().enumerate() {
-                    let _ = write!(text, "{} {expected} {kind}", if at == 0 { ":" } else { "," });
+                if let Some(name) = &call.beside {
+                    let _ = write!(text, " beside, as {name}");
                 }
-                if let Some(p99) = call.p99_ms {
-                    let _ = write!(text, ", p99 {p99} ms");
-                }
-                if call.retry_after {
-                    text.push_str(", each refusal with retry_after");
-                }
-                text
+                text + &call.expectation().told()
             },
+            Self::Join(join) => format!("join {}{}", join.name, join.expectation().told()),
             Self::Inject(inject) => {
                 let share =
                     if inject.share < 1.0 { format!(" {}", inject.share) } else { String::new() };
@@ -276,6 +271,16 @@ impl Action<'_> {
             Self::Log(lines) => format!("log {}", lines.join(" … ")),
             Self::Journal(names) => format!("journal {}", names.join(" … ")),
         }
+    }
+}
+
+impl Expectation<'_> {
+    fn told(&self) -> String {
+        let mut all: Vec<_> =
+            self.expect.iter().map(|(kind, expected)| format!("{expected} {kind}")).collect();
+        all.extend(self.p99_ms.map(|p99| format!("p99 {p99} ms")));
+        all.extend(self.retry_after.then(|| "each refusal with retry_after".to_owned()));
+        if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A scenario: what is done to a mainstay, step by step, and what must be seen. `docs/chaos.md` is its
 //! reference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mainstay_actors::dependency::Mode;
@@ -52,6 +52,7 @@ pub(super) struct Step {
     /// What a reader should know of it.
     pub(super) say: Option<String>,
     call: Option<Call>,
+    join: Option<Join>,
     inject: Option<Inject>,
     stop: Option<Stop>,
     force: Option<Force>,
@@ -69,6 +70,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 pub(super) enum Action<'s> {
     Call(&'s Call),
+    Join(&'s Join),
     Inject(&'s Inject),
     Stop(&'s Stop),
     Force(&'s Force),
@@ -83,7 +85,7 @@ pub(super) enum Action<'s> {
 }
 
 /// Guarded calls.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Call {
     pub(super) dependency: String,
@@ -105,15 +107,66 @@ pub(super) struct Call {
     /// They end early when the breaker is in this state.
     #[serde(default, deserialize_with = "maybe_mode")]
     pub(super) until: Option<Mode>,
+    /// They go on beside the next steps, under this name, until they are joined.
+    pub(super) beside: Option<String>,
     /// How many of each kind: `ok`, `fallback`, `failed`, `ignored`, `panicked`, `open`, `limited`,
     /// `full`, `timed_out`, `injected`. What is not named must not be.
     #[serde(default)]
-    pub(super) expect: BTreeMap<String, Expected>,
+    expect: BTreeMap<String, Expected>,
     /// Every call that was refused says when to come back.
     #[serde(default)]
-    pub(super) retry_after: bool,
+    retry_after: bool,
     /// The 99th percentile of those that were made and went well, in milliseconds.
+    p99_ms: Option<Expected>,
+}
+
+/// The end of calls that went on beside other steps.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    pub(super) name: String,
+    /// As of a [`Call`].
+    #[serde(default)]
+    expect: BTreeMap<String, Expected>,
+    #[serde(default)]
+    retry_after: bool,
+    p99_ms: Option<Expected>,
+}
+
+/// What must come of calls.
+#[derive(Debug)]
+pub(super) struct Expectation<'s> {
+    pub(super) expect: &'s BTreeMap<String, Expected>,
+    pub(super) retry_after: bool,
     pub(super) p99_ms: Option<Expected>,
+}
+
+impl Call {
+    pub(super) const fn expectation(&self) -> Expectation<'_> {
+        let Self { expect, retry_after, p99_ms, .. } = self;
+        Expectation { expect, retry_after: *retry_after, p99_ms: *p99_ms }
+    }
+}
+
+impl Join {
+    pub(super) const fn expectation(&self) -> Expectation<'_> {
+        let Self { expect, retry_after, p99_ms, .. } = self;
+        Expectation { expect, retry_after: *retry_after, p99_ms: *p99_ms }
+    }
+}
+
+impl Expectation<'_> {
+    fn is_nothing(&self) -> bool {
+        self.expect.is_empty() && !self.retry_after && self.p99_ms.is_none()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let kinds = super::calls::KINDS;
+        match self.expect.keys().find(|kind| !kinds.contains(&kind.as_str())) {
+            Some(kind) => Err(format!("expect: {kind:?} is none of {}", kinds.join(", "))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What comes of a call.
@@ -298,10 +351,26 @@ impl Scenario {
     }
 
     fn check(&self) -> Result<(), String> {
+        let mut beside = BTreeSet::new();
         for (number, step) in (1..).zip(&self.step) {
             let wrong = |reason: &str| format!("step {number}: {reason}");
             let action = step.action().map_err(|reason| wrong(&reason))?;
             action.check(self).map_err(|reason| wrong(&reason))?;
+            match action {
+                Action::Call(Call { beside: Some(name), .. }) if !beside.insert(name) => {
+                    return Err(wrong(&format!("{name:?} goes on already")));
+                },
+                Action::Join(Join { name, .. }) if !beside.remove(name) => {
+                    return Err(wrong(&format!("no calls go on beside as {name:?}")));
+                },
+                Action::Restart if !beside.is_empty() => {
+                    return Err(wrong("calls go on beside: join them before"));
+                },
+                _ => {},
+            }
+        }
+        if let Some(name) = beside.first() {
+            return Err(format!("the calls {name:?} go on at the end: join them"));
         }
         if self.step.is_empty() { Err("it has no [[step]]".to_owned()) } else { Ok(()) }
     }
@@ -326,6 +395,7 @@ impl Step {
     pub(super) fn action(&self) -> Result<Action<'_>, String> {
         let all = [
             self.call.as_ref().map(Action::Call),
+            self.join.as_ref().map(Action::Join),
             self.inject.as_ref().map(Action::Inject),
             self.stop.as_ref().map(Action::Stop),
             self.force.as_ref().map(Action::Force),
@@ -342,7 +412,7 @@ impl Step {
         match (all.next(), all.next()) {
             (Some(action), None) => Ok(action),
             (None, _) => {
-                Err("it does nothing: name one of call, inject, stop, force, service, http, \
+                Err("it does nothing: name one of call, join, inject, stop, force, service, http, \
                               wait, pause, restart, metrics, log, journal"
                     .to_owned())
             },
@@ -354,16 +424,20 @@ impl Step {
 impl Action<'_> {
     /// It needs a mainstay of its own: nothing is done to the calls of a running server.
     pub(super) const fn needs_own(&self) -> bool {
-        matches!(self, Self::Call(_) | Self::Service(_) | Self::Restart | Self::Log(_))
+        matches!(
+            self,
+            Self::Call(_) | Self::Join(_) | Self::Service(_) | Self::Restart | Self::Log(_)
+        )
     }
 
     fn check(&self, scenario: &Scenario) -> Result<(), String> {
         match self {
             Self::Call(call) => {
-                let kinds = super::calls::KINDS;
-                if let Some(kind) = call.expect.keys().find(|kind| !kinds.contains(&kind.as_str()))
-                {
-                    return Err(format!("expect: {kind:?} is none of {}", kinds.join(", ")));
+                call.expectation().check()?;
+                if call.beside.is_some() && !call.expectation().is_nothing() {
+                    return Err(
+                        "what comes of calls beside is expected where they are joined".to_owned()
+                    );
                 }
                 let served = scenario.service.contains_key(&call.dependency);
                 if call.answers == Some(Answers::Service) && !served {
@@ -377,6 +451,7 @@ impl Action<'_> {
                 }
                 Ok(())
             },
+            Self::Join(join) => join.expectation().check(),
             Self::Inject(inject) => super::fault(&inject.fault).map(drop),
             Self::Stop(Stop { name, all }) if name.is_some() == *all => {
                 Err("stop: either a name, or all = true".to_owned())

@@ -56,6 +56,25 @@ pub(super) struct Found {
     pub(super) wrong: Vec<String>,
 }
 
+/// Names for what has an id by chance: `session/default/#1`, in the order in which they come.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn of(&mut self, stream: &str) -> String {
+        let Some((kind, id)) = stream.rsplit_once('/') else { return stream.to_owned() };
+        if uuid::Uuid::parse_str(id).is_err() {
+            return stream.to_owned();
+        }
+        let known = self.0.iter().position(|it| it == id);
+        let at = known.unwrap_or_else(|| {
+            self.0.push(id.to_owned());
+            self.0.len() - 1
+        });
+        format!("{kind}/#{}", at + 1)
+    }
+}
+
 /// Log lines, as they come.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -110,7 +129,7 @@ impl Stage {
         for (stream, name) in &self.acknowledged {
             *missing.entry((stream.clone(), name)).or_default() += 1;
         }
-        let from = self.from;
+        let (from, mut names) = (self.from, Names::default());
         let mut meaning = |record: mainstay_journal::RecordRef<'_>| {
             let (kind, _) = record.kind_and_id();
             let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload);
@@ -119,7 +138,7 @@ impl Stage {
                 if let Some(count) = missing.get_mut(&(record.stream.to_owned(), name)) {
                     *count = count.saturating_sub(1);
                 }
-                events.push((name.to_owned(), record.stream.to_owned()));
+                events.push((name.to_owned(), names.of(record.stream)));
             }
             fold(&mut world, &record)
         };

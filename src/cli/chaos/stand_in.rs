@@ -1,12 +1,13 @@
 //! A service that stands in for a real one: it answers on loopback, and misbehaves when it is told to.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -19,6 +20,8 @@ pub(super) struct StandIn {
     address: SocketAddr,
     state: watch::Sender<State>,
     applied: watch::Receiver<u32>,
+    /// Callers that nobody uses, with their connections.
+    pool: Mutex<Vec<ServiceCaller>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,8 @@ struct State {
     kills: u32,
 }
 
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1_024;
 /// How long a service may take to do as it is told.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -41,7 +46,7 @@ impl StandIn {
         let (state, seen) = watch::channel(State { behaviour: Behaviour::Up, told: 0, kills: 0 });
         let (applies, applied) = watch::channel(0);
         tokio::spawn(serve(kind, address, listener, seen, applies));
-        Ok(Self { kind, address, state, applied })
+        Ok(Self { kind, address, state, applied, pool: Mutex::default() })
     }
 
     /// `host:port`.
@@ -68,9 +73,16 @@ impl StandIn {
         }
     }
 
-    /// Who calls it.
+    /// Who calls it: out of the pool, if there is one.
     pub(super) fn caller(&self) -> ServiceCaller {
-        ServiceCaller { kind: self.kind, address: self.address, connection: None }
+        let pooled = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (kind, address) = (self.kind, self.address);
+        pooled.unwrap_or(ServiceCaller { kind, address, connection: None })
+    }
+
+    /// Back into the pool.
+    pub(super) fn put_back(&self, caller: ServiceCaller) {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).push(caller);
     }
 }
 
@@ -82,12 +94,15 @@ async fn serve(
     applies: watch::Sender<u32>,
 ) {
     let mut listener = Some(first);
+    // While it is down nobody else is given its port.
+    let mut held = None;
     loop {
         let state = *seen.borrow_and_update();
         if state.behaviour == Behaviour::Down {
             listener = None;
+            held = held.or_else(|| hold(address).ok());
         } else if listener.is_none() {
-            listener = TcpListener::bind(address).await.ok();
+            listener = held.take().and_then(|socket| socket.listen(BACKLOG).ok());
         }
         // Nobody looks any more: it ends at the next turn.
         let _ = applies.send(state.told);
@@ -112,6 +127,14 @@ async fn serve(
     }
 }
 
+/// A socket with the port, which takes no connections.
+fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
 async fn answer(
     kind: ServiceKind,
     mut stream: TcpStream,
@@ -126,6 +149,8 @@ async fn answer(
             return;
         }
         let read = tokio::select! {
+            // What it was told comes before what it is asked.
+            biased;
             changed = seen.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
@@ -222,12 +247,12 @@ impl ServiceCaller {
 }
 
 /// Stand-ins by dependency.
-pub(super) type StandIns = std::collections::BTreeMap<String, Arc<StandIn>>;
+pub(super) type StandIns = BTreeMap<String, Arc<StandIn>>;
 
 /// Starts those that a scenario names.
 pub(super) fn start(
     runtime: &Handle,
-    kinds: &std::collections::BTreeMap<String, ServiceKind>,
+    kinds: &BTreeMap<String, ServiceKind>,
 ) -> io::Result<StandIns> {
     runtime.block_on(async {
         let mut all = StandIns::new();

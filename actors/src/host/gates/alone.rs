@@ -186,7 +186,7 @@ impl Gates {
             return false;
         };
         let is_ours =
-            !matches!(command, DependencyCommand::Adopt(_) | DependencyCommand::Observe(_));
+            !matches!(command, DependencyCommand::Adopt(_) | DependencyCommand::Observe { .. });
         if is_ours {
             kept.decide_alone(command.clone(), now, boot);
         }
