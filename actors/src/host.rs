@@ -94,6 +94,7 @@ use mainstay_journal::{EventLog, OpenError, ReadError, Sink};
 use serde::Serialize;
 
 use crate::dependency::Settings;
+use crate::time::Timestamp;
 
 /// Opens the journal with the host's sink; runs off the arbiter and may take long.
 pub type OpenLog = Box<dyn FnOnce(Box<dyn Sink>) -> Result<Arc<dyn EventLog>, StartError> + Send>;
@@ -169,6 +170,9 @@ pub struct HostOptions {
     pub recover_after_ms: u64,
     /// Continue a journal that is over an hour ahead of the wall clock.
     pub accept_clock: bool,
+    /// The wall clock at the start, in place of the machine's: where the same start must give the
+    /// same times again.
+    pub wall: Option<Timestamp>,
     /// Of the program, for the record of the start.
     pub version: String,
     /// For jitter; any number.
@@ -186,6 +190,7 @@ impl Default for HostOptions {
             retire: true,
             recover_after_ms: 10_000,
             accept_clock: false,
+            wall: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: 0,
             limits: Limits::default(),

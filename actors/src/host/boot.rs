@@ -64,7 +64,12 @@ pub(crate) async fn boot(
     let (log, recovered) = opening.run(Box::new(sink)).await?;
     let Recovered { mut facts, sessions, orphaned, kept } = recovered;
     let unreadable = facts.unreadable;
-    let clock = Clock::start(facts.last_at, options.accept_clock).map_err(|e| e.to_string())?;
+    let (last_at, accept) = (facts.last_at, options.accept_clock);
+    let clock = match options.wall {
+        Some(wall) => Clock::start_at(wall, last_at, accept),
+        None => Clock::start(last_at, accept),
+    };
+    let clock = clock.map_err(|error| error.to_string())?;
 
     let last_boot = facts.systems.get(BOOT).map_or(0, |loaded| loaded.state.boot);
     let fronts = board.clone();

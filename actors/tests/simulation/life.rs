@@ -17,6 +17,7 @@ use actix::System;
 use mainstay_actors::dependency::{BreakerSettings, Settings, Window};
 use mainstay_actors::host::{Host, HostOptions, Limits, OpenLog};
 use mainstay_actors::rate::Rate;
+use mainstay_actors::time::Timestamp;
 use mainstay_journal::disk::sim::SimDisk;
 use mainstay_journal::{EventLog, LocalLog, Options, Outcome, Writer};
 use tokio::task::spawn_local;
@@ -203,7 +204,8 @@ fn options(seed: u64) -> HostOptions {
     let settings = Settings { weight: 1, cap: None, breaker, from_file: true };
     HostOptions {
         dependencies: BTreeMap::from([(DEPENDENCY.to_owned(), settings)]),
-        // The clock of a life runs ahead of the wall; it goes on from there in the next one.
+        // A life goes on from the last one's time, however long that took on this machine.
+        wall: Some(Timestamp::from_micros(1_767_225_600_000_000)),
         accept_clock: true,
         seed,
         // Few in memory, so that entities come and go. Checkpoints have a thread of their own, which
