@@ -76,7 +76,8 @@ impl<C, F> Guard<C, F> {
         match struck.strike {
             Strike::Delay { us } => (Some(Duration::from_micros(us)), true),
             Strike::Hang => {
-                let left_ms = struck.left_ms(self.dependency.tick());
+                // The tick may be behind: rather a little later than the end.
+                let left_ms = struck.left_ms(self.dependency.tick()).saturating_add(2);
                 (Some(Duration::from_millis(left_ms)), false)
             },
             Strike::Fail | Strike::Refuse => (None, false),
