@@ -9,6 +9,7 @@ mod run;
 mod scenario;
 mod stage;
 mod stand_in;
+mod steps;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

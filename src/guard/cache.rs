@@ -66,7 +66,7 @@ pub struct CacheCounts {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     hits: AtomicU64,
     tier_hits: AtomicU64,
     misses: AtomicU64,
@@ -268,7 +268,7 @@ impl CacheCounts {
 }
 
 impl Counters {
-    pub(super) fn read(&self) -> CacheCounts {
+    pub(crate) fn read(&self) -> CacheCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheCounts {
             hits_total: read(&self.hits),
@@ -286,7 +286,7 @@ fn counted<A>(counter: &AtomicU64, answer: A) -> A {
 }
 
 impl<K, V, T> Cache<K, V, T> {
-    pub(super) const fn counters(&self) -> &Arc<Counters> {
+    pub(crate) const fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 }

@@ -76,7 +76,7 @@ impl Tally {
     }
 
     /// Counts what a bulkhead counts, as long as somebody has it.
-    pub(super) fn watch(&self, bulkhead: &Bulkhead) {
+    pub(crate) fn watch(&self, bulkhead: &Bulkhead) {
         let mut bulkheads = self.bulkheads.lock().unwrap_or_else(PoisonError::into_inner);
         bulkheads.retain(|known| known.counts().is_some());
         let places = bulkhead.places();
@@ -87,7 +87,7 @@ impl Tally {
 
     /// Counts what a cache counts; it goes on when the cache is gone, as a counter never falls.
     #[cfg(feature = "cache")]
-    pub(super) fn watch_cache(&self, counters: &Arc<CacheCounters>) {
+    pub(crate) fn watch_cache(&self, counters: &Arc<CacheCounters>) {
         let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let Caches { known, gone } = &mut *caches;
         known.retain(|it| {

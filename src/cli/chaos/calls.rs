@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 
 use super::expect::Expected;
-use super::scenario::{Answers, Call, Expectation};
 use super::stand_in::{ServiceCaller, StandIn};
+use super::steps::{Answers, Call, Expectation};
 use crate::config::Span;
 use crate::dependency::{Dependency, Outcome};
 use crate::guard::{GuardError, Refused};

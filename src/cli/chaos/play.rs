@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::calls::{self, Came};
-use super::scenario::{Action, Call, Force, Http, Inject, Join, Service, Step, Stop, Wait};
-use super::stage::{Stage, at};
+use super::scenario::{Action, Step};
+use super::stage::{Own, Stage, at};
+use super::steps::{Call, Force, Http, Inject, Join, Service, Stop, Wait};
 use crate::cli::exit::Failed;
 use crate::cli::online::path;
 use crate::config::Span;
@@ -18,8 +19,8 @@ use crate::config::Span;
 const SOON: Duration = Duration::from_secs(5);
 /// How long the way back may take at the end.
 const LAST: Span = Span::from_ms(30_000);
-/// How long calls beside may go on when they are joined.
-const JOINED: Duration = Duration::from_secs(30);
+/// How long calls may go on.
+const CALLS: Duration = Duration::from_mins(2);
 const NO_OWN: &str = "it needs a mainstay of its own";
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -107,15 +108,14 @@ impl<'s> Play<'s> {
             self.beside.insert(name.clone(), own.runtime.spawn(calls));
             return Ok(());
         }
-        own.runtime.block_on(calls).check(&call.expectation())
+        ended(own, calls)?.check(&call.expectation())
     }
 
     fn join(&mut self, join: &Join) -> Result<(), String> {
         let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
         let calls = self.beside.remove(&join.name).ok_or("no such calls go on")?;
-        let ended = own.runtime.block_on(async { tokio::time::timeout(JOINED, calls).await });
-        let came = ended.map_err(|_| format!("they have not ended within {JOINED:?}"))?;
-        came.map_err(|error| error.to_string())?.check(&join.expectation())
+        let came = ended(own, calls)?.map_err(|error| error.to_string())?;
+        came.check(&join.expectation())
     }
 
     fn inject(&mut self, inject: &Inject) -> Result<(), String> {
@@ -252,6 +252,12 @@ impl<'s> Play<'s> {
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), String> {
         self.stage.online.send(method, path, body).map_err(Failed::into_message)
     }
+}
+
+/// What comes of calls, if they end.
+fn ended<T>(own: &Own, calls: impl Future<Output = T>) -> Result<T, String> {
+    let ended = own.runtime.block_on(async { tokio::time::timeout(CALLS, calls).await });
+    ended.map_err(|_| format!("the calls have not ended within {CALLS:?}"))
 }
 
 /// Looks again and again until it holds; else what was found at last.

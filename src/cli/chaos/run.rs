@@ -14,8 +14,9 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::play::Play;
-use super::scenario::{Action, Expectation, Scenario, Step};
+use super::scenario::{Action, Scenario, Step};
 use super::stage::{Found, Lines, Stage};
+use super::steps::Expectation;
 use crate::cli::exit::Failed;
 use crate::cli::online::Online;
 

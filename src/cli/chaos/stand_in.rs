@@ -11,7 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::scenario::{Behaviour, ServiceKind};
+use super::scenario::ServiceKind;
+use super::steps::Behaviour;
 
 /// See the module. It ends with this value.
 #[derive(Debug)]
@@ -144,13 +145,11 @@ async fn answer(
     let mut asked: Vec<u8> = Vec::new();
     loop {
         let mut bytes = [0; 1024];
-        let State { behaviour, kills: now, .. } = *seen.borrow_and_update();
-        if behaviour == Behaviour::Down || now != kills {
+        let ends = |state: State| state.behaviour == Behaviour::Down || state.kills != kills;
+        if ends(*seen.borrow_and_update()) {
             return;
         }
         let read = tokio::select! {
-            // What it was told comes before what it is asked.
-            biased;
             changed = seen.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
@@ -161,10 +160,15 @@ async fn answer(
             Ok(0) | Err(_) => return,
             Ok(count) => asked.extend(bytes.iter().take(count)),
         }
+        // What it was told before it was asked holds for the answer.
+        let state = *seen.borrow();
+        if ends(state) {
+            return;
+        }
         let end = kind.request_end();
         while let Some(at) = asked.windows(end.len()).position(|window| window == end) {
             asked.drain(..at + end.len());
-            let answer = match behaviour {
+            let answer = match state.behaviour {
                 Behaviour::Hangs => continue,
                 Behaviour::Fails => kind.failure(),
                 _ => kind.success(),

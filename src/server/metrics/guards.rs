@@ -51,3 +51,35 @@ pub(super) fn register(registry: &mut Registry, guards: &Guards) {
     let help = "How long they waited, together";
     registry.register_with_unit("wait", help, Unit::Seconds, wait);
 }
+
+#[cfg(all(test, feature = "cache"))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+    use crate::guard::{Bulkhead, Cache};
+
+    const CONTRACT: &str = include_str!("../../../docs/metrics.md");
+
+    #[test]
+    fn every_name_is_in_the_contract_and_every_name_of_the_contract_is_served() {
+        let guards = Guards::default();
+        let (tally, bulkhead) = (guards.tally(&"db".into()), Bulkhead::default());
+        let cache = Cache::<u8, u8>::new(Duration::from_secs(1)).unwrap();
+        tally.watch(&bulkhead);
+        tally.watch_cache(cache.counters());
+        let mut registry = Registry::with_prefix("mainstay");
+        register(&mut registry, &guards);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let served: BTreeSet<&str> =
+            samples.map(|line| line.split(['{', ' ']).next().unwrap()).collect();
+        let (_, here) = CONTRACT.split_once("\n## Of a service that embeds it\n").unwrap();
+        let rows = here.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert_eq!(served, rows.collect());
+    }
+}
