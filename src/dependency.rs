@@ -29,9 +29,11 @@ use crate::guard::{Figures, Guard, Refused, Tally};
 
 /// One dependency, by name. Cheap to clone, used from any thread and executor.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Dependency {
-    pub(crate) client: Client,
+    // What a call reads comes first.
     pub(crate) front: Front,
+    pub(crate) client: Client,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -67,7 +69,7 @@ impl Dependency {
     pub(crate) fn new(client: Client, name: &str) -> Self {
         let front = client.host.front(name);
         let tally = client.guards.tally(front.name());
-        Self { client, front, tally }
+        Self { front, client, tally }
     }
 
     /// Its name.

@@ -86,16 +86,17 @@ use crate::dependency::{Dependency, Outcome};
 
 /// See the module.
 #[derive(Debug, Clone)]
+#[repr(C, align(32))]
 pub struct Guard<C = ByResult, F = NoFallback> {
-    dependency: Dependency,
-    timer: Timer,
-    layers: Layers,
-    classify: C,
-    fallback: F,
-    /// The first setting that cannot be.
-    invalid: Option<LimitError>,
+    // What a bare call reads lies in the first 32 bytes, on one cache line.
     /// No layer stands around the call, and no setting is wrong.
     bare: bool,
+    dependency: Dependency,
+    timer: Timer,
+    // A service with thousands of guards walks over them: what a bare call does not read is apart.
+    layers: Box<Layers>,
+    classify: C,
+    fallback: F,
 }
 
 /// What is optional.
@@ -105,12 +106,14 @@ pub(crate) struct Layers {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) bulkhead: Option<Bulkhead>,
+    /// The first setting that cannot be.
+    pub(crate) invalid: Option<LimitError>,
 }
 
 impl Layers {
     /// Nothing but the breaker stands around the call.
     pub(crate) const fn is_empty(&self) -> bool {
-        let Self { retry, rate_limit, timeout, bulkhead } = self;
+        let Self { retry, rate_limit, timeout, bulkhead, invalid: _ } = self;
         retry.is_none() && rate_limit.is_none() && timeout.is_none() && bulkhead.is_none()
     }
 }
@@ -150,7 +153,7 @@ impl Guard {
         }
         let (classify, fallback) = (ByResult, NoFallback);
         let bare = layers.is_empty();
-        Self { dependency, timer, layers, classify, fallback, invalid: None, bare }
+        Self { bare, dependency, timer, layers: Box::new(layers), classify, fallback }
     }
 }
 
@@ -209,8 +212,8 @@ impl<C, F> Guard<C, F> {
     /// As [`classify`](Self::classify), by a type that says it.
     #[must_use]
     pub fn classified_by<G>(self, classify: G) -> Guard<G, F> {
-        let Self { dependency, timer, layers, classify: _, fallback, invalid, bare } = self;
-        Guard { dependency, timer, layers, classify, fallback, invalid, bare }
+        let Self { bare, dependency, timer, layers, classify: _, fallback } = self;
+        Guard { bare, dependency, timer, layers, classify, fallback }
     }
 
     /// What answers when the call does not.
@@ -233,8 +236,8 @@ impl<C, F> Guard<C, F> {
     }
 
     fn with_fallback<G>(self, fallback: G) -> Guard<C, G> {
-        let Self { dependency, timer, layers, classify, fallback: _, invalid, bare } = self;
-        Guard { dependency, timer, layers, classify, fallback, invalid, bare }
+        let Self { bare, dependency, timer, layers, classify, fallback: _ } = self;
+        Guard { bare, dependency, timer, layers, classify, fallback }
     }
 
     /// The result of what was tried, or the fallback's.
@@ -276,7 +279,7 @@ impl<C, F> Guard<C, F> {
     /// # Errors
     /// The first setting that cannot be, with its rule.
     pub fn check(&self) -> Result<(), Refused> {
-        self.invalid.map_or(Ok(()), |error| Err(Refused::Setting(error)))
+        self.layers.invalid.map_or(Ok(()), |error| Err(Refused::Setting(error)))
     }
 
     /// Nothing but the breaker stands around the call.
@@ -287,7 +290,7 @@ impl<C, F> Guard<C, F> {
 
     fn note(&mut self, checked: Result<(), LimitError>) {
         if let Err(error) = checked {
-            self.invalid.get_or_insert(error);
+            self.layers.invalid.get_or_insert(error);
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `decide_session` | patch one of sixteen attributes |
 //! | `decide_dependency` | record a window of a hundred outcomes |
 //! | `gate_outcome` | count one outcome |
+//! | `call_closed`, `call_by_calls`, `call_rejected` | a guarded call: window over seconds, over calls; an open breaker |
 //! | `append_alone`, `append_group` | one record on its way to the disk, in a group of 1 and of 128 |
 //! | `scan` | one record read and checked |
 //! | `fold` | one record decoded and folded |
@@ -33,6 +34,8 @@
 mod append;
 #[path = "instructions/baseline.rs"]
 mod baseline;
+#[path = "instructions/call.rs"]
+mod call;
 #[path = "instructions/callgrind.rs"]
 mod callgrind;
 #[path = "instructions/decide.rs"]
@@ -53,12 +56,15 @@ struct Case {
     prepare: fn() -> Box<dyn FnMut()>,
 }
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 13] = [
     Case { name: "decide_lock", operations: decide::ROUNDS, prepare: decide::lock },
     Case { name: "decide_lock_queue", operations: decide::WAITERS, prepare: decide::lock_queue },
     Case { name: "decide_session", operations: decide::ROUNDS, prepare: decide::session },
     Case { name: "decide_dependency", operations: decide::WINDOWS, prepare: decide::dependency },
     Case { name: "gate_outcome", operations: decide::OUTCOMES, prepare: decide::outcome },
+    Case { name: "call_closed", operations: call::CALLS, prepare: call::closed },
+    Case { name: "call_by_calls", operations: call::CALLS, prepare: call::by_calls },
+    Case { name: "call_rejected", operations: call::CALLS, prepare: call::rejected },
     Case { name: "append_alone", operations: append::ALONE, prepare: append::alone },
     Case { name: "append_group", operations: append::TOGETHER, prepare: append::group },
     Case { name: "scan", operations: fold::RECORDS, prepare: fold::scan },

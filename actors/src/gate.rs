@@ -25,22 +25,26 @@ mod call_window;
 mod face;
 mod figures;
 mod follow;
+mod front;
 mod gather;
 mod judge;
 #[cfg(all(test, loom))]
 mod models;
 mod permit;
+mod recent;
 mod slot;
 mod stripe;
 mod sync;
+mod thrift;
 mod traffic;
 mod trial;
 mod verdict;
 mod window;
 mod word;
 
-pub use board::{Board, Front};
-pub use face::{Entry, Lane, Ticket};
+pub use board::Board;
+pub use face::{Entry, Lane, Plain, Shut, Ticket};
+pub use front::Front;
 pub use permit::{Permit, PermitError};
 
 use board::Spot;

@@ -95,6 +95,7 @@ impl GuardConfig {
             bulkhead: self.bulkhead.as_ref().map(BulkheadConfig::layer).transpose()?,
             rate_limit: self.rate_limit.as_ref().map(RateLimitConfig::layer).transpose()?,
             retry: self.retry.as_ref().map(RetryConfig::layer).transpose()?,
+            invalid: None,
         })
     }
 }

@@ -14,8 +14,43 @@ impl<C, F> Guard<C, F> {
     ///
     /// # Errors
     /// See [`call`](Self::call).
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "measured: to move the result costs as much as the rest"
+    )]
     pub fn call_blocking<T, E>(
+        &self,
+        mut call: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, GuardError<E>>
+    where
+        C: Classify<T, E>,
+        F: FallbackNow<T, E>,
+    {
+        let front = &self.dependency.front;
+        // Only the breaker stands here, and it is closed: nothing is made that is not needed.
+        let Some(plain) = self.is_bare().then(|| front.enter_plainly()).flatten() else {
+            if let Some(shut) = self.is_bare().then(|| front.shut()).flatten() {
+                return self.fall_back_now(Refused::from(shut).into());
+            }
+            return self.call_blocking_otherwise(call);
+        };
+        let mut pass = Pass::new(&self.dependency, Given::Here(plain.ticket(), None));
+        let result = pass.watch(&mut call);
+        let outcome = pass.watch(|| self.classify.classify(&result));
+        // It is settled here, where its counters are at hand.
+        std::mem::forget(pass);
+        front.settle_plainly(plain, outcome);
+        match result {
+            Err(error) if outcome == Outcome::Failure => {
+                self.fall_back_now(GuardError::Failed(error))
+            },
+            result => result.map_err(GuardError::Failed),
+        }
+    }
+
+    #[inline(never)]
+    fn call_blocking_otherwise<T, E>(
         &self,
         call: impl FnMut() -> Result<T, E>,
     ) -> Result<T, GuardError<E>>
@@ -26,7 +61,6 @@ impl<C, F> Guard<C, F> {
         if !self.is_bare() {
             return self.call_blocking_in_layers(call, None);
         }
-        // Only the breaker stands here: nothing is made that is not needed.
         let front = &self.dependency.front;
         match front.enter() {
             Entry::Admitted(ticket) => {
@@ -38,7 +72,6 @@ impl<C, F> Guard<C, F> {
                 }
                 let result = pass.watch(call);
                 let outcome = pass.watch(|| self.classify.classify(&result));
-                // It is settled here, where its counters are at hand.
                 std::mem::forget(pass);
                 front.settle(ticket, outcome, began.map(pass::micros_since), lane);
                 match result {

@@ -22,6 +22,23 @@ impl<C, F> Guard<C, F> {
         F: Fallback<T, E>,
     {
         if self.is_bare()
+            && let Some(ticket) = self.dependency.front.enter_plainly().map(|it| it.ticket())
+        {
+            let mut pass = Pass::new(&self.dependency, Given::Here(ticket, None));
+            let mut future = pin!(pass.watch(&mut call));
+            let result = poll_fn(|context| pass.watch(|| future.as_mut().poll(context))).await;
+            let outcome = pass.watch(|| self.classify.classify(&result));
+            // Settled by the ticket: to move the pass costs more than to count.
+            std::mem::forget(pass);
+            self.dependency.front.settle_anywhere(ticket, outcome);
+            return match result {
+                Err(error) if outcome == Outcome::Failure => {
+                    self.fall_back(GuardError::Failed(error)).await
+                },
+                result => result.map_err(GuardError::Failed),
+            };
+        }
+        if self.is_bare()
             && let Ok(Asked::Given(given)) = self.dependency.ask()
         {
             let mut pass = Pass::new(&self.dependency, given);

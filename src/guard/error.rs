@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mainstay_actors::dependency::Mode;
+use mainstay_actors::gate::Shut;
 
 use crate::client::Unavailable;
 
@@ -79,6 +80,14 @@ pub struct LimitError {
     pub field: &'static str,
     /// What it must be.
     pub rule: &'static str,
+}
+
+impl From<Shut> for Refused {
+    #[inline]
+    fn from(shut: Shut) -> Self {
+        let retry_after = shut.retry_after_ms().map(Duration::from_millis);
+        Self::Open { mode: shut.mode, retry_after }
+    }
 }
 
 impl Refused {

@@ -118,8 +118,9 @@ impl Dependency {
     #[inline]
     pub(crate) fn settle(&self, given: Given, outcome: Outcome) {
         match given {
-            Given::Here(ticket, began) => {
-                let exact_us = began.map(micros_since);
+            Given::Here(ticket, None) => self.front.settle_anywhere(ticket, outcome),
+            Given::Here(ticket, Some(began)) => {
+                let exact_us = Some(micros_since(began));
                 self.front.settle(ticket, outcome, exact_us, self.front.lane());
             },
             Given::ByKeeper(permit, began) => {

@@ -15,12 +15,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock, PoisonError};
 
-use super::Outcome;
-use super::face::{Entry, Face, Lane, Settled, Ticket};
-use super::slot::{self, SHARED, SLOTS};
-use super::stripe::{LONG_US, Stripe};
+use super::face::{Face, Lane};
+use super::front::Front;
+use super::slot::{self, SHARED};
+use super::stripe::Stripe;
 use super::sync::{AtomicU32, AtomicU64, Mutex, Ordering};
-use super::word::Word;
 use crate::time::Timestamp;
 
 /// Gates in a chunk.
@@ -29,9 +28,13 @@ const CHUNK: usize = 64;
 /// Faces and stripes of some gates.
 #[derive(Debug)]
 pub(super) struct Chunk {
-    faces: Box<[Face]>,
-    lanes: [OnceLock<Box<[Stripe]>>; SLOTS],
+    faces: [Face; CHUNK],
+    /// Of threads that have a stripe of their own.
+    lanes: [OnceLock<Stripes>; SHARED],
+    shared: OnceLock<Stripes>,
 }
+
+type Stripes = Box<[Stripe; CHUNK]>;
 
 /// See the module.
 pub struct Board {
@@ -59,56 +62,76 @@ struct Directory {
     ended: bool,
 }
 
-/// A gate as its callers have it. Cheap to clone, used from any thread.
-#[derive(Clone)]
-pub struct Front {
-    board: Arc<Board>,
-    spot: Spot,
-    name: Arc<str>,
-}
-
 /// Where a gate's face and stripes are.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
     chunk: Arc<Chunk>,
-    at: usize,
+    /// Below [`CHUNK`].
+    at: u8,
 }
 
 impl Chunk {
-    fn new(gates: usize) -> Self {
-        let faces = (0..gates).map(|_| Face::new()).collect();
-        Self { faces, lanes: std::array::from_fn(|_| OnceLock::new()) }
+    fn new() -> Self {
+        Self {
+            faces: std::array::from_fn(|_| Face::new()),
+            lanes: std::array::from_fn(|_| OnceLock::new()),
+            shared: OnceLock::new(),
+        }
+    }
+
+    /// The stripes of a slot, if it has counted here.
+    fn stripes(&self, slot: usize) -> Option<&Stripes> {
+        if slot == SHARED { self.shared.get() } else { self.lanes.get(slot)?.get() }
     }
 }
 
 impl Spot {
     /// Of a gate that has no callers beside its keeper.
     pub(super) fn alone() -> Self {
-        Self { chunk: Arc::new(Chunk::new(1)), at: 0 }
+        Self { chunk: Arc::new(Chunk::new()), at: 0 }
+    }
+
+    /// The remainder says to the compiler what is known: no place is outside.
+    #[inline]
+    fn at(&self) -> usize {
+        usize::from(self.at) % CHUNK
     }
 
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "a spot is made for a place of its chunk")]
+    #[expect(clippy::indexing_slicing, reason = "below CHUNK")]
     pub(super) fn face(&self) -> &Face {
-        &self.chunk.faces[self.at]
+        &self.chunk.faces[self.at()]
+    }
+
+    /// The stripe of this thread, if it has one of its own and has counted here before.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "below CHUNK")]
+    pub(super) fn own_stripe(&self) -> Option<&Stripe> {
+        let stripes = self.chunk.lanes.get(slot::own())?.get()?;
+        Some(&stripes[self.at()])
     }
 
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "slots are below SLOTS, places inside the chunk")]
-    fn lane(&self) -> Lane<'_> {
+    pub(super) fn lane(&self) -> Lane<'_> {
+        match self.own_stripe() {
+            Some(stripe) => Lane { stripe, is_shared: false, on_its_thread: PhantomData },
+            None => self.make_lane(),
+        }
+    }
+
+    #[cold]
+    #[expect(clippy::indexing_slicing, reason = "below CHUNK")]
+    fn make_lane(&self) -> Lane<'_> {
         let slot = slot::current();
-        let lane = &self.chunk.lanes[slot];
-        let stripes = lane.get_or_init(|| self.chunk.faces.iter().map(|_| Stripe::new()).collect());
-        let (stripe, is_shared) = (&stripes[self.at], slot == SHARED);
-        Lane { stripe, is_shared, on_its_thread: PhantomData }
+        let lane = self.chunk.lanes.get(slot);
+        let make = || Box::new(std::array::from_fn(|_| Stripe::new()));
+        let stripes = lane.unwrap_or(&self.chunk.shared).get_or_init(make);
+        Lane { stripe: &stripes[self.at()], is_shared: lane.is_none(), on_its_thread: PhantomData }
     }
 
     /// The stripes that are there, with the numbers of their slots.
     pub(super) fn stripes(&self) -> impl Iterator<Item = (usize, &Stripe)> {
-        slot::used().filter_map(|slot| {
-            let lane = self.chunk.lanes.get(slot)?.get()?;
-            Some((slot, lane.get(self.at)?))
-        })
+        slot::used().filter_map(|slot| Some((slot, self.chunk.stripes(slot)?.get(self.at())?)))
     }
 }
 
@@ -117,7 +140,7 @@ impl Board {
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            clock: Clock { tick_us: AtomicU64::new(0), round: AtomicU32::new(0) },
+            clock: Clock { tick_us: AtomicU64::new(0), round: AtomicU32::new(1) },
             directory: Mutex::default(),
             noticed: Mutex::default(),
             wake: OnceLock::new(),
@@ -136,15 +159,14 @@ impl Board {
         });
         let index = at / CHUNK;
         while directory.chunks.len() <= index {
-            directory.chunks.push(Arc::new(Chunk::new(CHUNK)));
+            directory.chunks.push(Arc::new(Chunk::new()));
         }
-        let chunk =
-            directory.chunks.get(index).cloned().unwrap_or_else(|| Arc::new(Chunk::new(CHUNK)));
-        let spot = Spot { chunk, at: at % CHUNK };
+        let chunk = directory.chunks.get(index).cloned().unwrap_or_else(|| Arc::new(Chunk::new()));
+        let spot = Spot { chunk, at: u8::try_from(at % CHUNK).unwrap_or(u8::MAX) };
         if directory.ended {
             spot.face().end();
         }
-        Front { board: self.clone(), spot, name }
+        Front::new(self.clone(), spot, name)
     }
 
     /// Sets the clock forward.
@@ -183,11 +205,19 @@ impl Board {
         self.clock.round.fetch_add(1, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn round(&self) -> u32 {
         self.clock.round.load(Ordering::Relaxed)
     }
 
-    fn notice(&self, name: &Arc<str>) {
+    /// The tick, in microseconds.
+    #[inline]
+    pub(super) fn now_us(&self) -> u64 {
+        self.clock.tick_us.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    pub(super) fn notice(&self, name: &Arc<str>) {
         self.noticed.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
         if let Some(wake) = self.wake.get() {
             wake();
@@ -195,127 +225,8 @@ impl Board {
     }
 }
 
-impl Front {
-    /// The dependency's name.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Whether a call may be made now. Reads no lock and allocates nothing.
-    #[inline]
-    #[must_use]
-    pub fn enter(&self) -> Entry {
-        self.spot.face().enter(self.board.clock.tick_us.load(Ordering::Relaxed))
-    }
-
-    /// Where this thread counts: to be asked for where a call is settled.
-    #[inline]
-    #[must_use]
-    pub fn lane(&self) -> Lane<'_> {
-        self.spot.lane()
-    }
-
-    /// Whether the call's time is wanted exactly, and not by the tick alone.
-    #[inline]
-    #[must_use]
-    pub fn wants_exact(&self, ticket: Ticket, lane: Lane<'_>) -> bool {
-        ticket.word.has(Word::EXACT) || lane.stripe.wants_latency(self.round())
-    }
-
-    /// The time by the tick, in milliseconds since 1970.
-    #[must_use]
-    pub fn now_ms(&self) -> u64 {
-        self.board.clock.tick_us.load(Ordering::Relaxed) / 1_000
-    }
-
-    /// Faults are injected into its calls.
-    #[inline]
-    #[must_use]
-    pub const fn is_faulted(ticket: Ticket) -> bool {
-        ticket.word.has(Word::FAULTED)
-    }
-
-    /// Tells how a call went; `exact_us` is how long it took, in microseconds, if that was taken.
-    #[inline]
-    pub fn settle(&self, ticket: Ticket, outcome: Outcome, exact_us: Option<u64>, lane: Lane<'_>) {
-        let now_us = self.board.clock.tick_us.load(Ordering::Relaxed);
-        let by_tick_us = now_us.saturating_sub(ticket.began_us);
-        let us = exact_us.unwrap_or(by_tick_us);
-        let (_, settled) = self.count(ticket, outcome, us, lane);
-        if settled.counted && (exact_us.is_some() || us >= LONG_US) {
-            lane.stripe.keep_latency(self.round(), us);
-        }
-        if settled.found {
-            self.board.notice(&self.name);
-        }
-    }
-
-    /// Whether it was slow, and what became of it.
-    #[inline]
-    fn count(&self, ticket: Ticket, outcome: Outcome, us: u64, lane: Lane<'_>) -> (bool, Settled) {
-        let face = self.spot.face();
-        let slow = us > 0 && us > face.slow_us() && outcome != Outcome::Ignored;
-        let stripes = || self.spot.stripes().map(|(_, stripe)| stripe);
-        (slow, face.settle(ticket, outcome, slow, lane, stripes))
-    }
-
-    /// As [`settle`](Self::settle), for a call under an injected fault: it decides as any call does,
-    /// and the journal's statistics count it apart.
-    pub fn settle_injected(&self, ticket: Ticket, outcome: Outcome) {
-        let now_us = self.board.clock.tick_us.load(Ordering::Relaxed);
-        let us = now_us.saturating_sub(ticket.began_us);
-        let (slow, settled) = self.count(ticket, outcome, us, self.lane());
-        if settled.counted {
-            self.spot.face().count_injected(outcome == Outcome::Failure, slow);
-        }
-        if settled.found {
-            self.board.notice(&self.name);
-        }
-    }
-
-    /// A call under an injected fault whose outcome goes through the keeper.
-    pub fn count_injected(&self, outcome: Outcome, us: u64) {
-        if outcome != Outcome::Ignored {
-            let face = self.spot.face();
-            face.count_injected(outcome == Outcome::Failure, us > face.slow_us());
-        }
-    }
-
-    /// Faults are injected into calls that begin now.
-    #[must_use]
-    pub fn has_faults(&self) -> bool {
-        self.spot.face().word().has(Word::FAULTED)
-    }
-
-    /// From now on calls are admitted with [`is_faulted`](Self::is_faulted), or no longer.
-    pub fn set_faulted(&self, faulted: bool) {
-        self.spot.face().mark(Word::FAULTED, faulted);
-    }
-
-    /// The journal does not take events: the breaker goes on, and its state is not recorded yet.
-    #[must_use]
-    pub fn is_unjournaled(&self) -> bool {
-        self.spot.face().word().has(Word::UNJOURNALED)
-    }
-
-    pub(super) const fn spot(&self) -> &Spot {
-        &self.spot
-    }
-
-    pub(super) fn round(&self) -> u32 {
-        self.board.round()
-    }
-}
-
 impl fmt::Debug for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Board").field("clock", &self.clock).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Front {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Front").field(&self.name).finish()
     }
 }

@@ -1,29 +1,37 @@
 //! The window over the last `n` calls: any number of threads, each outcome in and out exactly once.
 //!
 //! ```text
-//!   position ◄── head + 1            slots:  … │ p - n │ … │ p │ …
-//!   1. what is at p - n goes out ─────────────────▲          ▲
-//!   2. the totals change by both, in one addition            │
-//!   3. the outcome goes in ──────────────────────────────────┘
+//!   position ◄── head + 1        slots:  │ 0 │ … │ position mod n │ … │ n - 1 │
+//!   1. the outcome is swapped in, what lay there is out ──┘
+//!   2. the totals change by both, in one addition; by nothing if both weigh the same
 //! ```
 //!
-//! A thread may be late with any step. Who replaces what lies in a slot takes it out, whoever that
-//! was meant to be; who finds a later position in its slot was taken out before, and takes back what
-//! it added. So each outcome is added once and subtracted once, and never before it was added.
+//! A thread may be late with any step. Who swaps an outcome out subtracts it, and it was swapped in
+//! once: so each is added once and subtracted once. One that is late by a whole round takes the place
+//! of a later one. What is swapped out before it was added makes a total too low for that moment, and
+//! who added it sees the right one.
+//!
+//! A success that follows a success, as most do, changes nothing but the head.
 
-use super::sync::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64 as Counter;
+
+use super::sync::{AtomicU8, AtomicU64, Ordering};
 use super::window::Tally;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct CallWindow {
+    /// No other has it in this process.
+    id: u64,
     /// The generation it began with.
     began: u64,
     calls: u64,
+    /// 2^64 by `calls`, rounded up: a remainder by it is two multiplications and no division.
+    reciprocal: u64,
+    slots: Box<[AtomicU8]>,
     head: Line,
-    /// Calls, failures and slow ones, 21 bits each.
+    /// Calls, failures and slow ones, 21 bits each, signed.
     totals: Line,
-    slots: Box<[AtomicU64]>,
 }
 
 /// Alone on its cache line.
@@ -31,35 +39,35 @@ pub(super) struct CallWindow {
 #[repr(align(64))]
 struct Line(AtomicU64);
 
-/// Slots on a cache line: neighbours in time lie on different lines.
-const ON_A_LINE: u64 = 8;
 const FIELD: u32 = 21;
-const MASK: u64 = (1 << FIELD) - 1;
 
-/// What lies in a slot: the position and one of these.
-const EMPTY: u64 = 0;
-const COUNTED: u64 = 1;
-const FAILED: u64 = 2;
-const SLOW: u64 = 4;
-const OUT: u64 = 8;
-const KINDS: u32 = 4;
+/// What lies in a slot: nothing, or a call.
+const EMPTY: u8 = 0;
+const COUNTED: u8 = 1;
+const FAILED: u8 = 2;
+const SLOW: u8 = 4;
 
-const fn weight(slot: u64) -> u64 {
-    let (failed, slow) = ((slot & FAILED) >> 1, (slot & SLOW) >> 2);
-    (slot & COUNTED) | (failed << FIELD) | (slow << (2 * FIELD))
+/// Numbers of windows: of no window is 0.
+static NEXT: Counter = Counter::new(1);
+
+fn weight(slot: u8) -> u64 {
+    let of = |bit: u8, at: u32| u64::from(slot & bit != 0) << (at * FIELD);
+    of(COUNTED, 0) | of(FAILED, 1) | of(SLOW, 2)
 }
 
 impl CallWindow {
     /// An empty one over so many calls.
     pub(super) fn new(began: u64, calls: u32) -> Self {
-        let calls = u64::from(calls.max(1));
-        let slots = calls.next_power_of_two().max(ON_A_LINE * ON_A_LINE);
+        let calls = calls.max(1);
+        let reciprocal = (u64::MAX / u64::from(calls)).wrapping_add(1);
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             began,
-            calls,
+            calls: u64::from(calls),
+            reciprocal,
+            slots: (0..calls).map(|_| AtomicU8::new(EMPTY)).collect(),
             head: Line(AtomicU64::new(0)),
             totals: Line(AtomicU64::new(0)),
-            slots: (0..slots).map(|_| AtomicU64::new(EMPTY)).collect(),
         }
     }
 
@@ -69,11 +77,15 @@ impl CallWindow {
         let head = self.head.0.load(Ordering::Acquire);
         for position in head.saturating_sub(self.calls)..head {
             let slot = self.slot(position).map_or(EMPTY, |slot| slot.load(Ordering::Acquire));
-            if slot >> KINDS == position && slot & COUNTED != 0 {
+            if slot & COUNTED != 0 {
                 new.add(slot & FAILED != 0, slot & SLOW != 0);
             }
         }
         new
+    }
+
+    pub(super) const fn id(&self) -> u64 {
+        self.id
     }
 
     pub(super) const fn began(&self) -> u64 {
@@ -84,51 +96,33 @@ impl CallWindow {
         self.calls
     }
 
-    fn slot(&self, position: u64) -> Option<&AtomicU64> {
-        let slots = u64::try_from(self.slots.len()).unwrap_or(u64::MAX);
-        let at = position & (slots - 1);
-        let lines = slots / ON_A_LINE;
-        let spread = (at & (lines - 1)) * ON_A_LINE + (at >> lines.trailing_zeros());
-        self.slots.get(usize::try_from(spread).ok()?)
+    fn slot(&self, position: u64) -> Option<&AtomicU8> {
+        self.slots.get(usize::try_from(self.place(position)).ok()?)
     }
 
-    /// Counts an outcome; what is in the window then.
-    pub(super) fn add(&self, failed: bool, slow: bool) -> Tally {
-        let position = self.head.0.fetch_add(1, Ordering::AcqRel);
+    /// `position` modulo `calls`. Lemire, Kaser, Kurz: Faster remainder by direct computation, 2019;
+    /// exact for 32 bits.
+    fn place(&self, position: u64) -> u64 {
+        if u32::try_from(position).is_err() {
+            return position % self.calls;
+        }
+        let (_, place) = self.reciprocal.wrapping_mul(position).carrying_mul(self.calls, 0);
+        place
+    }
+
+    /// Counts an outcome; what is in the window then, if that has changed.
+    pub(super) fn add(&self, failed: bool, slow: bool) -> Option<Tally> {
+        let position = self.head.0.fetch_add(1, Ordering::Relaxed);
         let kind = COUNTED | if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
-        let oldest = position.checked_sub(self.calls);
-        let out = oldest.map_or(0, |oldest| self.replace(oldest, OUT).unwrap_or(0));
-        let totals = self.change(weight(kind).wrapping_sub(out));
-        let totals = match self.replace(position, kind) {
-            Some(0) => totals,
-            Some(out) => self.change(0_u64.wrapping_sub(out)),
-            None => self.change(0_u64.wrapping_sub(weight(kind))),
-        };
-        tally(totals)
-    }
-
-    fn change(&self, by: u64) -> u64 {
-        if by == 0 {
-            return self.totals.0.load(Ordering::Acquire);
-        }
-        self.totals.0.fetch_add(by, Ordering::AcqRel).wrapping_add(by)
-    }
-
-    /// Puts something in at a position; what that has taken out weighed. `None` if a later position
-    /// is there, or it was taken out itself.
-    fn replace(&self, position: u64, with: u64) -> Option<u64> {
         let slot = self.slot(position)?;
-        let (next, out) = ((position << KINDS) | with, (position << KINDS) | OUT);
-        let mut now = slot.load(Ordering::Acquire);
-        loop {
-            if now >> KINDS > position || now == out {
-                return None;
-            }
-            match slot.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(weight(now)),
-                Err(other) => now = other,
-            }
+        // Read first: the line stays with everybody while nothing fails.
+        if kind == COUNTED && slot.load(Ordering::Relaxed) == COUNTED {
+            return None;
         }
+        let out = slot.swap(kind, Ordering::AcqRel);
+        let by = weight(kind).wrapping_sub(weight(out));
+        let before = (by != 0).then(|| self.totals.0.fetch_add(by, Ordering::AcqRel))?;
+        Some(tally(before.wrapping_add(by)))
     }
 
     /// What is in it.
@@ -137,7 +131,35 @@ impl CallWindow {
     }
 }
 
+/// A field that is below zero for a moment has borrowed from the next, and counts as zero; what is
+/// added before the call that it is of counts with it.
 fn tally(totals: u64) -> Tally {
-    let field = |at: u32| (totals >> (at * FIELD)) & MASK;
-    Tally { calls: field(0), failures: field(1), slow: field(2) }
+    let above = 64 - FIELD;
+    let mut rest = totals.cast_signed();
+    let mut field = || {
+        let low = (rest << above) >> above;
+        rest = rest.wrapping_sub(low) >> FIELD;
+        low.max(0).cast_unsigned()
+    };
+    let calls = field();
+    Tally { calls, failures: field().min(calls), slow: field().min(calls) }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::CallWindow;
+
+    #[test]
+    fn a_place_is_the_remainder_of_the_position() {
+        for calls in (1..300).chain([999, 1_000, 1_024, 4_095, 8_192, 9_999, 10_000]) {
+            let window = CallWindow::new(1, calls);
+            let n = u64::from(calls);
+            let top = u64::from(u32::MAX);
+            let edges =
+                [0, 1, n - 1, n, n + 1, top / n * n, top / n * n - 1, top - 1, top, top + 1];
+            for position in edges.into_iter().chain((0..200).map(|k| k * 21_474_836 + k)) {
+                assert_eq!(window.place(position), position % n, "{position} by {n}");
+            }
+        }
+    }
 }

@@ -31,26 +31,36 @@ use super::{HALF_OPEN_RETRY_MS, SOON_MS};
 use crate::dependency::{Evidence, Mode};
 use crate::time::Timestamp;
 
-/// See the module.
+/// See the module. What a call looks at lies on one cache line, and the faces of many gates side by
+/// side.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Face {
-    // What a call looks at lies on the first cache line.
     word: AtomicU64,
     /// A call that took longer is slow, in microseconds.
     slow_us: AtomicU64,
     /// When the state ends, in microseconds; 0: never.
     until_us: AtomicU64,
-    /// The first stay in open, in milliseconds: the best guess while a trip is on its way.
-    open_for_ms: AtomicU64,
+    /// The number of the window over calls, if it is one.
+    window: AtomicU64,
     trial: AtomicU64,
     /// Failures in a row: the generation they are of, and how many.
     run: AtomicU64,
     /// Most failures in a row since it was asked.
     longest_run: AtomicU32,
+    behind: Box<Behind>,
+}
+
+const _: () = assert!(size_of::<Face>() == 64 || cfg!(loom));
+
+/// What most calls do not look at.
+#[derive(Debug)]
+struct Behind {
+    /// The first stay in open, in milliseconds: the best guess while a trip is on its way.
+    open_for_ms: AtomicU64,
     figures: Figures,
     late: Late,
-    /// The window over calls, if it is one.
+    /// The window over calls.
     by_calls: ArcSwapOption<CallWindow>,
     found: Mutex<Option<Found>>,
 }
@@ -130,6 +140,26 @@ pub enum Entry {
     Ended,
 }
 
+/// A breaker that is open: its answer to a caller, small enough for registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shut {
+    /// [`UNKNOWN_MS`] or the milliseconds until it is worth asking again.
+    retry_after_ms: u64,
+    /// The breaker's state.
+    pub mode: Mode,
+}
+
+const UNKNOWN_MS: u64 = u64::MAX;
+
+impl Shut {
+    /// Milliseconds until it is worth asking again, if that is known.
+    #[inline]
+    #[must_use]
+    pub const fn retry_after_ms(self) -> Option<u64> {
+        if self.retry_after_ms == UNKNOWN_MS { None } else { Some(self.retry_after_ms) }
+    }
+}
+
 /// Where a thread counts; it stays on its thread.
 #[derive(Debug, Clone, Copy)]
 pub struct Lane<'s> {
@@ -137,6 +167,22 @@ pub struct Lane<'s> {
     /// Other threads count here, too.
     pub(super) is_shared: bool,
     pub(super) on_its_thread: PhantomData<*const ()>,
+}
+
+/// A call on the short way; it stays on its thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain<'s> {
+    pub(super) ticket: Ticket,
+    pub(super) lane: Lane<'s>,
+}
+
+impl Plain<'_> {
+    /// The right to make the call.
+    #[inline]
+    #[must_use]
+    pub const fn ticket(&self) -> Ticket {
+        self.ticket
+    }
 }
 
 impl Lane<'_> {
@@ -166,18 +212,21 @@ impl Face {
             slow_us: AtomicU64::new(u64::MAX),
             run: AtomicU64::new(0),
             longest_run: zero(),
-            open_for_ms: AtomicU64::new(0),
+            window: AtomicU64::new(0),
             trial: AtomicU64::new(0),
-            figures: Figures::new(),
-            late: Late {
-                calls: zero(),
-                failures: zero(),
-                slow: zero(),
-                ignored: zero(),
-                injected: [zero(), zero(), zero()],
-            },
-            by_calls: ArcSwapOption::empty(),
-            found: Mutex::new(None),
+            behind: Box::new(Behind {
+                open_for_ms: AtomicU64::new(0),
+                figures: Figures::new(),
+                late: Late {
+                    calls: zero(),
+                    failures: zero(),
+                    slow: zero(),
+                    ignored: zero(),
+                    injected: [zero(), zero(), zero()],
+                },
+                by_calls: ArcSwapOption::empty(),
+                found: Mutex::new(None),
+            }),
         }
     }
 
@@ -186,6 +235,7 @@ impl Face {
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
+    #[inline]
     pub(super) fn slow_us(&self) -> u64 {
         self.slow_us.load(Ordering::Relaxed)
     }
@@ -200,36 +250,53 @@ impl Face {
         self.enter_otherwise(word, now_us)
     }
 
+    /// The answer of a breaker that is open; `None`: [`enter`](Self::enter) says more.
+    #[inline]
+    pub(super) fn shut(&self, word: Word, now_us: u64) -> Option<Shut> {
+        let mode = word.mode()?;
+        let retry_after_ms = match (mode, self.left_ms(now_us)) {
+            (Mode::Open, 0 | UNKNOWN_MS) if word.has(Word::CALLERS_OPEN) => return None,
+            (Mode::Open, 0 | UNKNOWN_MS) => SOON_MS,
+            (Mode::Open | Mode::ForcedOpen, left_ms) => left_ms,
+            _ => return None,
+        };
+        Some(Shut { retry_after_ms, mode })
+    }
+
+    /// Until the state ends, in milliseconds; [`UNKNOWN_MS`] if time does not end it.
+    #[inline]
+    fn left_ms(&self, now_us: u64) -> u64 {
+        match self.until_us.load(Ordering::Relaxed) {
+            0 => UNKNOWN_MS,
+            us => Timestamp::from_micros(us).ms_since(Timestamp::from_micros(now_us)),
+        }
+    }
+
     fn enter_otherwise(&self, word: Word, now_us: u64) -> Entry {
         let Some(mode) = word.mode() else {
             return if word.has_ended() { Entry::Ended } else { Entry::Unknown };
         };
         let admitted = Entry::Admitted(Ticket { word, began_us: now_us });
         let no = |retry_after_ms| Entry::Rejected { retry_after_ms, mode };
-        let left_ms = || {
-            let until = Some(self.until_us.load(Ordering::Relaxed)).filter(|us| *us > 0)?;
-            Some(Timestamp::from_micros(until).ms_since(Timestamp::from_micros(now_us)))
-        };
         match mode {
             Mode::Closed | Mode::HalfOpen if word.has(Word::PENDING) => {
                 // It opens, or it closes after a moment.
-                let open_for_ms = self.open_for_ms.load(Ordering::Relaxed);
+                let open_for_ms = self.behind.open_for_ms.load(Ordering::Relaxed);
                 no(Some(if mode == Mode::Closed { open_for_ms } else { SOON_MS }))
             },
             Mode::Closed | Mode::Disabled | Mode::MetricsOnly => admitted,
-            Mode::Open => match left_ms() {
-                Some(0) | None if word.has(Word::CALLERS_OPEN) => Entry::TryHalfOpen,
-                Some(0) | None => no(Some(SOON_MS)),
-                left => no(left),
-            },
             Mode::HalfOpen => {
-                let left_ms = left_ms();
-                if left_ms != Some(0) && self.take_permit(word.generation()) {
+                let left_ms = self.left_ms(now_us);
+                if left_ms > 0 && self.take_permit(word.generation()) {
                     return admitted;
                 }
-                no(Some(left_ms.unwrap_or(SOON_MS).clamp(SOON_MS, HALF_OPEN_RETRY_MS)))
+                let left_ms = if left_ms == UNKNOWN_MS { SOON_MS } else { left_ms };
+                no(Some(left_ms.clamp(SOON_MS, HALF_OPEN_RETRY_MS)))
             },
-            Mode::ForcedOpen => no(left_ms()),
+            Mode::Open | Mode::ForcedOpen => match self.shut(word, now_us) {
+                Some(shut) => no(shut.retry_after_ms()),
+                None => Entry::TryHalfOpen,
+            },
         }
     }
 
@@ -250,7 +317,7 @@ impl Face {
     }
 
     fn take_permit(&self, generation: u64) -> bool {
-        let Thresholds { permits, .. } = self.figures.read().thresholds;
+        let Thresholds { permits, .. } = self.behind.figures.read().thresholds;
         self.swap_trial(generation, |trial| trial.take(permits)).is_some()
     }
 

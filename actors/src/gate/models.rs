@@ -5,7 +5,6 @@
 //! ```
 
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::Outcome;
@@ -63,6 +62,11 @@ impl World {
             is_shared: false,
             on_its_thread: std::marker::PhantomData,
         };
+        let is_plain = outcome == Outcome::Success && ticket.word.is_wholly_plain();
+        if is_plain && self.face.settle_plainly(ticket, lane.stripe) {
+            let by_calls = ticket.word.has(Word::BY_CALLS);
+            return by_calls && self.face.succeed_by_calls(ticket, || self.stripes.iter());
+        }
         self.face.settle(ticket, outcome, false, lane, || self.stripes.iter()).found
     }
 }
@@ -160,6 +164,25 @@ fn outcomes_of_an_earlier_closed_state_are_not_in_the_window_of_a_later_one() {
 }
 
 #[test]
+fn a_late_success_does_not_set_its_stripe_back_to_an_earlier_closed_state() {
+    loom::model(|| {
+        let world = World::new(Mode::Closed, 7);
+        let Entry::Admitted(late) = world.face.enter(1) else { panic!("it is closed") };
+        let counted = both(&world, move |world, at| {
+            if at == 0 {
+                world.begin(Mode::Closed, 9);
+                return 0;
+            }
+            let Entry::Admitted(ticket) = world.face.enter(1) else { panic!("it is closed") };
+            world.settle(1, ticket, Outcome::Success);
+            world.settle(1, late, Outcome::Success);
+            u64::from(ticket.word.generation() == 9)
+        });
+        assert_eq!(sum(world.stripes.iter(), 9), [counted[1], 0, 0]);
+    });
+}
+
+#[test]
 fn a_reader_sees_all_of_what_was_told_or_nothing_of_it() {
     loom::model(|| {
         let told = |n: u64| Told {
@@ -223,16 +246,43 @@ fn a_window_over_calls_holds_the_last_ones_whoever_is_late() {
     loom::model(|| {
         let window = Arc::new(CallWindow::new(1, 1));
         let other = window.clone();
-        let seen = Arc::new(AtomicUsize::new(0));
-        let counted = seen.clone();
+        let thread = thread::spawn(move || other.add(true, false));
+        let first = window.add(false, true);
+        let second = thread.join().unwrap();
+        for seen in [first, second].into_iter().flatten() {
+            assert!(seen.calls <= 1 && seen.failures <= 1, "more than were ever there: {seen:?}");
+        }
+        window.add(true, true);
+        assert_eq!(window.tally(), Tally { calls: 1, failures: 1, slow: 1 });
+    });
+}
+
+#[test]
+fn a_success_after_a_success_changes_nothing_whatever_comes_between() {
+    loom::model(|| {
+        let window = Arc::new(CallWindow::new(1, 1));
+        window.add(false, false);
+        let other = window.clone();
         let thread = thread::spawn(move || {
-            let tally = other.add(true, false);
-            counted.fetch_max(usize::try_from(tally.calls).unwrap(), Ordering::Relaxed);
+            other.add(true, false);
+            other.add(false, false);
         });
-        window.add(false, true);
+        window.add(false, false);
         thread.join().unwrap();
         window.add(true, true);
         assert_eq!(window.tally(), Tally { calls: 1, failures: 1, slow: 1 });
-        assert!(seen.load(Ordering::Relaxed) <= 2, "more than were ever there");
+    });
+}
+
+#[test]
+fn of_two_calls_that_make_the_rate_known_over_calls_exactly_one_finds_the_verdict() {
+    loom::model(|| {
+        let world = World::new(Mode::Closed, 7);
+        world.face.shape_calls(7, 2, true);
+        world.face.follow(Word::new(Mode::Closed, 7, Word::BY_CALLS), None, 0);
+        let found = both(&world, |world, at| {
+            world.call(at, if at == 0 { Outcome::Failure } else { Outcome::Success }).1
+        });
+        assert_eq!(found.iter().filter(|found| **found).count(), 1, "{found:?}");
     });
 }

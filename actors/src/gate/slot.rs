@@ -52,16 +52,18 @@ pub(super) fn used() -> impl Iterator<Item = usize> {
     (0..NEXT.load(Ordering::Acquire)).chain([SHARED])
 }
 
-/// This thread's.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "measured: a call of its own costs as much as the rest")]
-pub(super) fn current() -> usize {
-    let slot = SLOT.get();
-    if slot == UNKNOWN { find() } else { slot }
+/// This thread's, if it has one of its own that was asked for before; otherwise [`SHARED`] or more.
+#[inline]
+pub(super) fn own() -> usize {
+    SLOT.get()
 }
 
-#[cold]
-fn find() -> usize {
+/// This thread's.
+pub(super) fn current() -> usize {
+    let slot = SLOT.get();
+    if slot != UNKNOWN {
+        return slot;
+    }
     let slot = OWNED.try_with(|owned| owned.0).unwrap_or(SHARED);
     SLOT.set(slot);
     slot

@@ -8,7 +8,7 @@
 //! Counts rise within a generation and begin anew with the next, so an outcome of an earlier one is
 //! never taken for one of this. Readers compare with what they have read before, modulo 2^24.
 //!
-//! A few latencies are kept beside the counts until the next reading: the first ones of each round,
+//! A few latencies are kept beside the counts until the next reading: the first one of each round,
 //! then every eighth, and those that took long apart from the rest.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering};
@@ -19,9 +19,7 @@ const SHORT: usize = 16;
 const LONG: usize = 8;
 /// A call is long from here, in microseconds: the tick of the clock tells it well enough.
 pub(super) const LONG_US: u64 = 8_000;
-/// So many of a round are kept before only every [`EVERY`]th is.
-const FIRST: u32 = 2;
-/// See [`FIRST`].
+/// Of calls after the first of a round, so many are counted for one whose latency is kept.
 const EVERY: u64 = 8;
 
 const HIGH: u32 = 40;
@@ -29,20 +27,31 @@ const LOW: u32 = 16;
 const FIELD: u64 = 0xff_ffff;
 const TAG: u64 = 0xffff;
 
-/// See the module.
+/// See the module. What most calls touch is small: a thread's stripes lie side by side, two on a
+/// cache line.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(32))]
 pub(super) struct Stripe {
     /// Calls and failures.
     calls: AtomicU64,
+    /// The round in which no latency of a short call is wanted any more.
+    sated: AtomicU32,
+    /// The round of the samples.
+    round: AtomicU32,
     /// Slow and ignored ones.
     others: AtomicU64,
+    behind: Box<Behind>,
+}
+
+const _: () = assert!(size_of::<Stripe>() == 32 || cfg!(loom));
+
+/// What few calls touch.
+#[derive(Debug)]
+struct Behind {
     calls_before: AtomicU64,
     others_before: AtomicU64,
     /// Calls that took long.
     long: AtomicU32,
-    /// The round of the samples.
-    round: AtomicU32,
     shorts: AtomicU32,
     longs: AtomicU32,
     short_us: [AtomicU32; SHORT],
@@ -130,74 +139,82 @@ impl Stripe {
     pub(super) fn new() -> Self {
         Self {
             calls: AtomicU64::new(0),
-            others: AtomicU64::new(0),
-            calls_before: AtomicU64::new(0),
-            others_before: AtomicU64::new(0),
-            long: AtomicU32::new(0),
+            sated: AtomicU32::new(0),
             round: AtomicU32::new(0),
-            shorts: AtomicU32::new(0),
-            longs: AtomicU32::new(0),
-            short_us: std::array::from_fn(|_| AtomicU32::new(0)),
-            long_us: std::array::from_fn(|_| AtomicU32::new(0)),
+            others: AtomicU64::new(0),
+            behind: Box::new(Behind {
+                calls_before: AtomicU64::new(0),
+                others_before: AtomicU64::new(0),
+                long: AtomicU32::new(0),
+                shorts: AtomicU32::new(0),
+                longs: AtomicU32::new(0),
+                short_us: std::array::from_fn(|_| AtomicU32::new(0)),
+                long_us: std::array::from_fn(|_| AtomicU32::new(0)),
+            }),
         }
     }
 
     /// Counts a call. By the thread that owns the stripe.
     #[inline]
     pub(super) fn call(&self, generation: u64, failed: bool) {
-        step(&self.calls, &self.calls_before, generation, true, failed);
+        step(&self.calls, &self.behind.calls_before, generation, true, failed);
     }
 
     /// Counts what is not on every call's way.
     pub(super) fn other(&self, generation: u64, slow: bool, ignored: bool) {
-        step(&self.others, &self.others_before, generation, slow, ignored);
+        step(&self.others, &self.behind.others_before, generation, slow, ignored);
     }
 
     /// As [`call`](Self::call), from threads that share the stripe. Not counted, and false, if
     /// another thread has counted for a later generation already.
     #[must_use]
     pub(super) fn call_shared(&self, generation: u64, failed: bool) -> bool {
-        swap(&self.calls, &self.calls_before, generation, true, failed)
+        swap(&self.calls, &self.behind.calls_before, generation, true, failed)
     }
 
     /// As [`other`](Self::other), from threads that share the stripe.
     #[must_use]
     pub(super) fn other_shared(&self, generation: u64, slow: bool, ignored: bool) -> bool {
-        swap(&self.others, &self.others_before, generation, slow, ignored)
+        swap(&self.others, &self.behind.others_before, generation, slow, ignored)
     }
 
-    /// Whether the next call's latency is wanted.
+    /// Whether the next call's latency is wanted: the first of a round in any case, others unless
+    /// the thread `is_spent`.
     #[inline]
-    pub(super) fn wants_latency(&self, round: u32) -> bool {
+    pub(super) fn wants_latency(&self, round: u32, is_spent: impl FnOnce() -> bool) -> bool {
+        if self.sated.load(Ordering::Relaxed) == round {
+            return false;
+        }
         if self.round.load(Ordering::Relaxed) != round {
             return true;
         }
-        let kept = self.shorts.load(Ordering::Relaxed);
-        if kept < FIRST {
-            return true;
-        }
-        let calls = Pair(self.calls.load(Ordering::Relaxed)).high();
-        usize::try_from(kept).is_ok_and(|kept| kept < SHORT) && calls.is_multiple_of(EVERY)
+        // In this order: which of many breakers is called next cannot be foretold, and what lies
+        // there is late; that the thread is spent is known at once.
+        !is_spent() && Pair(self.calls.load(Ordering::Relaxed)).high().is_multiple_of(EVERY)
     }
 
     /// Keeps a latency, if there is room for it in this round.
     pub(super) fn keep_latency(&self, round: u32, us: u64) {
         if self.round.load(Ordering::Relaxed) != round {
-            self.shorts.store(0, Ordering::Relaxed);
-            self.longs.store(0, Ordering::Relaxed);
+            self.behind.shorts.store(0, Ordering::Relaxed);
+            self.behind.longs.store(0, Ordering::Relaxed);
             self.round.store(round, Ordering::Relaxed);
         }
         let value = u32::try_from(us).unwrap_or(u32::MAX);
-        let (kept, slots) = if us < LONG_US {
-            (&self.shorts, self.short_us.as_slice())
+        let Behind { long, shorts, longs, short_us, long_us, .. } = &*self.behind;
+        let is_short = us < LONG_US;
+        let (kept, slots) = if is_short {
+            (shorts, short_us.as_slice())
         } else {
-            self.long.store(self.long.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-            (&self.longs, self.long_us.as_slice())
+            long.store(long.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            (longs, long_us.as_slice())
         };
         let at = kept.load(Ordering::Relaxed);
         if let Some(slot) = usize::try_from(at).ok().and_then(|at| slots.get(at)) {
             slot.store(value, Ordering::Relaxed);
             kept.store(at + 1, Ordering::Relaxed);
+        } else if is_short {
+            self.sated.store(round, Ordering::Relaxed);
         }
     }
 
@@ -213,10 +230,10 @@ impl Stripe {
     /// What has come since an earlier reading, which becomes this one.
     pub(super) fn read(&self, reading: &mut Reading, generation: u64) -> Since {
         let calls = Pair(self.calls.load(Ordering::Acquire));
-        let calls_before = Pair(self.calls_before.load(Ordering::Acquire));
+        let calls_before = Pair(self.behind.calls_before.load(Ordering::Acquire));
         let others = Pair(self.others.load(Ordering::Acquire));
-        let others_before = Pair(self.others_before.load(Ordering::Acquire));
-        let long = self.long.load(Ordering::Relaxed);
+        let others_before = Pair(self.behind.others_before.load(Ordering::Acquire));
+        let long = self.behind.long.load(Ordering::Relaxed);
         let ([a, b], [old_a, old_b]) = since(reading.calls, calls_before, calls, generation);
         let ([c, d], [old_c, old_d]) = since(reading.others, others_before, others, generation);
         let since_long = long.wrapping_sub(reading.long);
@@ -233,7 +250,8 @@ impl Stripe {
             let count = usize::try_from(count.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
             slots.iter().take(count).map(|us| u64::from(us.load(Ordering::Relaxed))).collect()
         };
-        [kept(&self.shorts, &self.short_us), kept(&self.longs, &self.long_us)]
+        let Behind { shorts, longs, short_us, long_us, .. } = &*self.behind;
+        [kept(shorts, short_us), kept(longs, long_us)]
     }
 }
 

@@ -4,12 +4,12 @@
 pub(super) use std::{
     hint::spin_loop,
     sync::Mutex,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
 };
 
 #[cfg(loom)]
 pub(super) use loom::{
     hint::spin_loop,
     sync::Mutex,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence},
 };

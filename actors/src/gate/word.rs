@@ -104,6 +104,12 @@ impl Word {
         self.0 & (MODE | Self::PENDING | Self::FAULTED) == 1
     }
 
+    /// Plainly closed, calls are timed by the tick, and no failure makes a second look necessary.
+    pub(super) const fn is_wholly_plain(self) -> bool {
+        let other = Self::PENDING | Self::FAULTED | Self::WATCH | Self::EXACT;
+        self.0 & (MODE | other) == 1
+    }
+
     /// A success needs no second look: closed, over seconds, no failures that make it one.
     pub(super) const fn is_plain(self) -> bool {
         self.0 & (MODE | Self::WATCH | Self::BY_CALLS) == 1

@@ -122,13 +122,12 @@ pub(crate) async fn watch_health(
     let changed = views.borrow().health_changed.clone();
     let mut hysteresis = Hysteresis::new(views.borrow().health.level, recover_after_ms);
     loop {
-        let (assessment, change) = {
-            let views = views.borrow();
-            let inputs = inputs(&views);
-            let assessment = assess(&inputs);
-            (assessment, evidence(&views, &inputs, assessment))
-        };
+        let assessment = assess(&inputs(&views.borrow()));
         if let Some(to) = hysteresis.observe(assessment.level, clock.now()) {
+            let change = {
+                let views = views.borrow();
+                evidence(&views, &inputs(&views), assessment)
+            };
             let command = SystemCommand::ChangeLevel(Box::new(LevelChange { to, ..change }));
             let (reply_to, reply) = oneshot::channel();
             let Some(stream) = StreamId::new(System::KIND, HEALTH) else { return };

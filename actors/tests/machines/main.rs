@@ -20,6 +20,7 @@ mod chaos_rules;
 mod chaos_strikes;
 mod fences;
 mod gate_admission;
+mod gate_clock;
 mod gate_observations;
 mod gate_verdicts;
 mod gate_window;

@@ -47,11 +47,11 @@ impl Face {
 
     pub(in crate::gate) fn set_limits(&self, slow_us: Option<u64>, open_for_ms: u64) {
         self.slow_us.store(slow_us.unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.open_for_ms.store(open_for_ms, Ordering::Relaxed);
+        self.behind.open_for_ms.store(open_for_ms, Ordering::Relaxed);
     }
 
     pub(in crate::gate) fn tell(&self, told: &Told) {
-        self.figures.write(told);
+        self.behind.figures.write(told);
     }
 
     /// Begins a half-open; `reserved` permits are out already.
@@ -64,7 +64,7 @@ impl Face {
     /// Failures in a row count anew.
     pub(in crate::gate) fn begin_run(&self, generation: u64) {
         self.run.swap((generation & RUN) << 32, Ordering::AcqRel);
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.behind.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Failures in a row of this generation.
@@ -76,23 +76,26 @@ impl Face {
 
     /// The window is over so many calls from now on, empty if `anew`.
     pub(in crate::gate) fn shape_calls(&self, generation: u64, calls: u32, anew: bool) {
-        let before = self.by_calls.load_full().filter(|_| !anew);
+        let before = self.behind.by_calls.load_full().filter(|_| !anew);
         let next = match before {
             Some(before) if before.calls() == u64::from(calls) => return,
             Some(before) => before.resized(calls),
             None => CallWindow::new(generation, calls),
         };
-        self.by_calls.store(Some(Arc::new(next)));
+        let id = next.id();
+        self.behind.by_calls.store(Some(Arc::new(next)));
+        // Whoever sees the number finds the window.
+        self.window.store(id, Ordering::Release);
     }
 
     pub(in crate::gate) fn calls_tally(&self) -> Tally {
-        self.by_calls.load().as_ref().map(|window| window.tally()).unwrap_or_default()
+        self.behind.by_calls.load().as_ref().map(|window| window.tally()).unwrap_or_default()
     }
 
     /// What has come beside the stripes.
     pub(in crate::gate) fn take(&self, generation: u64) -> Taken {
         let take = |count: &AtomicU32| count.swap(0, Ordering::Relaxed);
-        let Late { calls, failures, slow, ignored, injected } = &self.late;
+        let Late { calls, failures, slow, ignored, injected } = &self.behind.late;
         Taken {
             late: [take(calls), take(failures), take(slow), take(ignored)],
             injected: injected.each_ref().map(take),

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use super::{Face, Found, Lane, RUN, Settled, Ticket, sum};
 use crate::dependency::Mode;
 use crate::gate::Outcome;
+use crate::gate::recent;
 use crate::gate::stripe::Stripe;
 use crate::gate::sync::{AtomicU32, Ordering, fence};
 use crate::gate::trial::Trial;
@@ -12,6 +13,29 @@ use crate::gate::window::Tally;
 use crate::gate::word::Word;
 
 impl Face {
+    /// Counts a success of a wholly plain state by the thread that owns the stripe; false, and
+    /// nothing is counted, if the state is another one now or a row of failures ends with it. A
+    /// window over calls is the caller's to count in.
+    #[inline]
+    pub(in crate::gate) fn settle_plainly(&self, ticket: Ticket, stripe: &Stripe) -> bool {
+        let is_same = self.word() == ticket.word && self.run.load(Ordering::Relaxed) & RUN == 0;
+        if is_same {
+            stripe.call(ticket.word.generation(), false);
+        }
+        is_same
+    }
+
+    /// Counts a success that was settled plainly in the window over calls; true if a verdict was
+    /// found by it.
+    pub(in crate::gate) fn succeed_by_calls<'s, I: Iterator<Item = &'s Stripe>>(
+        &self,
+        ticket: Ticket,
+        stripes: impl FnOnce() -> I,
+    ) -> bool {
+        let counted = self.count_by_calls(ticket.word.generation(), false, false);
+        counted.is_some() && self.look(ticket.word, counted, stripes)
+    }
+
     /// Tells how a call went.
     #[inline]
     pub(in crate::gate) fn settle<'s, I: Iterator<Item = &'s Stripe>>(
@@ -74,7 +98,9 @@ impl Face {
         if trial {
             return Settled { counted: true, found: self.settle_trial(generation, failed, slow) };
         }
-        let looks = failed || slow || by_calls || word.has(Word::WATCH);
+        // A window over calls that has not changed is not looked at: who changed it has.
+        let looks =
+            if by_calls { counted.is_some() } else { failed || slow || word.has(Word::WATCH) };
         let may_trip = match mode {
             Mode::Closed => !word.has(Word::PENDING),
             Mode::MetricsOnly => !word.has(Word::PENDING | Word::CROSSED),
@@ -91,10 +117,12 @@ impl Face {
         counted: Option<Tally>,
         stripes: impl FnOnce() -> I,
     ) -> bool {
-        // Of two threads that count at the same time, at least one sees the other's count.
-        fence(Ordering::SeqCst);
+        if counted.is_none() {
+            // Of two threads that count at the same time, at least one sees the other's count.
+            fence(Ordering::SeqCst);
+        }
         let generation = word.generation();
-        let told = self.figures.read();
+        let told = self.behind.figures.read();
         if told.generation != generation {
             return false;
         }
@@ -117,7 +145,7 @@ impl Face {
         let Some(trial) = self.swap_trial(generation, |trial| trial.count(failed, slow)) else {
             return false;
         };
-        let told = self.figures.read();
+        let told = self.behind.figures.read();
         let verdict = told.thresholds.on_trial(trial.tally(), self.run(generation));
         verdict.filter(|_| told.generation == generation).is_some_and(|(healthy, evidence)| {
             self.find(Found { generation, healthy: Some(healthy), evidence })
@@ -133,7 +161,7 @@ impl Face {
     fn find(&self, found: Found) -> bool {
         let is_first = self.pend(found.generation);
         if is_first {
-            let mut held = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held = self.behind.found.lock().unwrap_or_else(PoisonError::into_inner);
             // A thread that comes late leaves what was found after it.
             if held.as_ref().is_none_or(|other| other.generation < found.generation) {
                 *held = Some(found);
@@ -149,7 +177,7 @@ impl Face {
 
     /// What a caller has found and the keeper has not yet heard.
     pub(in crate::gate) fn take_found(&self) -> Option<Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.behind.found.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     #[inline]
@@ -187,28 +215,31 @@ impl Face {
                 count.fetch_add(1, Ordering::Relaxed);
             }
         };
-        one(&self.late.calls, !ignored);
-        one(&self.late.failures, failed);
-        one(&self.late.slow, slow && !ignored);
-        one(&self.late.ignored, ignored);
+        one(&self.behind.late.calls, !ignored);
+        one(&self.behind.late.failures, failed);
+        one(&self.behind.late.slow, slow && !ignored);
+        one(&self.behind.late.ignored, ignored);
     }
 
     /// Counts a call that its stripe or the keeper has counted as one under an injected fault.
     pub(in crate::gate) fn count_injected(&self, failed: bool, slow: bool) {
-        for (count, more) in self.late.injected.iter().zip([true, failed, slow]) {
+        for (count, more) in self.behind.late.injected.iter().zip([true, failed, slow]) {
             count.fetch_add(u32::from(more), Ordering::Relaxed);
         }
     }
 
-    /// Counts in the window over calls, unless it began with a later generation; what is in it then.
+    /// Counts in the window over calls, unless it began with a later generation; what is in it then,
+    /// if that has changed.
     pub(in crate::gate) fn count_by_calls(
         &self,
         generation: u64,
         failed: bool,
         slow: bool,
     ) -> Option<Tally> {
-        let window = self.by_calls.load();
-        let window = window.as_ref().filter(|window| window.began() <= generation)?;
-        Some(window.add(failed, slow))
+        let fetch = || self.behind.by_calls.load_full();
+        let counted = recent::window(self.window.load(Ordering::Acquire), fetch, |window| {
+            if window.began() <= generation { window.add(failed, slow) } else { None }
+        });
+        counted.flatten()
     }
 }
