@@ -110,7 +110,7 @@ impl Dependency {
     /// See [`ReportError`].
     pub async fn report(&self, outcome: Outcome, took: Duration) -> Result<(), ReportError> {
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let report = Report { permit: None, outcome, duration_us, probe: false };
+        let report = Report { permit: None, outcome, duration_us, probe: false, injected: false };
         let recorded = self.client.host.record(self.name(), vec![report]).await;
         let no = |reject| match reject {
             DependencyReject::Unknown => ReportError::Unknown,

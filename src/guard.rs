@@ -148,6 +148,7 @@ impl Guard {
     pub(crate) fn new(dependency: Dependency) -> Self {
         let timer = Timer::new(dependency.client.host.runtime());
         let layers = dependency.client.guards.layers(dependency.name());
+        dependency.tally.guard();
         if let Some(bulkhead) = &layers.bulkhead {
             dependency.tally.watch(bulkhead);
         }

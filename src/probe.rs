@@ -107,7 +107,10 @@ fn probe_until(stopped: &Receiver<()>, every: Duration, prober: &Prober, host: &
         failing = tell(name, failing, &answer);
         let outcome = if answer.is_ok() { Outcome::Success } else { Outcome::Failure };
         let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        host.report(name, vec![Report { permit: None, outcome, duration_us, probe: true }]);
+        host.report(
+            name,
+            vec![Report { permit: None, outcome, duration_us, probe: true, injected: false }],
+        );
         if stopped.recv_timeout(every.saturating_sub(took)) != Err(RecvTimeoutError::Timeout) {
             return;
         }

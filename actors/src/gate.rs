@@ -81,6 +81,8 @@ pub struct Report {
     /// An active probe: feeds the window and never takes a half-open permit; it decides a half-open
     /// that no caller tries.
     pub probe: bool,
+    /// It was under an injected fault: the statistics count it apart.
+    pub injected: bool,
 }
 
 /// How a call went.
@@ -273,7 +275,8 @@ impl Gate {
         let slow = slow_us.is_some_and(|slow_us| report.duration_us > slow_us);
         let tally = Tally::one(failed, slow);
         let probes = breaker.mode == Mode::HalfOpen && report.probe && self.verdict.is_none();
-        self.traffic.add(tally, report.duration_us, observed, now);
+        let duration_us = Some(report.duration_us).filter(|_| !report.injected);
+        self.traffic.add(tally, duration_us, observed, now);
         if standing != Some(Standing::Older) {
             let face = self.spot.face();
             if self.is_over_calls() {

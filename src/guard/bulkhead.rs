@@ -12,8 +12,8 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::block::block_at_most;
@@ -39,6 +39,8 @@ struct Shared {
     exhausted: AtomicU64,
     waited: AtomicU64,
     waited_us: AtomicU64,
+    /// A guard has called through it.
+    used: AtomicBool,
 }
 
 /// No place, and none became free in time.
@@ -76,7 +78,7 @@ pub struct Counts {
 
 /// The places of a bulkhead, for who only counts.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Weak<Shared>);
+pub(super) struct Places(Arc<Shared>);
 
 const MAX_PLACES: u32 = 1_000_000;
 const MAX_WAIT: Duration = Duration::from_hours(1);
@@ -117,6 +119,7 @@ impl Bulkhead {
             exhausted: none(),
             waited: none(),
             waited_us: none(),
+            used: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), queue: 20, wait: Duration::from_secs(30), invalid }
     }
@@ -242,7 +245,15 @@ impl Bulkhead {
     }
 
     pub(super) fn places(&self) -> Places {
-        Places(Arc::downgrade(&self.shared))
+        Places(self.shared.clone())
+    }
+
+    /// A guard calls through it.
+    #[inline]
+    pub(crate) fn use_it(&self) {
+        if !self.shared.used.load(Ordering::Relaxed) {
+            self.shared.used.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -275,15 +286,23 @@ impl Counts {
 }
 
 impl Places {
-    /// `None` when nobody has the bulkhead any more.
+    /// Somebody else has them, too.
+    pub(super) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    /// Of one that nobody has any more only what it has counted; `None` of one that nobody has
+    /// called through.
     pub(super) fn counts(&self) -> Option<Counts> {
-        self.0.upgrade().map(|shared| shared.counts())
+        let counts = Some(self.0.counts()).filter(|_| self.0.used.load(Ordering::Relaxed))?;
+        let none = Counts { active: 0, idle: 0, waiting: 0, ..counts };
+        Some(if self.is_in_use() { counts } else { none })
     }
 }
 
 impl PartialEq for Places {
     fn eq(&self, other: &Self) -> bool {
-        Weak::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -34,12 +34,14 @@ impl<C, F> Guard<C, F> {
 
     pub(super) async fn enter_bulkhead(&self) -> Result<Inside<'_>, Refused> {
         let Some(bulkhead) = &self.layers.bulkhead else { return Ok(Inside::OUTSIDE) };
+        bulkhead.use_it();
         let asked = bulkhead.is_adaptive().then(now);
         Ok(self.inside_of(bulkhead.enter(&self.timer).await?, asked))
     }
 
     pub(super) fn enter_bulkhead_blocking(&self) -> Result<Inside<'_>, Refused> {
         let Some(bulkhead) = &self.layers.bulkhead else { return Ok(Inside::OUTSIDE) };
+        bulkhead.use_it();
         let asked = bulkhead.is_adaptive().then(now);
         Ok(self.inside_of(bulkhead.enter_blocking_within(self.layers.timeout)?, asked))
     }

@@ -1,7 +1,7 @@
 //! The guards of a process: which layers the configuration gives, and what they have counted.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bulkhead::Places;
@@ -19,10 +19,19 @@ pub(crate) struct Guards {
 /// What the guards of one dependency have counted.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// There was a guard.
+    guarded: AtomicBool,
     fallbacks: AtomicU64,
-    bulkheads: Mutex<Vec<Places>>,
+    bulkheads: Mutex<Bulkheads>,
     #[cfg(feature = "cache")]
     caches: Mutex<Caches>,
+}
+
+#[derive(Debug, Default)]
+struct Bulkheads {
+    known: Vec<Places>,
+    /// What those have counted that nobody has any more: a counter never falls.
+    gone: Option<Counts>,
 }
 
 #[cfg(feature = "cache")]
@@ -38,7 +47,7 @@ struct Caches {
 pub struct Figures {
     /// Calls that a fallback answered.
     pub fallbacks: u64,
-    /// Of all its bulkheads that are in use; `None` if there is none.
+    /// Of all its bulkheads; `None` before the first call through one.
     pub bulkheads: Option<Counts>,
     /// Of all caches that it ever had; `None` if there was none.
     #[cfg(feature = "cache")]
@@ -65,23 +74,36 @@ impl Guards {
     /// What they have counted, by dependency; those that nobody guards are left out.
     pub(crate) fn figures(&self) -> Vec<(Arc<str>, Figures)> {
         let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.iter().map(|(name, tally)| (name.clone(), tally.figures())).collect()
+        let guarded = tallies.iter().filter(|(_, tally)| tally.guarded.load(Ordering::Relaxed));
+        guarded.map(|(name, tally)| (name.clone(), tally.figures())).collect()
     }
 }
 
 impl Tally {
+    /// There is a guard.
+    pub(crate) fn guard(&self) {
+        self.guarded.store(true, Ordering::Relaxed);
+    }
+
     /// A fallback has answered.
     pub(super) fn fell_back(&self) {
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what a bulkhead counts, as long as somebody has it.
+    /// Counts what a bulkhead counts.
     pub(crate) fn watch(&self, bulkhead: &Bulkhead) {
         let mut bulkheads = self.bulkheads.lock().unwrap_or_else(PoisonError::into_inner);
-        bulkheads.retain(|known| known.counts().is_some());
+        let Bulkheads { known, gone } = &mut *bulkheads;
+        known.retain(|it| {
+            let in_use = it.is_in_use();
+            if let Some(counts) = it.counts().filter(|_| !in_use) {
+                *gone = Some(gone.map_or(counts, |gone| gone.and(counts)));
+            }
+            in_use
+        });
         let places = bulkhead.places();
-        if !bulkheads.contains(&places) {
-            bulkheads.push(places);
+        if !known.contains(&places) {
+            known.push(places);
         }
     }
 
@@ -106,7 +128,10 @@ impl Tally {
         let bulkheads = self.bulkheads.lock().unwrap_or_else(PoisonError::into_inner);
         Figures {
             fallbacks: self.fallbacks.load(Ordering::Relaxed),
-            bulkheads: bulkheads.iter().filter_map(Places::counts).reduce(Counts::and),
+            bulkheads: {
+                let known = bulkheads.known.iter().filter_map(Places::counts);
+                known.chain(bulkheads.gone).reduce(Counts::and)
+            },
             #[cfg(feature = "cache")]
             caches: {
                 let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);

@@ -107,11 +107,14 @@ impl Dependency {
     pub(crate) fn settle_injected(&self, given: Given, outcome: Outcome) {
         match given {
             Given::Here(ticket, _) => self.front.settle_injected(ticket, outcome),
-            Given::ByKeeper(_, began) => {
-                self.front.count_injected(outcome, micros_since(began));
-                self.settle(given, outcome);
-            },
+            Given::ByKeeper(permit, began) => self.tell_keeper(permit, began, outcome, true),
         }
+    }
+
+    fn tell_keeper(&self, permit: gate::Permit, began: Instant, outcome: Outcome, injected: bool) {
+        let (permit, duration_us) = (Some(permit), micros_since(began));
+        let report = Report { permit, outcome, duration_us, probe: false, injected };
+        self.client.host.report(self.name(), vec![report]);
     }
 
     /// Tells how an admitted call went.
@@ -123,11 +126,7 @@ impl Dependency {
                 let exact_us = Some(micros_since(began));
                 self.front.settle(ticket, outcome, exact_us, self.front.lane());
             },
-            Given::ByKeeper(permit, began) => {
-                let (permit, duration_us) = (Some(permit), micros_since(began));
-                let report = Report { permit, outcome, duration_us, probe: false };
-                self.client.host.report(self.name(), vec![report]);
-            },
+            Given::ByKeeper(permit, began) => self.tell_keeper(permit, began, outcome, false),
         }
     }
 }

@@ -56,12 +56,13 @@ impl<C, F> Guard<C, F> {
         if is_made { Ok(()) } else { Err(injected(struck)) }
     }
 
-    /// As [`suffer`](Self::suffer), on the caller's thread. The guard's timeout ends a hang.
+    /// As [`suffer`](Self::suffer), on the caller's thread. The guard's timeout ends the wait: the
+    /// call is not made then.
     #[cold]
     pub(super) fn suffer_blocking(&self, struck: Struck) -> Result<(), Refused> {
         let (wait, is_made) = self.bears(&struck);
         if let Some(wait) = wait {
-            let after = self.layers.timeout.filter(|after| !is_made && *after < wait);
+            let after = self.layers.timeout.filter(|after| *after < wait);
             let ended = self.dependency.end_of(&struck);
             let has_ended = block::block_at_most(after.unwrap_or(wait), ended).is_some();
             if let Some(after) = after.filter(|_| !has_ended) {
@@ -73,13 +74,13 @@ impl<C, F> Guard<C, F> {
 
     /// How long it waits, and whether it is made then.
     fn bears(&self, struck: &Struck) -> (Option<Duration>, bool) {
+        // Until its end by itself, also where the journal cannot say that it has ended. The tick may
+        // be behind: rather a little later.
+        let left_ms = struck.left_ms(self.dependency.tick()).saturating_add(2);
+        let left = Duration::from_millis(left_ms);
         match struck.strike {
-            Strike::Delay { us } => (Some(Duration::from_micros(us)), true),
-            Strike::Hang => {
-                // The tick may be behind: rather a little later than the end.
-                let left_ms = struck.left_ms(self.dependency.tick()).saturating_add(2);
-                (Some(Duration::from_millis(left_ms)), false)
-            },
+            Strike::Delay { us } => (Some(Duration::from_micros(us).min(left)), true),
+            Strike::Hang => (Some(left), false),
             Strike::Fail | Strike::Refuse => (None, false),
         }
     }

@@ -24,7 +24,7 @@ async fn fallbacks_and_bulkheads_count_for_the_dependency_whoever_made_the_guard
                 .await
         }
     });
-    while rig.db.figures().bulkheads.unwrap().active == 0 {
+    while rig.db.figures().bulkheads.is_none_or(|it| it.active == 0) {
         tokio::time::sleep(ms(1)).await;
     }
     assert_eq!(other.call(|| async { Ok::<_, u8>(1) }).await, Ok(9));
@@ -36,8 +36,18 @@ async fn fallbacks_and_bulkheads_count_for_the_dependency_whoever_made_the_guard
     );
     assert_eq!(inside.await.unwrap(), Ok(1));
     drop((guard, other));
-    assert_eq!(rig.db.figures().bulkheads, None, "nobody has the bulkhead any more");
+    let counts = rig.db.figures().bulkheads.unwrap();
+    let (active, idle) = (counts.active, counts.idle);
+    assert_eq!((active, idle, counts.exhausted_total), (0, 0, 1), "nobody has it any more");
+    let next = rig.db.guard().bulkhead(Bulkhead::new(3));
+    assert_eq!(next.call(ok).await, Ok(1));
+    let counts = rig.db.figures().bulkheads.unwrap();
+    assert_eq!((counts.idle, counts.exhausted_total), (3, 1), "a counter never falls");
     rig.stay.close().await;
+}
+
+async fn ok() -> Result<u8, u8> {
+    Ok(1)
 }
 
 #[cfg(feature = "cache")]

@@ -181,26 +181,90 @@ async fn a_struck_call_is_counted_apart() {
     rig.stay.close().await;
 }
 
+#[tokio::test]
+async fn struck_calls_that_end_after_the_breaker_moved_are_counted_apart_too() {
+    let few = mainstay::dependency::BreakerSettings {
+        minimum_calls: 2,
+        slow_call_ms: Some(5),
+        auto_half_open: false,
+        ..breaker()
+    };
+    let rig = Rig::with(few).await;
+    let uniform = Latency::Uniform { min_ms: 20, max_ms: 300 };
+    inject(&rig, "a", Fault::Latency(uniform), 10_000).await;
+    let guard = rig.db.guard();
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let guard = guard.clone();
+            tokio::spawn(async move { answer(&guard).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    stop(&rig, "a").await;
+    // The one who opens the half has its permit from the keeper.
+    inject(&rig, "b", Fault::Errors, 10_000).await;
+    tokio::time::sleep(ms(250)).await;
+    assert!(answer(&guard).await.is_err());
+    stop(&rig, "b").await;
+    let (mut injected, mut real) = (0, 0);
+    let began = Instant::now();
+    while injected + real < 21 {
+        assert!(began.elapsed() < Duration::from_secs(30), "{injected} injected, {real} real");
+        tokio::time::sleep(ms(50)).await;
+        (injected, real) = (0, 0);
+        for window in windows(&rig) {
+            injected += window["injected"].as_u64().unwrap();
+            let seconds = window["seconds"].as_array().unwrap().iter();
+            real += seconds.map(|second| second["calls"].as_u64().unwrap()).sum::<u64>();
+        }
+    }
+    assert_eq!((injected, real), (21, 0));
+    rig.stay.close().await;
+}
+
+#[tokio::test]
+async fn a_hang_ends_with_its_mainstay_and_a_delay_with_the_timeout_of_a_blocking_call() {
+    let rig = patient().await;
+    inject(&rig, "a", Fault::Latency(Latency::Fixed { ms: 600_000 }), 10_000).await;
+    let timed = rig.db.guard().timeout(ms(30));
+    let late = timed.call_blocking(|| Ok::<u8, Infallible>(1));
+    assert_eq!(late, Err(Refused::TimedOut { after: ms(30) }.into()));
+    stop(&rig, "a").await;
+    inject(&rig, "a", Fault::Hang, 10_000).await;
+    let guard = rig.db.guard();
+    let hangs = tokio::spawn(async move { answer(&guard).await });
+    tokio::time::sleep(ms(30)).await;
+    assert!(!hangs.is_finished());
+    rig.stay.close().await;
+    assert_eq!(hangs.await.unwrap(), Err(injected("hang")));
+}
+
 /// The first window that is in the journal.
 async fn observed(rig: &Rig) -> Value {
-    let stream = StreamId::new("dependency", "db").unwrap();
     let began = Instant::now();
     loop {
-        let mut found = None;
-        let log = rig.stay.host().log().unwrap();
-        log.read_stream(&stream, u64::MAX, &mut |record| {
-            let event = Event::of(&record);
-            if event.name == "WindowObserved" {
-                found = event.data.get("window").cloned();
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-        if let Some(window) = found {
+        if let Some(window) = windows(rig).into_iter().next() {
             return window;
         }
         assert!(began.elapsed() < Duration::from_secs(20), "no window is in the journal");
         tokio::time::sleep(ms(20)).await;
     }
+}
+
+/// All windows that are in the journal.
+fn windows(rig: &Rig) -> Vec<Value> {
+    let stream = StreamId::new("dependency", "db").unwrap();
+    let mut found = Vec::new();
+    let log = rig.stay.host().log().unwrap();
+    log.read_stream(&stream, u64::MAX, &mut |record| {
+        let event = Event::of(&record);
+        if event.name == "WindowObserved" {
+            found.extend(event.data.get("window").cloned());
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found
 }

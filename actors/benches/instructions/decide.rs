@@ -84,7 +84,8 @@ fn outcomes(gate: &mut Gate) -> Vec<DependencyCommand> {
         for call in 0..OUTCOMES_OF_ONE {
             let outcome = if call % 10 == 0 { Outcome::Failure } else { Outcome::Success };
             let duration_us = 1_000 + call * 37;
-            let report = Report { permit: None, outcome, duration_us, probe: false };
+            let report =
+                Report { permit: None, outcome, duration_us, probe: false, injected: false };
             commands.extend(gate.record(report, at(began_ms + call * 90)));
         }
         commands.extend(gate.tick(at(began_ms + 9_999)));

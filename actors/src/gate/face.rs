@@ -91,13 +91,16 @@ pub(super) struct Taken {
 pub(super) struct Settled {
     /// Its stripe has counted it as a call.
     pub(super) counted: bool,
+    /// It is counted for the statistics only: it came too late for the window.
+    pub(super) late: bool,
     /// A verdict was found by it.
     pub(super) found: bool,
 }
 
 impl Settled {
-    const COUNTED: Self = Self { counted: true, found: false };
-    const NOWHERE: Self = Self { counted: false, found: false };
+    const COUNTED: Self = Self { counted: true, late: false, found: false };
+    const LATE: Self = Self { counted: false, late: true, found: false };
+    const NOWHERE: Self = Self { counted: false, late: false, found: false };
 }
 
 /// The lower half of [`Face::run`].

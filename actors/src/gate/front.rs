@@ -180,19 +180,11 @@ impl Front {
         let now_us = self.board.now_us();
         let us = now_us.saturating_sub(ticket.began_us);
         let (slow, settled) = self.count(ticket, outcome, us, self.lane());
-        if settled.counted {
+        if settled.counted || settled.late {
             self.spot.face().count_injected(outcome == Outcome::Failure, slow);
         }
         if settled.found {
             self.board.notice(&self.name);
-        }
-    }
-
-    /// A call under an injected fault whose outcome goes through the keeper.
-    pub fn count_injected(&self, outcome: Outcome, us: u64) {
-        if outcome != Outcome::Ignored {
-            let face = self.spot.face();
-            face.count_injected(outcome == Outcome::Failure, us > face.slow_us());
         }
     }
 

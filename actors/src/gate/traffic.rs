@@ -89,16 +89,18 @@ impl Traffic {
         }
     }
 
-    /// Counts a call; `observed` is the sliding window before it.
+    /// Counts a call; `observed` is the sliding window before it. One without a duration was under
+    /// an injected fault.
     pub(super) fn add(
         &mut self,
         tally: Tally,
-        duration_us: u64,
+        duration_us: Option<u64>,
         observed: Observed,
         now: Timestamp,
     ) {
         let failed = tally.failures > 0;
-        if let Some(second) = self.second(observed, now) {
+        let second = self.second(observed, now);
+        if let Some(second) = second.filter(|_| duration_us.is_some()) {
             second.calls = second.calls.saturating_add(1);
             second.failures = second.failures.saturating_add(u32::from(failed));
             second.slow = second.slow.saturating_add(u32::from(tally.slow > 0));
@@ -106,7 +108,10 @@ impl Traffic {
         self.calls = true;
         self.run = if failed { self.run.saturating_add(1) } else { 0 };
         self.longest_run = self.longest_run.max(self.run);
-        self.add_latency(duration_us, 1);
+        match duration_us {
+            Some(duration_us) => self.add_latency(duration_us, 1),
+            None => self.injected = self.injected.saturating_add(1),
+        }
     }
 
     /// Counts many calls that callers have counted; `observed` is the sliding window before them.

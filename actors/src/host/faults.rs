@@ -6,7 +6,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::sync::Notify;
@@ -115,6 +115,7 @@ struct Inside {
     known: RwLock<Known>,
     hook: OnceLock<Hook>,
     changed: Notify,
+    ended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -139,15 +140,27 @@ impl Faults {
     /// What happens to the next call of a dependency at `now`, if anything does.
     #[must_use]
     pub fn strike(&self, dependency: &str, now: Timestamp) -> Option<Struck> {
-        let running = self.for_dependency(dependency)?;
+        let running = self.for_dependency(dependency).filter(|_| !self.has_ended())?;
         running.iter().filter_map(|it| it.strike(now)).reduce(Struck::and)
     }
 
     /// Whether the experiment of a strike goes on.
     #[must_use]
     pub fn goes_on(&self, struck: &Struck) -> bool {
-        self.get(&struck.experiment)
-            .is_some_and(|it| it.ended.is_none() && it.started_at == struck.started)
+        !self.has_ended()
+            && self
+                .get(&struck.experiment)
+                .is_some_and(|it| it.ended.is_none() && it.started_at == struck.started)
+    }
+
+    /// From now on nothing is struck, and who waits for a change goes on.
+    pub(crate) fn end(&self) {
+        self.inside.ended.store(true, Ordering::SeqCst);
+        self.inside.changed.notify_waiters();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.inside.ended.load(Ordering::SeqCst)
     }
 
     /// Waits for a change; one after this call is not missed.

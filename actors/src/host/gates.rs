@@ -263,7 +263,13 @@ impl Handler<Admit> for GateKeeper {
             if let Err(Ok(Admission::Admitted(permit))) = reply_to.send(admission) {
                 // Who asked has left.
                 let outcome = Outcome::Ignored;
-                let report = Report { permit: Some(permit), outcome, duration_us: 0, probe: false };
+                let report = Report {
+                    permit: Some(permit),
+                    outcome,
+                    duration_us: 0,
+                    probe: false,
+                    injected: false,
+                };
                 drop(gates.borrow_mut().record(&name, vec![report]));
             }
         });

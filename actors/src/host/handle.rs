@@ -338,6 +338,9 @@ impl Host {
     pub async fn close(self) {
         self.drain();
         self.inside.board.end();
+        if let Some(faults) = self.faults() {
+            faults.end();
+        }
         if let Some(log) = self.log() {
             beside(move || log.close()).await;
         }

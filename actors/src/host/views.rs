@@ -98,6 +98,12 @@ pub struct Views {
     assess: bool,
 }
 
+impl Drop for Views {
+    fn drop(&mut self) {
+        self.faults.end();
+    }
+}
+
 impl Views {
     pub(crate) fn new(gates: Rc<RefCell<Gates>>) -> Rc<RefCell<Self>> {
         Rc::new(RefCell::new(Self {

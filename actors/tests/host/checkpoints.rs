@@ -52,7 +52,8 @@ async fn a_busy_hour(host: &Host, rounds: u64) {
         let command = if round % 5 == 0 { SessionCommand::End } else { SessionCommand::Touch };
         drop(host.ask::<Session>(before, command, meta()).await);
         let outcome = if round % 40 < 4 { Outcome::Failure } else { Outcome::Success };
-        let report = Report { permit: None, outcome, duration_us: 1, probe: false };
+        let report =
+            Report { permit: None, outcome, duration_us: 1, probe: false, injected: false };
         host.record("db", vec![report]).await.unwrap();
         sleep(Duration::from_millis(700)).await;
     }

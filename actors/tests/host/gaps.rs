@@ -147,8 +147,13 @@ fn callers_over_the_keeper_and_in_the_process_share_one_window_and_one_trial() {
     virtually(async {
         let (host, _log) = rig().start().await;
         let front = host.front("db");
-        let failure =
-            Report { permit: None, outcome: Outcome::Failure, duration_us: 1, probe: false };
+        let failure = Report {
+            permit: None,
+            outcome: Outcome::Failure,
+            duration_us: 1,
+            probe: false,
+            injected: false,
+        };
         host.record("db", vec![failure; 2]).await.unwrap();
         call(&front, Outcome::Failure);
         sleep(Duration::from_millis(10)).await;

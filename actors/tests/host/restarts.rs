@@ -67,8 +67,13 @@ fn an_open_breaker_survives_a_restart_with_deadline_and_attempt() {
     rig.options.dependencies.insert("db".to_owned(), breaker());
     let before = virtually(async {
         let (host, _log) = rig.start().await;
-        let failure =
-            Report { permit: None, outcome: Outcome::Failure, duration_us: 1, probe: false };
+        let failure = Report {
+            permit: None,
+            outcome: Outcome::Failure,
+            duration_us: 1,
+            probe: false,
+            injected: false,
+        };
         host.record("db", vec![failure; 3]).await.unwrap();
         sleep(Duration::from_millis(1)).await;
         host.dependency("db").await.unwrap().unwrap().breaker

@@ -109,7 +109,7 @@ async fn report(host: &Host, outcome: Outcome, admission: Option<Admission>) {
         Some(other) => panic!("{other:?}"),
         None => None,
     };
-    let report = Report { permit, outcome, duration_us: 1_000, probe: false };
+    let report = Report { permit, outcome, duration_us: 1_000, probe: false, injected: false };
     host.record("db", vec![report]).await.unwrap();
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn force(to: Mode) -> DependencyCommand {
 }
 
 pub(crate) const fn report(permit: Option<Permit>, outcome: Outcome) -> Report {
-    Report { permit, outcome, duration_us: 1_000, probe: false }
+    Report { permit, outcome, duration_us: 1_000, probe: false, injected: false }
 }
 
 /// See the module.
@@ -104,12 +104,18 @@ impl Guarded {
         for _ in 0..count {
             let permit = Some(self.permit());
             let outcome = Outcome::Success;
-            self.report(Report { permit, outcome, duration_us, probe: false });
+            self.report(Report { permit, outcome, duration_us, probe: false, injected: false });
         }
     }
 
     pub(crate) fn probe(&mut self, outcome: Outcome) {
-        self.report(Report { permit: None, outcome, duration_us: 1_000, probe: true });
+        self.report(Report {
+            permit: None,
+            outcome,
+            duration_us: 1_000,
+            probe: true,
+            injected: false,
+        });
     }
 
     /// Lets time pass in steps of a second with a tick each; the timer fires when it is due.

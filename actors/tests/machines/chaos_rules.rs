@@ -184,3 +184,17 @@ fn a_retried_start_finds_its_experiment_and_starts_no_other() {
     };
     assert_eq!(reply.0, it.state.last, "as it is now");
 }
+
+#[test]
+fn a_retried_stop_ends_no_experiment_that_began_since() {
+    let mut it = Entity::<Chaos>::given();
+    it.when(start(WELL));
+    let events = it.when(stop(false)).events;
+    it.wait_ms(1_000);
+    it.when(start(WELL));
+    let Again::Reply(Ok(reply)) = Chaos::answer_again(&it.state, "r", &events, it.now) else {
+        panic!("decided again")
+    };
+    assert_eq!(reply.0, it.state.last);
+    assert!(it.state.last.as_ref().unwrap().runs(it.now));
+}

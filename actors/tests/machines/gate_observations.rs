@@ -141,7 +141,7 @@ fn latencies_are_a_histogram_in_microseconds() {
     let mut it = Guarded::default_settings();
     for duration_us in [1_000; 198].into_iter().chain([50_000, 50_000, 9_000_000_000]) {
         let permit = Some(it.permit());
-        it.report(Report { permit, outcome: Success, duration_us, probe: false });
+        it.report(Report { permit, outcome: Success, duration_us, probe: false, injected: false });
     }
     it.wait_s(11);
     let last = windows(&it)[1].latencies.summary();

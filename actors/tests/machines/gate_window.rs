@@ -112,7 +112,13 @@ fn slow_calls_alone_can_trip_it() {
 fn a_failed_slow_call_counts_in_both_rates() {
     let mut it = Guarded::with(|settings| settings.slow_call_ms = Some(100));
     let permit = Some(it.permit());
-    it.report(Report { permit, outcome: Failure, duration_us: 200_000, probe: false });
+    it.report(Report {
+        permit,
+        outcome: Failure,
+        duration_us: 200_000,
+        probe: false,
+        injected: false,
+    });
     let counts = it.gate.counts(it.entity.now);
     assert_eq!((counts.calls, counts.failures, counts.slow), (1, 1, 1));
 }
@@ -146,7 +152,13 @@ fn ignored_outcomes_count_nowhere_not_even_as_slow() {
     });
     it.calls(2, Failure);
     let permit = Some(it.permit());
-    it.report(Report { permit, outcome: Ignored, duration_us: 900_000, probe: false });
+    it.report(Report {
+        permit,
+        outcome: Ignored,
+        duration_us: 900_000,
+        probe: false,
+        injected: false,
+    });
     assert_eq!((it.gate.counts(it.entity.now).calls, it.gate.permits_in_flight()), (2, 0));
     it.calls(1, Failure);
     assert_eq!(it.mode(), Mode::Open, "and they do not end a run of failures");

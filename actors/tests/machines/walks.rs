@@ -124,7 +124,7 @@ proptest! {
                     decides = permit.boot == it.entity.boot && permit.generation == before.generation;
                     let outcome = [Outcome::Failure, Outcome::Success, Outcome::Ignored, Outcome::Failure][nth % 4];
                     let duration_us = if nth == 7 { 200_000 } else { 1_000 };
-                    it.report(Report { permit: Some(permit), outcome, duration_us, probe: false });
+                    it.report(Report { permit: Some(permit), outcome, duration_us, probe: false, injected: false });
                 },
                 10 => it.wait_s(1 + 5 * nth as u64),
                 _ if nth == 0 => it.restart(),

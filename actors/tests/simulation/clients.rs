@@ -246,7 +246,13 @@ impl Client {
                 let moment = scene.moment(&self.host);
                 scene.history.calls[call].reported = Some((outcome, moment));
             }
-            let report = Report { permit: Some(permit), outcome, duration_us: 1, probe: false };
+            let report = Report {
+                permit: Some(permit),
+                outcome,
+                duration_us: 1,
+                probe: false,
+                injected: false,
+            };
             // The gate may be gone with a start that failed; nothing durable is claimed.
             drop(self.host.record(DEPENDENCY, vec![report]).await);
         }

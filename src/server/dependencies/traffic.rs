@@ -138,5 +138,5 @@ fn report(body: OutcomeBody) -> Result<Report, Problem> {
     let permit = permit.map_err(|error| Problem::bad(error.to_string()).with("field", "permit"))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     let duration_us = (body.duration_ms * 1_000.0).round() as u64;
-    Ok(Report { permit, outcome: body.outcome, duration_us, probe: false })
+    Ok(Report { permit, outcome: body.outcome, duration_us, probe: false, injected: false })
 }

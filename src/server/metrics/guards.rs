@@ -69,7 +69,9 @@ mod tests {
         let guards = Guards::default();
         let (tally, bulkhead) = (guards.tally(&"db".into()), Bulkhead::default());
         let cache = Cache::<u8, u8>::new(Duration::from_secs(1)).unwrap();
+        tally.guard();
         tally.watch(&bulkhead);
+        bulkhead.use_it();
         tally.watch_cache(cache.counters());
         let mut registry = Registry::with_prefix("mainstay");
         register(&mut registry, &guards);

@@ -72,7 +72,7 @@ impl Face {
         }
         if !word.is_of(ticket.word) {
             self.count_late(failed, slow, ignored);
-            return Settled::NOWHERE;
+            return if ignored { Settled::NOWHERE } else { Settled::LATE };
         }
         let trial = mode == Mode::HalfOpen;
         if ignored {
@@ -86,7 +86,7 @@ impl Face {
         }
         if !lane.call(generation, failed) {
             self.count_late(failed, slow, false);
-            return Settled::NOWHERE;
+            return Settled::LATE;
         }
         if slow {
             // Of a later generation now: then this is none of its slow calls.
@@ -96,7 +96,8 @@ impl Face {
         let by_calls = word.has(Word::BY_CALLS);
         let counted = if by_calls { self.count_by_calls(generation, failed, slow) } else { None };
         if trial {
-            return Settled { counted: true, found: self.settle_trial(generation, failed, slow) };
+            let found = self.settle_trial(generation, failed, slow);
+            return Settled { found, ..Settled::COUNTED };
         }
         // A window over calls that has not changed is not looked at: who changed it has.
         let looks =
@@ -107,7 +108,7 @@ impl Face {
             Mode::Open | Mode::HalfOpen | Mode::ForcedOpen | Mode::Disabled => false,
         };
         let found = looks && may_trip && self.look(word, counted, stripes);
-        Settled { counted: true, found }
+        Settled { found, ..Settled::COUNTED }
     }
 
     /// Whether the window has reached a threshold, and we are the first to see it.

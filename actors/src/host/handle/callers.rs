@@ -108,7 +108,13 @@ impl Drop for Asked<'_> {
         reply.close();
         if let Ok(Ok(Admission::Admitted(permit))) = reply.try_recv() {
             let outcome = Outcome::Ignored;
-            let report = Report { permit: Some(permit), outcome, duration_us: 0, probe: false };
+            let report = Report {
+                permit: Some(permit),
+                outcome,
+                duration_us: 0,
+                probe: false,
+                injected: false,
+            };
             self.host.report(self.name, vec![report]);
         }
     }
