@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::stop::Stop;
+pub(super) use self::stop::Stop;
 use super::backup::{Opening, place};
 use super::exit::Failed;
 use super::table::{lines, table};

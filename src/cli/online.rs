@@ -113,7 +113,11 @@ impl Online {
         }
         let text = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(text).map_err(|error| bad(&error))?;
-        self.read(self.agent.run(request).map_err(|error| self.unreachable(&error))?)
+        let mut answer = self.agent.run(request).map_err(|error| self.unreachable(&error))?;
+        let status = answer.status().as_u16();
+        // What is no JSON has no members.
+        let body = answer.body_mut().with_config().limit(MAX_BODY_BYTES).read_json();
+        Ok((status, body.unwrap_or_default()))
     }
 
     fn good(&self, status: u16, body: Value) -> Result<Value, Failed> {

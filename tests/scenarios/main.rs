@@ -123,6 +123,17 @@ fn what_cannot_be_played_is_refused_before_anything_is_made() {
         ),
         ("[[step]]\ncall = { dependency = \"db\", times = 0 }\n", "times must be 1 to 100000"),
         ("[[step]]\ncall = { dependency = \"db\", answers = \"service\" }\n", "no [service]"),
+        ("[[step]]\ncall = { dependency = \"db\", every = \"0ms\" }\n", "at least 1ms"),
+        ("[[step]]\ncall = { dependency = \"db\", expect = { ok = \"5..1\" } }\n", "no number"),
+        (
+            "[[step]]\ncall = { dependency = \"db\", fallback = true, retry_after = true }\n",
+            "nobody is refused",
+        ),
+        ("[[step]]\njoin = { name = \"a\" }\n", "no calls go on beside as \"a\""),
+        ("[[step]]\ncall = { dependency = \"db\", beside = \"a\" }\n", "join them"),
+        ("[[step]]\nlog = [\"\"]\n", "it looks for nothing"),
+        ("[[step]]\njournal = []\n", "it looks for nothing"),
+        ("[[step]]\nhttp = { method = \"GET\", path = \"livez\" }\n", "must begin with /"),
         ("[[step]]\ninject = { dependency = \"db\", fault = \"fire\" }\n", "is errors, hang"),
         ("[[step]]\nstop = {}\n", "either a name, or all = true"),
         ("[[step]]\nwait = { level = \"GOOD\" }\n", "GOOD"),
@@ -136,4 +147,49 @@ fn what_cannot_be_played_is_refused_before_anything_is_made() {
         assert_eq!(output.status.code(), Some(2), "{steps}: {error}");
         assert!(error.contains(says) && error.contains("bad.toml"), "{steps}: {error}");
     }
+}
+
+fn wrong_of(file: &Path, steps: &str) -> String {
+    let head = "title = \"t\"\nabout = \"a\"\n[[mainstay.dependency]]\nname = \"db\"\n";
+    std::fs::write(file, format!("{head}{steps}")).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    let output = run.args(["chaos", "run", "--json"]).arg(file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{steps}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    told.pointer("/wrong").unwrap().to_string()
+}
+
+#[test]
+fn a_check_that_does_not_come_about_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        (
+            "[[step]]\ncall = { dependency = \"db\", times = 3, until = \"open\" }\n",
+            "the breaker never was open",
+        ),
+        (
+            "[[step]]\ncall = { dependency = \"bd\", expect = { failed = 1 } }\n",
+            "1 calls were not decided: no dependency",
+        ),
+        (
+            "[[step]]\ncall = { dependency = \"db\", times = 2, expect = { ok = 1 } }\n",
+            "ok: 2 instead of 1",
+        ),
+        ("[[step]]\nlog = [\"never said\"]\n", "the log has no line"),
+        ("[[step]]\njournal = [\"BreakerOpened\"]\n", "the journal has no BreakerOpened"),
+        ("[[step]]\nmetrics = { mainstay_level = 3 }\n", "mainstay_level is 0 instead of 3"),
+        (
+            "[[step]]\ninject = { dependency = \"db\", fault = \"errors\" }\n",
+            "the experiment db still runs",
+        ),
+    ];
+    thread::scope(|scope| {
+        for (number, (steps, says)) in cases.iter().enumerate() {
+            let file = folder.path().join(format!("{number}.toml"));
+            scope.spawn(move || {
+                let wrong = wrong_of(&file, steps);
+                assert!(wrong.contains(says), "{steps}: {wrong}");
+            });
+        }
+    });
 }

@@ -291,13 +291,8 @@ fn a_breaker_keeps_its_state_over_a_restore() {
     rig.options.dependencies = BTreeMap::from([("db".to_owned(), breaker())]);
     let before = virtually(async {
         let (host, _log) = rig.start().await;
-        let failure = Report {
-            permit: None,
-            outcome: Outcome::Failure,
-            duration_us: 1,
-            probe: false,
-            injected: false,
-        };
+        let (permit, outcome) = (None, Outcome::Failure);
+        let failure = Report { permit, outcome, duration_us: 1, probe: false, injected: false };
         host.record("db", vec![failure; 3]).await.unwrap();
         sleep(Duration::from_millis(1)).await;
         host.dependency("db").await.unwrap().unwrap().breaker

@@ -12,7 +12,7 @@ use super::expect::Expected;
 use super::stand_in::{ServiceCaller, StandIn};
 use super::steps::{Answers, Call, Expectation};
 use crate::config::Span;
-use crate::dependency::{Dependency, Outcome};
+use crate::dependency::{Dependency, Mode, Outcome};
 use crate::guard::{GuardError, Refused};
 
 /// What may come of a call.
@@ -37,6 +37,10 @@ pub(super) struct Came {
     took_us: Vec<u64>,
     /// Refusals that do not say when to come back.
     timeless: u32,
+    /// Calls that nothing was decided about, and why of the first.
+    undecided: Option<(u32, String)>,
+    /// The breaker never came to the state that was waited for.
+    never: Option<Mode>,
 }
 
 /// Who answered.
@@ -101,12 +105,14 @@ pub(super) async fn make(
         }));
     }
     let mut all = Came::default();
+    let seen = ended.clone();
     for caller in callers {
         match caller.await {
             Ok(came) => all.add(came),
             Err(_) => all.count("panicked"),
         }
     }
+    all.never = call.until.filter(|_| !seen.load(Ordering::Relaxed));
     all
 }
 
@@ -180,7 +186,11 @@ impl Came {
             Refused::Full { .. } => "full",
             Refused::TimedOut { .. } => "timed_out",
             Refused::Injected { .. } => "injected",
-            _ => "failed",
+            other => {
+                let (count, why) = self.undecided.take().unwrap_or((0, other.to_string()));
+                self.undecided = Some((count + 1, why));
+                return;
+            },
         };
         if matches!(kind, "open" | "limited" | "full") && refused.retry_after().is_none() {
             self.timeless += 1;
@@ -194,6 +204,10 @@ impl Came {
         }
         self.took_us.extend(other.took_us);
         self.timeless += other.timeless;
+        if let Some((more, why)) = other.undecided {
+            let (count, why) = self.undecided.take().unwrap_or((0, why));
+            self.undecided = Some((count + more, why));
+        }
     }
 
     fn p99_ms(&self) -> Option<f64> {
@@ -226,6 +240,12 @@ impl Came {
                 Some(p99) => wrong.push(format!("p99 {p99:.1} ms instead of {expected}")),
                 None => wrong.push("no call went well: there is no p99".to_owned()),
             }
+        }
+        if let Some((count, why)) = &self.undecided {
+            wrong.push(format!("{count} calls were not decided: {why}"));
+        }
+        if let Some(mode) = self.never {
+            wrong.push(format!("the breaker never was {mode}"));
         }
         if *retry_after && self.timeless > 0 {
             wrong.push(format!("{} refusals do not say when to come back", self.timeless));

@@ -38,7 +38,11 @@ impl std::str::FromStr for Expected {
             return Ok(Self { least: f64::NEG_INFINITY, most: number(most)? });
         }
         if let Some((least, most)) = text.split_once("..") {
-            return Ok(Self { least: number(least)?, most: number(most)? });
+            let (least, most) = (number(least)?, number(most)?);
+            if least > most {
+                return Err(format!("{text:?} holds for no number"));
+            }
+            return Ok(Self { least, most });
         }
         let exactly = number(text)?;
         Ok(Self { least: exactly, most: exactly })
@@ -92,7 +96,7 @@ mod tests {
             assert_eq!(expected.to_string(), told);
             assert!(expected.holds(within) && !out.iter().any(|it| expected.holds(*it)), "{text}");
         }
-        for bad in ["", "many", ">=", "3..", ">3"] {
+        for bad in ["", "many", ">=", "3..", ">3", "5..1"] {
             assert!(bad.parse::<Expected>().is_err(), "{bad}");
         }
     }

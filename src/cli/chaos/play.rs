@@ -1,6 +1,7 @@
 //! Plays the steps of a scenario, one after the other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mainstay_actors::health::Level;
@@ -21,6 +22,7 @@ const SOON: Duration = Duration::from_secs(5);
 const LAST: Span = Span::from_ms(30_000);
 /// How long calls may go on.
 const CALLS: Duration = Duration::from_mins(2);
+const INTERRUPTED: &str = "interrupted";
 const NO_OWN: &str = "it needs a mainstay of its own";
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -36,12 +38,14 @@ pub(super) struct Play<'s> {
     event: u64,
     /// Calls that go on beside the steps.
     beside: BTreeMap<String, JoinHandle<Came>>,
+    /// Set once somebody asks it to stop.
+    interrupted: &'s AtomicBool,
 }
 
 impl<'s> Play<'s> {
-    pub(super) fn new(stage: &'s mut Stage) -> Self {
+    pub(super) fn new(stage: &'s mut Stage, interrupted: &'s AtomicBool) -> Self {
         let event = stage.from;
-        Self { stage, line: 0, event, beside: BTreeMap::new() }
+        Self { stage, line: 0, event, beside: BTreeMap::new(), interrupted }
     }
 
     /// Does it.
@@ -58,14 +62,11 @@ impl<'s> Play<'s> {
             Action::Service(service) => self.service(service),
             Action::Http(http) => self.http(http),
             Action::Wait(wait) => self.wait(wait),
-            Action::Pause(span) => {
-                std::thread::sleep(span.as_duration());
-                Ok(())
-            },
+            Action::Pause(span) => self.pause(span.as_duration()),
             Action::Restart => self.stage.restart(),
             Action::Metrics(expected) => {
                 for (name, expected) in expected {
-                    soon(SOON, || {
+                    self.soon(SOON, || {
                         let text =
                             self.stage.online.text("/metrics").map_err(Failed::into_message)?;
                         let found =
@@ -90,10 +91,11 @@ impl<'s> Play<'s> {
     /// # Errors
     /// What is not as it should be.
     pub(super) fn end(&self, level: Level) -> Result<(), String> {
-        let all = self.get(super::ROUTE)?;
-        let running = at(&all, "/experiments").as_array().into_iter().flatten();
-        if let Some(it) = running.into_iter().find(|it| it["running"] == true) {
-            return Err(format!("the experiment {} still runs: stop it", it["name"]));
+        // Others' experiments on a running server are not looked at.
+        let ours = |name: &String| self.stage.own.is_some() || self.stage.started.contains(name);
+        let running = self.stage.running().map_err(Failed::into_message)?;
+        if let Some(name) = running.into_iter().find(ours) {
+            return Err(format!("the experiment {name} still runs: stop it"));
         }
         let wait = Wait { level: Some(level), breaker: BTreeMap::new(), within: LAST };
         self.wait(&wait)
@@ -108,13 +110,13 @@ impl<'s> Play<'s> {
             self.beside.insert(name.clone(), own.runtime.spawn(calls));
             return Ok(());
         }
-        ended(own, calls)?.check(&call.expectation())
+        ended(own, self.interrupted, calls)?.check(&call.expectation())
     }
 
     fn join(&mut self, join: &Join) -> Result<(), String> {
         let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
         let calls = self.beside.remove(&join.name).ok_or("no such calls go on")?;
-        let came = ended(own, calls)?.map_err(|error| error.to_string())?;
+        let came = ended(own, self.interrupted, calls)?.map_err(|error| error.to_string())?;
         came.check(&join.expectation())
     }
 
@@ -133,31 +135,41 @@ impl<'s> Play<'s> {
             body.insert("floor".to_owned(), json!(floor.to_uppercase()));
         }
         let (status, answer) = self.ask("POST", super::ROUTE, Some(&body))?;
+        if status < 400 {
+            self.stage.started.insert(name.clone());
+            if let Some(position) = at(&answer, "/position").as_u64() {
+                let event = (format!("chaos/{name}"), "FaultStarted");
+                self.stage.acknowledged.insert(position, event);
+            }
+        }
         match &inject.refused {
-            None if status < 400 => {
-                self.stage.acknowledged.push((format!("chaos/{name}"), "FaultStarted"));
-                Ok(())
-            },
+            None if status < 400 => Ok(()),
             None => Err(format!("{status}: {}", at(&answer, "/detail"))),
             Some(words) if status >= 400 && answer.to_string().contains(words) => Ok(()),
             Some(words) => Err(format!("{status} {answer} instead of a refusal with {words:?}")),
         }
     }
 
+    /// Of a running server only what this run has started.
     fn stop(&mut self, stop: &Stop) -> Result<(), String> {
-        let route = match &stop.name {
-            Some(name) => format!("{}/{}?reason=seen", super::ROUTE, path(name)),
-            None => format!("{}?reason=seen", super::ROUTE),
+        let Some(name) = &stop.name else {
+            if self.stage.own.is_none() {
+                return self.stage.stop_all().map(drop).map_err(Failed::into_message);
+            }
+            let (status, answer) =
+                self.ask("DELETE", &format!("{}?reason=seen", super::ROUTE), None)?;
+            return good(status, &answer);
         };
+        let before = self.stage.running().map_err(Failed::into_message)?;
+        let route = format!("{}/{}?reason=seen", super::ROUTE, path(name));
         let (status, answer) = self.ask("DELETE", &route, None)?;
-        if status >= 400 {
-            return Err(format!("{status}: {}", at(&answer, "/detail")));
+        let position = at(&answer, "/position").as_u64();
+        // One that was over already is ended by no event of this answer.
+        if let Some(position) = position.filter(|_| before.contains(name)) {
+            let event = (format!("chaos/{name}"), "FaultEnded");
+            self.stage.acknowledged.insert(position, event);
         }
-        let stopped = at(&answer, "/stopped").as_array().into_iter().flatten();
-        let names = stop.name.as_deref().into_iter().chain(stopped.filter_map(Value::as_str));
-        let ended = names.map(|name| (format!("chaos/{name}"), "FaultEnded"));
-        self.stage.acknowledged.extend(ended);
-        Ok(())
+        good(status, &answer)
     }
 
     fn force(&mut self, force: &Force) -> Result<(), String> {
@@ -167,7 +179,7 @@ impl<'s> Play<'s> {
             body.insert("for_ms".to_owned(), json!(span.as_ms()));
         }
         let (status, answer) = self.ask("POST", &route, Some(&body))?;
-        if status < 400 { Ok(()) } else { Err(format!("{status}: {}", at(&answer, "/detail"))) }
+        good(status, &answer)
     }
 
     fn service(&self, service: &Service) -> Result<(), String> {
@@ -176,7 +188,7 @@ impl<'s> Play<'s> {
         own.runtime.block_on(stand_in.behave(service.is))
     }
 
-    fn http(&self, http: &Http) -> Result<(), String> {
+    fn http(&mut self, http: &Http) -> Result<(), String> {
         let body = http.body.as_ref().map(serde_json::to_value).transpose();
         let body = body.map_err(|error| error.to_string())?;
         let (status, answer) = self.ask(&http.method, &http.path, body.as_ref())?;
@@ -194,7 +206,7 @@ impl<'s> Play<'s> {
     }
 
     fn wait(&self, wait: &Wait) -> Result<(), String> {
-        soon(wait.within.as_duration(), || {
+        self.soon(wait.within.as_duration(), || {
             let health = self.get("/api/v1/health")?;
             if let Some(level) = wait.level {
                 let found = at(&health, "/level");
@@ -217,7 +229,7 @@ impl<'s> Play<'s> {
     fn log(&mut self, words: &str) -> Result<(), String> {
         let own = self.stage.own.as_ref().ok_or(NO_OWN)?;
         let from = self.line;
-        self.line = soon(SOON, || {
+        self.line = self.soon(SOON, || {
             own.lines.find(words, from).ok_or_else(|| format!("the log has no line with {words:?}"))
         })?;
         Ok(())
@@ -227,7 +239,7 @@ impl<'s> Play<'s> {
     fn journal(&mut self, names: &[String]) -> Result<(), String> {
         for name in names {
             let after = self.event;
-            self.event = soon(SOON, || {
+            self.event = self.soon(SOON, || {
                 let after = after.to_string();
                 let query = [("after", after), ("type", name.clone()), ("limit", PAGE.to_string())];
                 let (status, page) = self
@@ -245,33 +257,76 @@ impl<'s> Play<'s> {
         Ok(())
     }
 
+    fn pause(&self, span: Duration) -> Result<(), String> {
+        let began = now();
+        while let Some(left) = span.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+            self.is_wanted()?;
+            std::thread::sleep(left.min(PAUSE));
+        }
+        Ok(())
+    }
+
+    fn is_wanted(&self) -> Result<(), String> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(INTERRUPTED.to_owned()) } else { Ok(()) }
+    }
+
+    /// Looks again and again until it holds; else what was found at last.
+    fn soon<T>(
+        &self,
+        within: Duration,
+        mut look: impl FnMut() -> Result<T, String>,
+    ) -> Result<T, String> {
+        let began = now();
+        loop {
+            match look() {
+                Ok(found) => return Ok(found),
+                Err(found) if began.elapsed() >= within => {
+                    return Err(format!("{found}, after {within:?}"));
+                },
+                Err(_) => self.pause(PAUSE)?,
+            }
+        }
+    }
+
     fn get(&self, path: &str) -> Result<Value, String> {
         self.stage.online.get(path, &[]).map_err(Failed::into_message)
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), String> {
-        self.stage.online.send(method, path, body).map_err(Failed::into_message)
+    fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), String> {
+        let asked = self.stage.online.send(method, path, body);
+        let (status, answer) = asked.map_err(Failed::into_message)?;
+        self.stage.heard(&answer);
+        Ok((status, answer))
     }
+}
+
+fn good(status: u16, answer: &Value) -> Result<(), String> {
+    if status < 400 { Ok(()) } else { Err(format!("{status}: {}", at(answer, "/detail"))) }
 }
 
 /// What comes of calls, if they end.
-fn ended<T>(own: &Own, calls: impl Future<Output = T>) -> Result<T, String> {
-    let ended = own.runtime.block_on(async { tokio::time::timeout(CALLS, calls).await });
-    ended.map_err(|_| format!("the calls have not ended within {CALLS:?}"))
-}
-
-/// Looks again and again until it holds; else what was found at last.
-fn soon<T>(within: Duration, mut look: impl FnMut() -> Result<T, String>) -> Result<T, String> {
-    let began = now();
-    loop {
-        match look() {
-            Ok(found) => return Ok(found),
-            Err(found) if began.elapsed() >= within => {
-                return Err(format!("{found}, after {within:?}"));
-            },
-            Err(_) => std::thread::sleep(PAUSE),
+fn ended<T>(
+    own: &Own,
+    interrupted: &AtomicBool,
+    calls: impl Future<Output = T>,
+) -> Result<T, String> {
+    own.runtime.block_on(async {
+        let asked = async {
+            while !interrupted.load(Ordering::Relaxed) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::select! {
+            came = calls => Ok(came),
+            () = asked => Err(INTERRUPTED.to_owned()),
+            () = tokio::time::sleep(CALLS) => Err(format!("the calls have not ended within {CALLS:?}")),
         }
-    }
+    })
 }
 
 /// The value of a sample in the text format: its name, with its labels as they are written.

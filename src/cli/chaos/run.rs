@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -17,6 +18,7 @@ use super::play::Play;
 use super::scenario::{Action, Scenario, Step};
 use super::stage::{Found, Lines, Stage};
 use super::steps::Expectation;
+use crate::cli::drill::Stop as Interrupt;
 use crate::cli::exit::Failed;
 use crate::cli::online::Online;
 
@@ -65,18 +67,26 @@ impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Failed> {
         let scenarios: Vec<_> = self.files.iter().map(|path| Scenario::read(path)).collect();
         let scenarios = scenarios.into_iter().collect::<Result<Vec<_>, _>>()?;
+        // Before anything is made: a configuration that cannot be.
+        for (path, scenario) in self.files.iter().zip(&scenarios) {
+            let config = scenario.config(|_| Some("127.0.0.1:1".to_owned()));
+            config.map_err(|reason| Failed::usage(format!("{}: {reason}", path.display())))?;
+        }
+        if self.dry_run {
+            for (path, scenario) in self.files.iter().zip(&scenarios) {
+                self.tell(&if self.json { plan_json(path, scenario) } else { plan(scenario) })?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let lines = Lines::default();
         if self.server.is_none() {
             capture(&lines);
         }
+        let interrupt = Interrupt::listen()?;
         let mut failed = 0;
         for (path, scenario) in self.files.iter().zip(&scenarios) {
-            if self.dry_run {
-                self.tell(&plan(path, scenario)?)?;
-                continue;
-            }
             lines.clear();
-            let played = self.play(path, scenario, &lines)?;
+            let played = self.play(path, scenario, &lines, interrupt.flag())?;
             failed += u32::from(!played.wrong.is_empty());
             if self.json {
                 self.tell(&played.json().to_string())?;
@@ -85,6 +95,9 @@ impl Run {
             }
             if self.log && !played.wrong.is_empty() {
                 write!(io::stderr(), "{}", lines.text())?;
+            }
+            if interrupt.flag().load(Ordering::Relaxed) {
+                return Err(Failed::work("interrupted"));
             }
         }
         if failed == 0 {
@@ -106,6 +119,7 @@ impl Run {
         path: &'s Path,
         scenario: &'s Scenario,
         lines: &Lines,
+        interrupted: &AtomicBool,
     ) -> Result<Played<'s>, Failed> {
         let began = now();
         let mut stage = match &self.server {
@@ -124,7 +138,7 @@ impl Run {
             None => Stage::make(scenario, lines.clone())?,
         };
         let (mut held, mut wrong) = (0, Vec::new());
-        let mut play = Play::new(&mut stage);
+        let mut play = Play::new(&mut stage, interrupted);
         for step in &scenario.step {
             match play.step(step) {
                 Ok(()) => held += 1,
@@ -136,6 +150,17 @@ impl Run {
         }
         if wrong.is_empty() {
             wrong.extend(play.end(scenario.ends).err());
+        }
+        if self.server.is_some() {
+            // Nothing that it has begun goes on when it has ended, however it has.
+            match stage.stop_all() {
+                Ok(names) => {
+                    for name in names {
+                        writeln!(io::stderr(), "mainstay: stopped the experiment {name}")?;
+                    }
+                },
+                Err(failed) => wrong.push(format!("stop it by hand: {}", failed.into_message())),
+            }
         }
         let found = stage.close().unwrap_or_else(|reason| {
             wrong.push(reason);
@@ -201,16 +226,18 @@ impl Played<'_> {
     }
 }
 
-fn plan(path: &Path, scenario: &Scenario) -> Result<String, Failed> {
-    // A configuration that cannot be is told now.
-    scenario
-        .config(|_| Some("127.0.0.1:1".to_owned()))
-        .map_err(|reason| Failed::usage(format!("{}: {reason}", path.display())))?;
+fn plan(scenario: &Scenario) -> String {
     let mut text = format!("{}\n", scenario.title);
     for (number, step) in (1..).zip(&scenario.step) {
         let _ = writeln!(text, "{number:>3}  {}", step.told());
     }
-    Ok(text)
+    text
+}
+
+fn plan_json(path: &Path, scenario: &Scenario) -> String {
+    let steps: Vec<_> = scenario.step.iter().map(Step::told).collect();
+    json!({ "file": path.display().to_string(), "title": scenario.title, "steps": steps })
+        .to_string()
 }
 
 impl Step {

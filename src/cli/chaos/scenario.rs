@@ -194,6 +194,12 @@ impl Action<'_> {
                 if call.answers == Some(Answers::Service) && !served {
                     return Err(format!("there is no [service] {:?}", call.dependency));
                 }
+                if [call.every, call.takes].iter().flatten().any(|it| it.as_ms() == 0) {
+                    return Err("every and takes must be at least 1ms".to_owned());
+                }
+                if call.retry_after && call.fallback {
+                    return Err("retry_after: with a fallback nobody is refused".to_owned());
+                }
                 let ranges = [("times", call.times, 100_000), ("callers", call.callers, 1_000)];
                 for (field, value, most) in ranges {
                     if !(1..=most).contains(&value) {
@@ -213,7 +219,18 @@ impl Action<'_> {
             Self::Wait(wait) if wait.level.is_none() && wait.breaker.is_empty() => {
                 Err("wait: for a level, or for states of breakers".to_owned())
             },
+            Self::Http(http) if !http.path.starts_with('/') => {
+                Err("http: the path must begin with /".to_owned())
+            },
+            Self::Metrics(expected) if expected.is_empty() => Err(NOTHING.to_owned()),
+            Self::Log(words) | Self::Journal(words)
+                if words.is_empty() || words.iter().any(String::is_empty) =>
+            {
+                Err(NOTHING.to_owned())
+            },
             _ => Ok(()),
         }
     }
 }
+
+const NOTHING: &str = "it looks for nothing";

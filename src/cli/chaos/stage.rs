@@ -6,7 +6,7 @@
 //!   running:  experiments, transitions and what the server shows
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,8 +30,12 @@ use crate::server::{Named, Server};
 pub(super) struct Stage {
     pub(super) online: Online,
     pub(super) own: Option<Own>,
-    /// Events that an answer has vouched for: stream and name.
-    pub(super) acknowledged: Vec<(String, &'static str)>,
+    /// Events that an answer has vouched for: position, stream and name.
+    pub(super) acknowledged: BTreeMap<u64, (String, &'static str)>,
+    /// The newest position that an answer has vouched for.
+    pub(super) vouched: u64,
+    /// Experiments that this run has started.
+    pub(super) started: BTreeSet<String>,
     /// Before its first step.
     pub(super) from: u64,
 }
@@ -83,7 +87,7 @@ impl Stage {
     /// Of a running server.
     pub(super) fn at(online: Online) -> Result<Self, Failed> {
         let from = online.head()?;
-        Ok(Self { online, own: None, acknowledged: Vec::new(), from })
+        Ok(Self::new(online, None, from))
     }
 
     /// A mainstay of the scenario's own.
@@ -105,11 +109,44 @@ impl Stage {
         let running = Some(running);
         let own = Own { runtime, services, lines, running, config, data };
         let from = online.head()?;
-        Ok(Self { online, own: Some(own), acknowledged: Vec::new(), from })
+        Ok(Self::new(online, Some(own), from))
+    }
+
+    fn new(online: Online, own: Option<Own>, from: u64) -> Self {
+        let (acknowledged, started) = (BTreeMap::new(), BTreeSet::new());
+        Self { online, own, acknowledged, vouched: from, started, from }
+    }
+
+    /// An answer of the server vouches for the position that it names.
+    pub(super) fn heard(&mut self, answer: &Value) {
+        self.vouched = self.vouched.max(answer["position"].as_u64().unwrap_or_default());
+    }
+
+    /// Names of the experiments that run.
+    pub(super) fn running(&self) -> Result<BTreeSet<String>, Failed> {
+        let all = self.online.get(super::ROUTE, &[])?;
+        let running = all["experiments"].as_array().into_iter().flatten();
+        let running = running.filter(|it| it["running"] == true);
+        Ok(running.filter_map(|it| Some(it["name"].as_str()?.to_owned())).collect())
+    }
+
+    /// Stops what this run has started and has not stopped; what was.
+    pub(super) fn stop_all(&mut self) -> Result<Vec<String>, Failed> {
+        let mut stopped = Vec::new();
+        for name in std::mem::take(&mut self.started) {
+            let why = [("reason", "the scenario is over".to_owned())];
+            let route = format!("{}/{}", super::ROUTE, crate::cli::online::path(&name));
+            if self.running()?.contains(&name) {
+                self.online.delete(&route, &why)?;
+                stopped.push(name);
+            }
+        }
+        Ok(stopped)
     }
 
     /// Closes the mainstay and opens it again, as a restart does.
     pub(super) fn restart(&mut self) -> Result<(), String> {
+        self.vouched = self.vouched.max(self.online.head().map_err(Failed::into_message)?);
         let own = self.own.as_mut().ok_or("it needs a mainstay of its own")?;
         own.close();
         let (running, online) = open(&own.runtime, &own.config).map_err(Failed::into_message)?;
@@ -120,23 +157,23 @@ impl Stage {
 
     /// Closes the mainstay and looks whether everything is there that was ever acknowledged.
     pub(super) fn close(&mut self) -> Result<Option<Found>, String> {
-        let head = self.online.head().map_err(Failed::into_message)?;
+        let head = self.online.head().map_err(Failed::into_message)?.max(self.vouched);
         let Some(own) = self.own.as_mut() else { return Ok(None) };
         own.close();
         let mut world = World::default();
         let mut events = Vec::new();
-        let mut missing: BTreeMap<(String, &str), u32> = BTreeMap::new();
-        for (stream, name) in &self.acknowledged {
-            *missing.entry((stream.clone(), name)).or_default() += 1;
-        }
+        let mut missing = std::mem::take(&mut self.acknowledged);
         let (from, mut names) = (self.from, Names::default());
         let mut meaning = |record: mainstay_journal::RecordRef<'_>| {
             let (kind, _) = record.kind_and_id();
             let event = AnyEvent::decode(kind, record.type_id, record.schema, record.payload);
             let name = event.map_err(|reason| reason.to_string())?.name();
             if record.position > from {
-                if let Some(count) = missing.get_mut(&(record.stream.to_owned(), name)) {
-                    *count = count.saturating_sub(1);
+                if missing
+                    .get(&record.position)
+                    .is_some_and(|it| *it == (record.stream.to_owned(), name))
+                {
+                    missing.remove(&record.position);
                 }
                 events.push((name.to_owned(), names.of(record.stream)));
             }
@@ -155,8 +192,8 @@ impl Stage {
             let end = report.head.position;
             wrong.push(format!("the journal ends at {end}, the server had told of {head}"));
         }
-        for ((stream, name), count) in missing.into_iter().filter(|(_, count)| *count > 0) {
-            wrong.push(format!("{count} acknowledged {name} of {stream} are not in the journal"));
+        for (position, (stream, name)) in missing {
+            wrong.push(format!("the acknowledged {name} of {stream} is not at {position}"));
         }
         let total = report.head.position;
         events.retain(|(name, _)| !["WindowObserved", "LevelChanged"].contains(&name.as_str()));

@@ -40,7 +40,7 @@ pub(super) struct Call {
     expect: BTreeMap<String, Expected>,
     /// Every call that was refused says when to come back.
     #[serde(default)]
-    retry_after: bool,
+    pub(super) retry_after: bool,
     /// The 99th percentile of those that were made and went well, in milliseconds.
     p99_ms: Option<Expected>,
 }

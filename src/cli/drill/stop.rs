@@ -1,4 +1,4 @@
-//! An interrupt ends a drill at its next step, so that it removes what it made.
+//! An interrupt ends a drill or a scenario at its next step, so that it removes what it made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::cli::exit::Failed;
 
 /// Set once somebody asked.
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(in crate::cli) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Hears SIGINT and SIGTERM from now on.
-    pub(super) fn listen() -> Result<Self, Failed> {
+    pub(in crate::cli) fn listen() -> Result<Self, Failed> {
         let failed = |error: std::io::Error| Failed::work(format!("listen to signals: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed)?;
@@ -32,7 +32,7 @@ impl Stop {
         Ok(Self(flag))
     }
 
-    pub(super) fn flag(&self) -> &AtomicBool {
+    pub(in crate::cli) fn flag(&self) -> &AtomicBool {
         &self.0
     }
 }
