@@ -72,6 +72,7 @@ impl Guards {
     }
 
     /// What they have counted, by dependency; those that nobody guards are left out.
+    #[cfg(feature = "server")]
     pub(crate) fn figures(&self) -> Vec<(Arc<str>, Figures)> {
         let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let guarded = tallies.iter().filter(|(_, tally)| tally.guarded.load(Ordering::Relaxed));
