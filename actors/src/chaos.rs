@@ -11,6 +11,7 @@ mod events;
 mod fault;
 mod fold;
 
+pub(crate) use decide::check_reason;
 pub use events::{ChaosEvent, EndCause, FaultEnded, FaultStarted};
 pub use fault::{Fault, Latency, MAX_FLAP_MS, MAX_LATENCY_MS, Strike};
 

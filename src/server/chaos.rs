@@ -36,7 +36,7 @@ pub(super) struct Start {
     /// What is done to them.
     fault: Fault,
     /// To which share of the calls; above 0, in ten-thousandths.
-    #[schema(minimum = 0.0001, maximum = 1)]
+    #[schema(value_type = f64, minimum = 0.0001, maximum = 1)]
     share: Rate,
     /// The same seed strikes the same calls; the start's own time if absent.
     #[schema(maximum = 9_007_199_254_740_991_u64)]

@@ -101,7 +101,8 @@ fn check(plan: &Plan, for_ms: u64) -> Result<(), ChaosReject> {
     plan.fault.check().map_err(|(field, rule)| ChaosReject::OutOfRange { field, rule })
 }
 
-fn check_reason(reason: &str) -> Result<(), ChaosReject> {
+/// Whether a reason can be journaled.
+pub(crate) fn check_reason(reason: &str) -> Result<(), ChaosReject> {
     let fits = (1..=200).contains(&reason.len()) && !reason.chars().any(char::is_control);
     out_of_range(fits, "reason", "1 to 200 bytes without control characters")
 }

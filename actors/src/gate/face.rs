@@ -282,11 +282,13 @@ impl Face {
         let admitted = Entry::Admitted(Ticket { word, began_us: now_us });
         let no = |retry_after_ms| Entry::Rejected { retry_after_ms, mode };
         match mode {
-            Mode::Closed | Mode::HalfOpen if word.has(Word::PENDING) => {
-                // It opens, or it closes after a moment.
+            Mode::Closed if word.has(Word::PENDING) => {
+                // It opens: the keeper records it.
                 let open_for_ms = self.behind.open_for_ms.load(Ordering::Relaxed);
-                no(Some(if mode == Mode::Closed { open_for_ms } else { SOON_MS }))
+                Entry::Rejected { retry_after_ms: Some(open_for_ms), mode: Mode::Open }
             },
+            // It opens, or it closes after a moment.
+            Mode::HalfOpen if word.has(Word::PENDING) => no(Some(SOON_MS)),
             Mode::Closed | Mode::Disabled | Mode::MetricsOnly => admitted,
             Mode::HalfOpen => {
                 let left_ms = self.left_ms(now_us);

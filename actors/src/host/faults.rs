@@ -18,6 +18,7 @@ use super::handle::Host;
 use super::message::{Answered, Failure, Meta};
 use crate::chaos::{
     Chaos, ChaosCommand, ChaosReject, ChaosState, EndCause, Experiment, Fault, Plan, Seen, Strike,
+    check_reason,
 };
 use crate::health::Level;
 use crate::machine::Machine as _;
@@ -287,7 +288,11 @@ impl Host {
         reason: &str,
         meta: Meta,
     ) -> Result<Vec<String>, Failure<ChaosReject>> {
-        let known = self.doors::<ChaosReject>()?.faults.all();
+        let doors = self.doors::<ChaosReject>()?;
+        // Also where nothing runs.
+        check_reason(reason)
+            .map_err(|reason| Failure::Rejected { reason, at: doors.log.head() })?;
+        let known = doors.faults.all();
         let (mut stopped, mut failed) = (Vec::new(), None);
         for (name, _) in known.into_iter().filter(|(_, it)| it.ended.is_none()) {
             let Some(stream) = StreamId::new(Chaos::KIND, &name) else { continue };
