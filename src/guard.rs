@@ -267,6 +267,7 @@ impl<C, F> Guard<C, F> {
         answer.inspect(|_| self.dependency.tally.fell_back())
     }
 
+    #[inline]
     fn fall_back_now<T, E>(&self, error: GuardError<E>) -> Result<T, GuardError<E>>
     where
         F: FallbackNow<T, E>,
