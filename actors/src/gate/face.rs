@@ -72,7 +72,7 @@ struct Late {
     failures: AtomicU32,
     slow: AtomicU32,
     ignored: AtomicU32,
-    injected: [AtomicU32; 3],
+    injected: [AtomicU32; 4],
 }
 
 /// What is taken from [`Face`] beside the stripes, since the last time.
@@ -80,8 +80,8 @@ struct Late {
 pub(super) struct Taken {
     /// Calls, failures, slow and ignored ones of earlier generations.
     pub(super) late: [u32; 4],
-    /// Calls under an injected fault, and failures and slow ones among them.
-    pub(super) injected: [u32; 3],
+    /// Calls under an injected fault; failures, slow and late ones among them.
+    pub(super) injected: [u32; 4],
     pub(super) run: u32,
     pub(super) longest_run: u32,
 }
@@ -225,7 +225,7 @@ impl Face {
                     failures: zero(),
                     slow: zero(),
                     ignored: zero(),
-                    injected: [zero(), zero(), zero()],
+                    injected: [zero(), zero(), zero(), zero()],
                 },
                 by_calls: ArcSwapOption::empty(),
                 found: Mutex::new(None),

@@ -181,7 +181,7 @@ impl Front {
         let us = now_us.saturating_sub(ticket.began_us);
         let (slow, settled) = self.count(ticket, outcome, us, self.lane());
         if settled.counted || settled.late {
-            self.spot.face().count_injected(outcome == Outcome::Failure, slow);
+            self.spot.face().count_injected(outcome == Outcome::Failure, slow, settled.late);
         }
         if settled.found {
             self.board.notice(&self.name);

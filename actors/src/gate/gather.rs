@@ -19,6 +19,8 @@ pub(super) struct Gathered {
     /// Calls under an injected fault, failures and slow ones among them, that are still to be taken
     /// out of the statistics.
     injected: [u32; 3],
+    /// Those of them that no stripe has counted.
+    late: u32,
 }
 
 /// What has come since the last time.
@@ -64,8 +66,8 @@ impl Gathered {
     }
 
     /// Takes calls under injected faults out of the statistics, as soon as they are in them.
-    fn take_out(&mut self, more: [u32; 3], batch: &mut Batch) {
-        let mut taken = [0; 3];
+    fn take_out(&mut self, [calls, failures, slow, late]: [u32; 4], batch: &mut Batch) {
+        let (more, mut taken) = ([calls, failures, slow], [0; 3]);
         let kinds = self.injected.iter_mut().zip(more).zip(&mut batch.counts).zip(&mut taken);
         for (((owed, more), count), taken) in kinds {
             *owed = owed.saturating_add(more);
@@ -75,6 +77,10 @@ impl Gathered {
         }
         let [mut calls, ..] = taken;
         batch.injected = calls;
+        self.late = self.late.saturating_add(late);
+        let in_no_stripe = self.late.min(calls);
+        self.late -= in_no_stripe;
+        calls -= in_no_stripe;
         // Their latencies were not kept: they count as short ones that nobody looked at.
         for [short, _] in &mut self.unsampled {
             let taken = calls.min(*short);

@@ -222,9 +222,10 @@ impl Face {
         one(&self.behind.late.ignored, ignored);
     }
 
-    /// Counts a call that its stripe or the keeper has counted as one under an injected fault.
-    pub(in crate::gate) fn count_injected(&self, failed: bool, slow: bool) {
-        for (count, more) in self.behind.late.injected.iter().zip([true, failed, slow]) {
+    /// Counts a call that its stripe has counted, or that came too late for it, as one under an
+    /// injected fault.
+    pub(in crate::gate) fn count_injected(&self, failed: bool, slow: bool, late: bool) {
+        for (count, more) in self.behind.late.injected.iter().zip([true, failed, slow, late]) {
             count.fetch_add(u32::from(more), Ordering::Relaxed);
         }
     }

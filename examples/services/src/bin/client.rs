@@ -55,8 +55,8 @@ async fn main() -> Result<(), Failure> {
     };
 
     println!("EUR is {}", rate("EUR").await?);
-    if let Err(error) = rate("XXX").await {
-        println!("XXX is nothing, and no fallback hides it: {}", short(&error));
+    if let Err(error) = rate("QQQ").await {
+        println!("QQQ is nothing, and no fallback hides it: {}", short(&error));
     }
 
     println!("-- the API falls");
